@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs the C library: header, shared library with its links, static library, pkg-config file. PREFIX and DESTDIR as usual.
+. "$(dirname "$0")/lib.sh"
+
+prefix=${PREFIX:-/usr/local}
+stage=${DESTDIR:-}$prefix
+version=$(manifest_value version)
+.ci/build.sh
+name=$(soname)
+
+say "install: $stage"
+install -d "$stage/include" "$stage/lib/pkgconfig"
+install -m 644 include/procs.h "$stage/include/procs.h"
+install -m 755 "$target/release/libprocs.so" "$stage/lib/libprocs.so.$version"
+ln -sf "libprocs.so.$version" "$stage/lib/$name"
+ln -sf "$name" "$stage/lib/libprocs.so"
+install -m 644 "$target/release/libprocs.a" "$stage/lib/libprocs.a"
+# Libs.private is what `rustc --print native-static-libs` names for this crate; tests/packages.sh links with it.
+cat >"$stage/lib/pkgconfig/procs.pc" <<PC
+prefix=$prefix
+libdir=\${prefix}/lib
+includedir=\${prefix}/include
+
+Name: procs
+Description: $(manifest_value description)
+Version: $version
+Libs: -L\${libdir} -lprocs
+Libs.private: -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+Cflags: -I\${includedir}
+PC
+(cd "$stage" && ls -l include/procs.h lib/libprocs.* lib/pkgconfig/procs.pc)
+if [ -z "${DESTDIR:-}" ] && [ "$prefix" = /usr/local ] && [ "$(id -u)" = 0 ] && have ldconfig; then ldconfig; fi

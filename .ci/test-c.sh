@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The C suite: plain, under valgrind, and with the address sanitizer.
+. "$(dirname "$0")/lib.sh"
+
+have valgrind || skip valgrind "apt-get install valgrind"
+for kind in plain valgrind asan; do
+    printf 'c suite, %s\n' "$kind"
+    tests/c/run.sh "$kind"
+done

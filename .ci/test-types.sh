@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The declarations that editors see: mypy --strict over the Python package and examples, tsc --strict over index.d.ts.
+. "$(dirname "$0")/lib.sh"
+
+.ci/tools.sh python
+.ci/tools.sh typescript
+export MYPYPATH=bindings/python MYPY_CACHE_DIR=$target/mypy
+"$venv/bin/python" -m mypy --strict -p procs
+for example in examples/*/main.py; do
+    "$venv/bin/python" -m mypy --strict --no-error-summary "$example"
+done
+"$tools/typescript/node_modules/.bin/tsc" --strict --noEmit --types node --typeRoots "$tools/typescript/node_modules/@types" bindings/node/index.d.ts
+printf 'types: mypy and tsc found nothing\n'

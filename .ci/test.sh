@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Runs every suite, or those named, prints each runner's closing lines and a summary, and fails if one failed.
+. "$(dirname "$0")/lib.sh"
+
+suites=("$@")
+[ ${#suites[@]} -gt 0 ] || suites=(lint rust examples c python node types)
+minutes=${PROCS_SUITE_MINUTES:-25}
+[ "${PROCS_TEST_FULL:-}" = 1 ] && minutes=${PROCS_SUITE_MINUTES:-240}
+
+.ci/build.sh </dev/null
+logs=$target/test-logs
+mkdir -p "$logs"
+export PATH=$venv/bin:$PATH
+# The helper child of the test package, for the runners that cargo does not start.
+export PROCS_TEST_CHILD=$target/release/procs-child
+
+# The lines with which the runners close: cargo test, pytest, node --test, the C suite, the type checkers.
+closing_lines() {
+    grep -aE '^test result: |^=+ .*(passed|failed|error).* =+$|^[#ℹ] (tests|pass|fail|skipped) |^(c suite|examples|lint|types): |^(Success|Found) |^SKIPPED: |^failed: ' "$1" |
+        awk '/^test result: / { for (i = 1; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1); if ($i ~ /^ignored/) g += $(i-1) } n++; next }
+             { print "     " $0 }
+             END { if (n) printf "     test result: %s. %d passed; %d failed; %d ignored; in %d test programs\n", f ? "FAILED" : "ok", p, f, g, n }'
+}
+
+summary=()
+failed=0
+skipped=0
+for suite in "${suites[@]}"; do
+    say "suite $suite"
+    log=$logs/$suite.log
+    began=$SECONDS
+    set +e
+    timeout -k 10 "${minutes}m" ".ci/test-$suite.sh" </dev/null 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    set -e
+    case $status in
+    0) word=ok ;;
+    77) word=skipped skipped=$((skipped + 1)) ;;
+    124) word="FAILED (over $minutes minutes)" failed=$((failed + 1)) ;;
+    *) word="FAILED (status $status)" failed=$((failed + 1)) ;;
+    esac
+    summary+=("$(printf '%-9s %s in %d s' "$suite" "$word" $((SECONDS - began)))" "$(closing_lines "$log")")
+done
+
+say "summary"
+printf '%s\n' "${summary[@]}" | sed '/^$/d; s/^/   /'
+if [ "$failed" -gt 0 ]; then
+    printf '\n%d of %d suites failed; logs: %s\n' "$failed" "${#suites[@]}" "${logs#"$root/"}"
+    exit 1
+fi
+printf '\nall %d suites passed (%d skipped, %d s)\n' "${#suites[@]}" "$skipped" "$SECONDS"

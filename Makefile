@@ -1,0 +1,55 @@
+# The front of the project; the work is done by the scripts in .ci/.
+.PHONY: help demo build test test-full test-packages install wheel npm bench header fmt clean
+
+PREFIX ?= /usr/local
+AREA ?=
+
+help:
+	@echo 'make demo            set up inside this folder, build everything, run the tour in four languages'
+	@echo 'make test            every suite;  make test SUITES="rust c" runs some: lint rust examples c python node types'
+	@echo 'make test-full       every suite with full counts (long)'
+	@echo 'make build           the libraries, the native modules and the examples'
+	@echo 'make install PREFIX=/usr/local [DESTDIR=…]   header, libraries, pkg-config file'
+	@echo 'make wheel           the Python wheel, into target/wheels'
+	@echo 'make npm             the npm package, into target/npm'
+	@echo 'make test-packages   install, wheel and npm package, each used from a clean place'
+	@echo 'make bench [AREA=A]  side by side with the peers, into docs/benchmarks.md'
+	@echo 'make header          write include/procs.h again after a change of ffi/'
+	@echo 'make fmt             format the Rust code'
+	@echo 'make clean           remove what was built and set up here'
+
+demo:
+	@.ci/demo.sh
+
+build:
+	@.ci/build.sh
+
+test:
+	@.ci/test.sh $(SUITES)
+
+test-full:
+	@PROCS_TEST_FULL=1 .ci/test.sh $(SUITES)
+
+test-packages:
+	@tests/packages.sh
+
+install:
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' .ci/install.sh
+
+wheel:
+	@.ci/wheel.sh
+
+npm:
+	@.ci/npm.sh
+
+bench:
+	@.ci/bench.sh $(AREA)
+
+header:
+	@.ci/header.sh
+
+fmt:
+	@cargo fmt --all
+
+clean:
+	@.ci/clean.sh

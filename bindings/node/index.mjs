@@ -1,0 +1,18 @@
+import procs from './index.cjs';
+
+export const {
+  ChildProcess,
+  exec,
+  execFile,
+  execFileSync,
+  execSync,
+  spawn,
+  spawnSync,
+  run,
+  runMany,
+  waitAny,
+  pipeline,
+  lines,
+  ProcsError,
+} = procs;
+export default procs;

@@ -1,0 +1,121 @@
+'use strict';
+
+// From the arguments of spawn and its relatives to one normalised set of options.
+
+const { isMainThread } = require('node:worker_threads');
+const { nodeError } = require('./errors.js');
+const check = require('./validate.js');
+
+function optionsAndArgs(args, options) {
+  if (Array.isArray(args)) return [args.slice(), options];
+  if (args == null) return [[], options];
+  if (typeof args !== 'object') throw nodeError('ERR_INVALID_ARG_TYPE', 'args', 'object', args);
+  return [[], args];
+}
+
+function checkOptions(options) {
+  if (options.detached != null) check.boolean(options.detached, 'options.detached');
+  if (options.uid != null) check.int32(options.uid, 'options.uid');
+  if (options.gid != null) check.int32(options.gid, 'options.gid');
+  const { shell } = options;
+  if (shell != null && typeof shell !== 'boolean' && typeof shell !== 'string') {
+    throw nodeError('ERR_INVALID_ARG_TYPE', 'options.shell', ['boolean', 'string'], shell);
+  }
+  if (options.argv0 != null) argv0(options.argv0);
+  if (options.windowsHide != null) check.boolean(options.windowsHide, 'options.windowsHide');
+  if (options.windowsVerbatimArguments != null) {
+    check.boolean(options.windowsVerbatimArguments, 'options.windowsVerbatimArguments');
+  }
+}
+
+function argv0(value) {
+  check.string(value, 'options.argv0');
+  check.noNul(value, 'options.argv0');
+}
+
+/** Whether a child without options.env can simply inherit: process.env is then the environment of this very process. */
+function inheritsEnvironment() {
+  // A replaced process.env (`process.env = {…}`) is a plain object, and a worker's is a copy.
+  return isMainThread && Object.getPrototypeOf(process.env) !== Object.prototype;
+}
+
+function environmentPairs(given) {
+  const env = given || process.env;
+  // Node lets coverage reach children whose environment was narrowed; it changes the given object, and so do we.
+  if (given && process.env.NODE_V8_COVERAGE && !Object.hasOwn(given, 'NODE_V8_COVERAGE')) {
+    env.NODE_V8_COVERAGE = process.env.NODE_V8_COVERAGE;
+  }
+  const pairs = [];
+  for (const key in env) { // inherited keys are included, as in Node
+    const value = env[key];
+    if (value === undefined) continue;
+    check.noNul(key, `options.env['${key}']`);
+    check.noNul(value, `options.env['${key}']`);
+    pairs.push(`${key}=${value}`);
+  }
+  return pairs;
+}
+
+/** Checks and completes (file, args, options) of spawn; the result is what ChildProcess.spawn takes. */
+function normalizeSpawn(file, args, options) {
+  check.string(file, 'file');
+  check.noNul(file, 'file');
+  if (file.length === 0) throw nodeError('ERR_INVALID_ARG_VALUE', 'file', file, 'cannot be empty');
+  [args, options] = optionsAndArgs(args, options);
+  check.noNuls(args, 'args');
+  if (options !== undefined) check.object(options, 'options');
+  options = { __proto__: null, ...options };
+  const cwd = options.cwd == null ? options.cwd : check.path(options.cwd, 'options.cwd');
+  checkOptions(options);
+  if (options.shell) {
+    check.noNul(options.shell, 'options.shell');
+    args = ['-c', [file, ...args].join(' ')];
+    file = typeof options.shell === 'string' ? options.shell : '/bin/sh';
+  }
+  args.unshift(typeof options.argv0 === 'string' ? options.argv0 : file);
+  return {
+    ...options,
+    __proto__: null,
+    args,
+    cwd,
+    detached: !!options.detached,
+    envPairs: !options.env && inheritsEnvironment() ? undefined : environmentPairs(options.env),
+    file,
+  };
+}
+
+/** (command, options, callback) of exec and execSync. */
+function normalizeExec(command, options, callback) {
+  check.string(command, 'command');
+  check.noNul(command, 'command');
+  if (typeof options === 'function') {
+    callback = options;
+    options = undefined;
+  }
+  options = { __proto__: null, ...options };
+  options.shell = typeof options.shell === 'string' ? options.shell : true;
+  return { file: command, options, callback };
+}
+
+/** (file, args, options, callback) of execFile and execFileSync. */
+function normalizeExecFile(file, args, options, callback) {
+  if (Array.isArray(args)) {
+    args = args.slice();
+  } else if (args != null && typeof args === 'object') {
+    [args, options, callback] = [null, args, options];
+  } else if (typeof args === 'function') {
+    [args, options, callback] = [null, null, args];
+  }
+  if (typeof options === 'function') {
+    callback = options;
+    options = {};
+  } else if (options != null) {
+    check.object(options, 'options');
+  }
+  options ??= {};
+  if (callback != null) check.callable(callback, 'callback');
+  if (options.argv0 != null) argv0(options.argv0);
+  return { file, args: args ?? [], options, callback };
+}
+
+module.exports = { normalizeSpawn, normalizeExec, normalizeExecFile, inheritsEnvironment };

@@ -1,0 +1,80 @@
+'use strict';
+
+// One native child: the shape of the handle that Node's ChildProcess keeps in `_handle`.
+
+const { hub, expect, forget, hold, letGo } = require('./hub.js');
+const { isFailure } = require('./errors.js');
+const native = require('./native.js');
+const request = require('./request.js');
+
+/** errno of a failure without one: a refusal of the core that no system call made. */
+const EINVAL = 22;
+
+class Handle {
+  #child = null;
+  #referenced = true;
+  #running = false;
+
+  pid = undefined;
+  /** The core's record of why the start failed. */
+  failure = undefined;
+  /** Called once with (exitCode, signalName, record). */
+  onexit = undefined;
+
+  /** Starts the child; 0, or a negative errno. */
+  spawn(options, plans) {
+    const id = expect((event) => this.#ended(event));
+    const started = hub.spawn(id, request.build(options, plans));
+    if (isFailure(started)) {
+      forget(id);
+      this.failure = started;
+      return -(started.errno || EINVAL);
+    }
+    this.#child = started;
+    this.pid = started.pid;
+    this.#running = true;
+    if (this.#referenced) hold();
+    return 0;
+  }
+
+  #ended(event) {
+    this.#running = false;
+    if (this.#referenced) letGo();
+    this.onexit(event.code ?? 0, event.signal ?? '', event);
+  }
+
+  /** The host's end of a pipe. After a failed start it is an end whose other side is closed, so that streams end as in Node. */
+  takeEnd(index) {
+    return this.#child === null ? native.deadEnd(index) : this.#child.take(index);
+  }
+
+  /** 0, or a negative errno. */
+  kill(signal) {
+    return this.#child === null ? -3 : this.#child.kill(signal); // ESRCH
+  }
+
+  /** The native child, for the additions to child_process. */
+  get native() {
+    return this.#child;
+  }
+
+  ref() {
+    if (this.#referenced) return;
+    this.#referenced = true;
+    if (this.#running) hold();
+  }
+
+  unref() {
+    if (!this.#referenced) return;
+    this.#referenced = false;
+    if (this.#running) letGo();
+  }
+
+  hasRef() {
+    return this.#referenced && this.#running;
+  }
+
+  close() {}
+}
+
+module.exports = { Handle };

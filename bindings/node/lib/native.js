@@ -1,0 +1,5 @@
+'use strict';
+
+// The native module, one instance per environment (main thread or worker).
+
+module.exports = require('../procs.node');

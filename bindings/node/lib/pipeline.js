@@ -1,0 +1,68 @@
+'use strict';
+
+// pipeline: programs joined by pipes of the system, with the status of each.
+
+const { AbortError, ProcsError, unwrap } = require('./errors.js');
+const { normalizeSpawn } = require('./arguments.js');
+const { hub, answer } = require('./hub.js');
+const request = require('./request.js');
+const check = require('./validate.js');
+const { bounds, onAbort, decoded } = require('./run.js');
+
+function toResult(event, encoding) {
+  const stages = event.stages.map((stage) => ({
+    pid: stage.pid,
+    status: stage.code ?? null,
+    signal: stage.signal ?? null,
+    stderr: decoded(stage.stderr, encoding),
+    usage: stage.usage ?? null,
+  }));
+  return {
+    stages,
+    ok: stages.every((stage) => stage.status === 0) && !event.timedOut && !event.cancelled && !event.stdoutInfo.limitExceeded,
+    stdout: decoded(event.stdout, encoding),
+    stdoutInfo: event.stdoutInfo,
+    timedOut: event.timedOut,
+    cancelled: event.cancelled,
+    pipesLeftOpen: event.pipesLeftOpen,
+    wallMs: event.wallMs,
+  };
+}
+
+function complaint(result) {
+  if (result.timedOut) return new ProcsError('pipeline: the timeout passed', 'TIMEOUT', 'ETIMEDOUT');
+  const index = result.stages.findLastIndex((stage) => stage.status !== 0);
+  if (index < 0) return new ProcsError('pipeline: the output exceeded its limit', 'TOO_LARGE', 'ERR_PROCS_TOO_LARGE');
+  const { status, signal } = result.stages[index];
+  const text = `pipeline: a stage failed (stage = ${index}, status = ${signal ?? `exit code ${status}`}, expected exit code 0)`;
+  return new ProcsError(text, 'CHILD_FAILED', 'ERR_PROCS_CHILD_FAILED');
+}
+
+/**
+ * Runs commands (`[file, args, options]`), each reading what the one before writes. Resolves with the standard output of the last and one
+ * entry per stage; `check: true` rejects unless every stage exited with 0.
+ */
+async function pipeline(commands, options = {}) {
+  check.array(commands, 'commands');
+  check.object(options, 'options');
+  check.abortSignal(options.signal, 'options.signal');
+  const encoding = options.encoding === undefined ? 'utf8' : options.encoding;
+  const stages = commands.map((command) => request.build(normalizeSpawn(...[].concat(command)), []));
+  const limits = bounds(options);
+  if (options.signal?.aborted) throw new AbortError(options.signal.reason);
+  let native;
+  const done = answer((id) => {
+    native = unwrap(hub.pipeline(id, stages, limits));
+  }, (event) => toResult(event, encoding));
+  const release = onAbort(options.signal, () => native?.cancel());
+  try {
+    const result = await done;
+    if (result.cancelled) throw Object.assign(new AbortError(options.signal?.reason), { result });
+    if (options.check && !result.ok) throw Object.assign(complaint(result), { result });
+    return result;
+  } finally {
+    release();
+  }
+}
+
+module.exports = { pipeline };

@@ -1,0 +1,187 @@
+'use strict';
+
+// run: a program to its end as a promise, captured by the core beside the event loop; runMany, waitAny.
+
+const { AbortError, ProcsError, unwrap } = require('./errors.js');
+const { normalizeSpawn } = require('./arguments.js');
+const { hub, answer } = require('./hub.js');
+const request = require('./request.js');
+const stdio = require('./stdio.js');
+const check = require('./validate.js');
+const { nodeError } = require('./errors.js');
+
+/** What of each stream is kept unless said otherwise; one byte more stops the child. */
+const DEFAULT_LIMIT = { policy: 'error', bytes: 64 * 1024 * 1024 };
+const POLICIES = ['unlimited', 'error', 'head', 'tail', 'spill'];
+
+function milliseconds(value, name) {
+  if (value == null) return undefined;
+  if (typeof value !== 'number') throw nodeError('ERR_INVALID_ARG_TYPE', name, 'number', value);
+  if (!(value >= 0)) throw nodeError('ERR_OUT_OF_RANGE', name, '>= 0', value);
+  return value === Infinity ? undefined : value;
+}
+
+function outputLimit(value, name) {
+  if (value == null) return DEFAULT_LIMIT;
+  if (value === Infinity) return { policy: 'unlimited', bytes: 0 };
+  const limit = typeof value === 'number' ? { policy: 'error', bytes: value } : { bytes: 0, ...value };
+  if (!POLICIES.includes(limit.policy)) {
+    throw nodeError('ERR_INVALID_ARG_VALUE', name, value, `must be bytes or {policy, bytes} with a policy of ${POLICIES.join(', ')}`);
+  }
+  if (!(Number.isSafeInteger(limit.bytes) && limit.bytes >= 0)) {
+    throw nodeError('ERR_OUT_OF_RANGE', name, 'a number of bytes', limit.bytes);
+  }
+  return limit;
+}
+
+function inputBytes(input) {
+  if (input == null) return undefined;
+  if (typeof input === 'string') return Buffer.from(input);
+  if (ArrayBuffer.isView(input)) return new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
+  throw nodeError('ERR_INVALID_ARG_TYPE', 'options.input', ['string', 'Buffer', 'TypedArray', 'DataView'], input);
+}
+
+/** The bounds of a run for the native module. */
+function bounds(options) {
+  const { maxOutput } = options;
+  const each = maxOutput !== null && typeof maxOutput === 'object' && !('policy' in maxOutput) ? maxOutput : undefined;
+  return {
+    input: inputBytes(options.input),
+    timeoutMs: milliseconds(options.timeout, 'options.timeout'),
+    graceMs: milliseconds(options.grace, 'options.grace'),
+    stopSignal: check.killSignal(options.killSignal),
+    drainGraceMs: milliseconds(options.drainGrace, 'options.drainGrace'),
+    drainAfterExitMs: milliseconds(options.drainAfterExit, 'options.drainAfterExit'),
+    killTree: !!options.killTree,
+    stdoutLimit: outputLimit(each ? each.stdout : maxOutput, 'options.maxOutput'),
+    stderrLimit: outputLimit(each ? each.stderr : maxOutput, 'options.maxOutput'),
+  };
+}
+
+function streamPlans(options) {
+  const stdin = options.input != null ? 'pipe' : options.stdin ?? 'ignore';
+  const stderr = options.stderr === 'merge' ? 'pipe' : options.stderr ?? 'pipe';
+  return stdio.plan([stdin, options.stdout ?? 'pipe', stderr], false);
+}
+
+function decoded(bytes, encoding) {
+  return encoding === 'buffer' || encoding === null ? bytes : bytes.toString(encoding);
+}
+
+/** The result that users see. */
+function toResult(event, options) {
+  const encoding = options.encoding === undefined ? 'utf8' : options.encoding;
+  return {
+    pid: event.pid,
+    status: event.code ?? null,
+    signal: event.signal ?? null,
+    ok: event.code === 0 && !event.timedOut && !event.cancelled && !event.stdoutInfo.limitExceeded && !event.stderrInfo.limitExceeded,
+    stdout: decoded(event.stdout, encoding),
+    stderr: decoded(event.stderr, encoding),
+    stdoutInfo: event.stdoutInfo,
+    stderrInfo: event.stderrInfo,
+    timedOut: event.timedOut,
+    cancelled: event.cancelled,
+    pipesLeftOpen: event.pipesLeftOpen,
+    wallMs: event.wallMs,
+    usage: event.usage ?? null,
+    stopped: event.stopped ?? null,
+  };
+}
+
+function statusText(result) {
+  return result.signal === null ? `exit code ${result.status}` : `signal ${result.signal}`;
+}
+
+function complaint(result, command) {
+  if (result.timedOut) return new ProcsError(`run: the timeout passed (command = ${command})`, 'TIMEOUT', 'ETIMEDOUT');
+  if (result.stdoutInfo.limitExceeded || result.stderrInfo.limitExceeded) {
+    return new ProcsError(`run: the output exceeded its limit (command = ${command})`, 'TOO_LARGE', 'ERR_PROCS_TOO_LARGE');
+  }
+  const text = `run: the child failed (command = ${command}, status = ${statusText(result)}, expected exit code 0)`;
+  return new ProcsError(text, 'CHILD_FAILED', 'ERR_PROCS_CHILD_FAILED');
+}
+
+function finished(event, options) {
+  const result = toResult(event, options);
+  if (result.cancelled) throw Object.assign(new AbortError(options.signal?.reason), { result });
+  if (options.check && !result.ok) {
+    throw Object.assign(complaint(result, options.args.join(' ')), { cmd: options.args.join(' '), result });
+  }
+  return result;
+}
+
+/** Cancels through `cancel` when the signal aborts; gives a function that stops listening. */
+function onAbort(signal, cancel) {
+  if (!signal) return () => {};
+  if (signal.aborted) cancel();
+  else signal.addEventListener('abort', cancel, { once: true });
+  return () => signal.removeEventListener('abort', cancel);
+}
+
+/**
+ * Runs a program to its end and resolves with what it wrote and how it ended, whatever the status; `check: true` rejects unless it exited
+ * with 0. Times are milliseconds, sizes bytes.
+ */
+async function run(file, args, options) {
+  const normal = normalizeSpawn(file, args, options);
+  check.abortSignal(normal.signal, 'options.signal');
+  const limits = bounds(normal);
+  const plans = streamPlans(normal);
+  if (normal.signal?.aborted) throw new AbortError(normal.signal.reason);
+  let native;
+  const done = answer((id) => {
+    native = unwrap(hub.run(id, request.build(normal, plans), limits));
+  }, (event) => event);
+  const release = onAbort(normal.signal, () => native?.cancel());
+  try {
+    return finished(await done, normal);
+  } finally {
+    release();
+  }
+}
+
+/**
+ * Runs commands (`[file, args, options]`), at most `jobs` at a time, and resolves with one `{status: 'fulfilled', value}` or
+ * `{status: 'rejected', reason}` for each, in their order. `onProgress(index, settled)` is called as each ends.
+ */
+async function runMany(commands, options = {}) {
+  check.array(commands, 'commands');
+  const jobs = options.jobs ?? 4;
+  if (!(Number.isInteger(jobs) && jobs > 0)) throw nodeError('ERR_OUT_OF_RANGE', 'options.jobs', 'a positive integer', jobs);
+  const results = new Array(commands.length);
+  let next = 0;
+  const worker = async () => {
+    while (next < commands.length) {
+      const index = next++;
+      [results[index]] = await Promise.allSettled([run(...[].concat(commands[index]))]);
+      options.onProgress?.(index, results[index]);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(jobs, commands.length) }, worker));
+  return results;
+}
+
+/** Resolves with the index of a child that has ended, or with null when `timeout` passes first. */
+function waitAny(children, options = {}) {
+  check.array(children, 'children');
+  const timeout = milliseconds(options.timeout, 'options.timeout');
+  return new Promise((resolve) => {
+    const listeners = [];
+    let timer;
+    const settle = (value) => {
+      clearTimeout(timer);
+      for (const [child, listener] of listeners) child.off('exit', listener).off('error', listener);
+      resolve(value);
+    };
+    for (const [index, child] of children.entries()) {
+      if (child.exitCode !== null || child.signalCode !== null) return settle(index);
+      const listener = () => settle(index);
+      listeners.push([child, listener]);
+      child.once('exit', listener).once('error', listener);
+    }
+    if (timeout !== undefined) timer = setTimeout(() => settle(null), timeout);
+  });
+}
+
+module.exports = { run, runMany, waitAny, bounds, onAbort, decoded };

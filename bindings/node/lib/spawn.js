@@ -1,0 +1,52 @@
+'use strict';
+
+// spawn: starts a child and watches its timeout and AbortSignal.
+
+const { AbortError } = require('./errors.js');
+const { normalizeSpawn } = require('./arguments.js');
+const { ChildProcess } = require('./child-process.js');
+const check = require('./validate.js');
+
+function abort(child, killSignal, reason) {
+  try {
+    if (child.kill(killSignal)) child.emit('error', new AbortError(reason));
+  } catch (error) {
+    child.emit('error', error);
+  }
+}
+
+function watchTimeout(child, timeout, killSignal) {
+  const timer = setTimeout(() => {
+    try {
+      child.kill(killSignal);
+    } catch (error) {
+      child.emit('error', error);
+    }
+  }, timeout);
+  child.once('exit', () => clearTimeout(timer));
+}
+
+function watchSignal(child, signal, killSignal) {
+  const onAbort = () => abort(child, killSignal, signal.reason);
+  if (signal.aborted) {
+    process.nextTick(onAbort);
+    return;
+  }
+  signal.addEventListener('abort', onAbort, { once: true });
+  child.once('exit', () => signal.removeEventListener('abort', onAbort));
+}
+
+/** Starts a program without a shell. Signature, options and events as in node:child_process. */
+function spawn(file, args, options) {
+  options = normalizeSpawn(file, args, options);
+  check.timeout(options.timeout);
+  check.abortSignal(options.signal, 'options.signal');
+  const killSignal = check.killSignal(options.killSignal);
+  const child = new ChildProcess();
+  child.spawn(options);
+  if (options.timeout > 0) watchTimeout(child, options.timeout, killSignal);
+  if (options.signal) watchSignal(child, options.signal, killSignal);
+  return child;
+}
+
+module.exports = { spawn };

@@ -1,0 +1,17 @@
+//! The native module of procs-native: what JavaScript cannot do itself, on the public API of `procs`.
+//!
+//! All state belongs to a [`hub::Hub`], of which every environment (main thread, worker) opens its own; there is no global state. Threads of
+//! the core reach JavaScript through the hub's weak thread-safe function only, so nothing here keeps an event loop alive: `lib/hub.js`
+//! decides that.
+
+#![deny(unsafe_code)]
+
+mod child;
+mod error;
+mod event;
+mod executor;
+mod hub;
+mod options;
+mod pipeline;
+mod run;
+mod sync;

@@ -1,0 +1,243 @@
+//! From the request objects of `lib/request.js` to commands.
+
+use napi::bindgen_prelude::{Either, Uint8Array};
+use napi_derive::napi;
+use procs::{Child, Command, Error, ErrorKind, Resource, Stage, Stdio};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Text as a string, or as bytes where a string cannot carry them.
+pub(crate) type Text = Either<String, Uint8Array>;
+
+const FLAG_DETACHED: u32 = 1;
+const FLAG_KILL_TREE: u32 = 2;
+const FLAG_DIE_WITH_PARENT: u32 = 4;
+const FLAG_NO_NEW_PRIVS: u32 = 8;
+const FLAG_SETSID: u32 = 16;
+
+const ENOEXEC: i32 = 8;
+const SHELL: &str = "/bin/sh";
+
+const STDIO_PIPE: i32 = -1;
+const STDIO_IGNORE: i32 = -2;
+
+/// One resource limit.
+#[napi(object)]
+pub struct LimitRequest {
+    /// Name of the resource, such as `"noFile"`.
+    pub resource: String,
+    /// Soft limit; absent is unlimited.
+    pub soft: Option<f64>,
+    /// Hard limit; absent is unlimited.
+    pub hard: Option<f64>,
+}
+
+/// What to start.
+#[napi(object)]
+pub struct SpawnRequest {
+    /// The program, by name or path.
+    pub file: Text,
+    /// Argument 0 and the arguments, joined by NUL.
+    pub argv: Text,
+    /// The whole environment as `KEY=VALUE`, joined by NUL; absent inherits.
+    pub env: Option<Text>,
+    /// Working directory.
+    pub cwd: Option<Text>,
+    /// Per descriptor: -1 pipe, -2 ignore, else a descriptor of this process.
+    pub stdio: Vec<i32>,
+    /// Bits of `FLAGS` in lib/request.js.
+    pub flags: u32,
+    /// Standard error goes where standard output goes.
+    pub merge_stderr: Option<bool>,
+    /// User id.
+    pub uid: Option<i32>,
+    /// Group id.
+    pub gid: Option<i32>,
+    /// Supplementary groups.
+    pub groups: Option<Vec<u32>>,
+    /// Process group to join; 0 makes a new one.
+    pub process_group: Option<i32>,
+    /// File mode creation mask.
+    pub umask: Option<u32>,
+    /// Nice value.
+    pub nice: Option<i32>,
+    /// CPUs by number.
+    pub affinity: Option<Vec<u32>>,
+    /// Resource limits.
+    pub limits: Option<Vec<LimitRequest>>,
+}
+
+pub(crate) fn bytes_of(text: &Text) -> &[u8] {
+    match text {
+        Either::A(text) => text.as_bytes(),
+        Either::B(bytes) => bytes,
+    }
+}
+
+fn parts(text: &Text) -> impl Iterator<Item = &OsStr> {
+    bytes_of(text).split(|byte| *byte == 0).map(OsStr::from_bytes)
+}
+
+impl SpawnRequest {
+    /// The command, with the defaults of child_process.
+    pub(crate) fn command(&self) -> procs::Result<Command> {
+        let mut command = Command::new(OsStr::from_bytes(bytes_of(&self.file)));
+        command.raw_argv(parts(&self.argv));
+        self.configure(&mut command)?;
+        Ok(command)
+    }
+
+    /// Starts the child.
+    ///
+    /// As execvp does for child_process, a file that is executable but in no known format is run by /bin/sh.
+    pub(crate) fn start(&self) -> procs::Result<Child> {
+        let error = match self.command()?.spawn() {
+            Err(error) if error.os_error() == Some(ENOEXEC) && error.stage() == Some(Stage::Exec) => error,
+            result => return result,
+        };
+        let Some(script) = self.find_program() else { return Err(error) };
+        let mut shell = Command::new(SHELL);
+        shell.raw_argv([OsStr::new(SHELL), script.as_os_str()].into_iter().chain(parts(&self.argv).skip(1)));
+        self.configure(&mut shell)?;
+        shell.spawn()
+    }
+
+    fn configure(&self, command: &mut Command) -> procs::Result<()> {
+        command.program_after_chdir(true).allow_relative_path(true).keep_control_env(true);
+        if let Some(env) = &self.env {
+            set_environment(command, env);
+        }
+        if let Some(cwd) = &self.cwd {
+            command.current_dir(Path::new(OsStr::from_bytes(bytes_of(cwd))));
+        }
+        self.set_stdio(command);
+        self.set_flags(command);
+        self.set_identity(command)?;
+        self.set_resources(command)
+    }
+
+    /// The program's file: as given when it has a slash, else the first of that name in the child's PATH.
+    fn find_program(&self) -> Option<PathBuf> {
+        let file = OsStr::from_bytes(bytes_of(&self.file));
+        if file.as_bytes().contains(&b'/') {
+            return Some(PathBuf::from(file));
+        }
+        let path = match &self.env {
+            None => std::env::var_os("PATH")?,
+            Some(env) => parts(env).find_map(|pair| pair.as_bytes().strip_prefix(b"PATH="))
+                .map(|path| OsStr::from_bytes(path).to_owned())?,
+        };
+        std::env::split_paths(&path).map(|dir| dir.join(file)).find(|path| path.is_file())
+    }
+
+    /// Whether the descriptor is a pipe to this process.
+    pub(crate) fn is_pipe(&self, fd: usize) -> bool {
+        self.stdio.get(fd) == Some(&STDIO_PIPE)
+    }
+
+    fn set_stdio(&self, command: &mut Command) {
+        for (number, &code) in (0..).zip(&self.stdio) {
+            match code {
+                STDIO_PIPE if number == 2 && self.merge_stderr == Some(true) => command.fd(number, Stdio::same_as(1)),
+                STDIO_PIPE => command.fd(number, Stdio::pipe()),
+                STDIO_IGNORE if number < 3 => command.fd(number, Stdio::null()),
+                STDIO_IGNORE => continue,
+                fd if fd == number && number < 3 => command.fd(number, Stdio::inherit()),
+                fd => command.fd(number, Stdio::borrowed(fd)),
+            };
+        }
+    }
+
+    fn set_flags(&self, command: &mut Command) {
+        let has = |flag| self.flags & flag != 0;
+        if has(FLAG_DETACHED) || has(FLAG_SETSID) {
+            command.new_session(true);
+        }
+        if has(FLAG_KILL_TREE) {
+            command.kill_tree(true);
+        }
+        if has(FLAG_DIE_WITH_PARENT) {
+            command.die_with_parent(true);
+        }
+        if has(FLAG_NO_NEW_PRIVS) {
+            command.no_new_privs(true);
+        }
+        if let Some(group) = self.process_group {
+            command.process_group(group);
+        }
+    }
+
+    fn set_identity(&self, command: &mut Command) -> procs::Result<()> {
+        let id = |name: &str, value: i32| {
+            u32::try_from(value).map_err(|_| {
+                Error::new(ErrorKind::InvalidArgument, "spawn", format!("not an id ({name} = {value}, expected 0 or more)"))
+            })
+        };
+        if let Some(uid) = self.uid {
+            command.uid(id("uid", uid)?);
+        }
+        if let Some(gid) = self.gid {
+            command.gid(id("gid", gid)?);
+        }
+        match &self.groups {
+            Some(groups) => command.groups(groups),
+            // As libuv: whoever changes identity loses the supplementary groups of the host.
+            None if self.uid.is_some() || self.gid.is_some() => command.groups(&[]),
+            None => command,
+        };
+        Ok(())
+    }
+
+    fn set_resources(&self, command: &mut Command) -> procs::Result<()> {
+        if let Some(mask) = self.umask {
+            command.umask(mask);
+        }
+        if let Some(nice) = self.nice {
+            command.nice(nice);
+        }
+        if let Some(cpus) = &self.affinity {
+            command.affinity(&cpus.iter().map(|cpu| *cpu as usize).collect::<Vec<_>>());
+        }
+        for limit in self.limits.iter().flatten() {
+            command.limit(resource(&limit.resource)?, limit.soft.map(|n| n as u64), limit.hard.map(|n| n as u64));
+        }
+        Ok(())
+    }
+}
+
+fn set_environment(command: &mut Command, env: &Text) {
+    command.env_clear();
+    for pair in parts(env) {
+        let bytes = pair.as_bytes();
+        // An empty environment arrives as one empty part; a variable without a name reaches no program.
+        let Some(equals) = bytes.iter().position(|byte| *byte == b'=').filter(|at| *at > 0) else { continue };
+        command.env(OsStr::from_bytes(&bytes[..equals]), OsStr::from_bytes(&bytes[equals + 1..]));
+    }
+}
+
+/// The resources by name; upper and lower case are the same.
+const RESOURCES: &[(&str, Resource)] = &[
+    ("addressSpace", Resource::AddressSpace),
+    ("core", Resource::Core),
+    ("cpu", Resource::Cpu),
+    ("data", Resource::Data),
+    ("fileSize", Resource::FileSize),
+    ("locks", Resource::Locks),
+    ("memLock", Resource::MemLock),
+    ("msgQueue", Resource::MsgQueue),
+    ("nice", Resource::Nice),
+    ("noFile", Resource::NoFile),
+    ("nProc", Resource::NProc),
+    ("rss", Resource::Rss),
+    ("rtPrio", Resource::RtPrio),
+    ("rtTime", Resource::RtTime),
+    ("sigPending", Resource::SigPending),
+    ("stack", Resource::Stack),
+];
+
+fn resource(name: &str) -> procs::Result<Resource> {
+    RESOURCES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, resource)| *resource).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidArgument, "spawn", format!("unknown resource (limits = {name:?}, expected a name such as noFile)"))
+    })
+}

@@ -1,0 +1,50 @@
+"""Starts, feeds, watches and multiplies processes: ``subprocess`` on the engine of libprocs, and what it lacks.
+
+A program written for ``subprocess`` runs with ``import procs as subprocess``. Times are seconds, sizes are bytes.
+"""
+
+from ._cmdline import list2cmdline
+from ._errors import (
+    CalledProcessError,
+    CancelledError,
+    ClosedError,
+    ExhaustedError,
+    InvalidArgumentError,
+    InvalidStateError,
+    NoDirectoryError,
+    NoMemoryError,
+    NoProcessError,
+    NotFoundError,
+    OwnerDiedError,
+    PanicError,
+    PermissionDeniedError,
+    ProcsError,
+    ProtocolError,
+    SubprocessError,
+    SystemCallError,
+    TaskFailedError,
+    TimedOutError,
+    TimeoutExpired,
+    TooLargeError,
+    TryAgainError,
+    UnsupportedError,
+    WorkerLostError,
+    WouldBlockError,
+)
+from ._many import Pipeline, PipelineResult, Stage, run_many
+from ._native import CancelHandle, engine_info
+from ._native import __version__ as __version__
+from ._options import DEVNULL, PIPE, STDOUT
+from ._popen import Popen, wait_any
+from ._records import CompletedProcess, StopReport, StreamReport, Usage
+from ._run import call, check_call, check_output, getoutput, getstatusoutput, run
+
+__all__ = [
+    "CalledProcessError", "CancelHandle", "CancelledError", "ClosedError", "CompletedProcess", "DEVNULL", "ExhaustedError",
+    "InvalidArgumentError", "InvalidStateError", "NoDirectoryError", "NoMemoryError", "NoProcessError", "NotFoundError",
+    "OwnerDiedError", "PIPE", "PanicError", "PermissionDeniedError", "Pipeline", "PipelineResult", "Popen", "ProcsError",
+    "ProtocolError", "STDOUT", "Stage", "StopReport", "StreamReport", "SubprocessError", "SystemCallError", "TaskFailedError",
+    "TimedOutError", "TimeoutExpired", "TooLargeError", "TryAgainError", "UnsupportedError", "Usage", "WorkerLostError",
+    "WouldBlockError", "call", "check_call", "check_output", "engine_info", "getoutput", "getstatusoutput", "list2cmdline", "run",
+    "run_many", "wait_any",
+]

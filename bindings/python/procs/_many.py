@@ -1,0 +1,186 @@
+"""Several commands: a bounded number at a time, or joined by pipes."""
+
+import os
+import sys
+
+from . import _native, _options
+from ._errors import CalledProcessError, CancelledError, TimeoutExpired, TooLargeError
+from ._options import DEVNULL, PIPE
+from ._popen import translate
+from ._records import CompletedProcess, StopReport, Usage
+from ._run import _stopped
+
+# The cap of runs under our own names; subprocess has none.
+DEFAULT_MAX_OUTPUT = 64 << 20
+
+
+def _split(command):
+    """A command of a list: arguments, or a mapping with ``args`` and keyword arguments of ``run``."""
+    if isinstance(command, dict):
+        given = dict(command)
+        return given.pop("args"), given
+    return command, {}
+
+
+class _Job:
+    """One command of ``run_many``: what the core needs, and how its result becomes a ``CompletedProcess``."""
+
+    def __init__(self, command, shared):
+        self.args, own = _split(command)
+        self.given = {"stdin": DEVNULL, "stdout": PIPE, "stderr": PIPE, "max_output": DEFAULT_MAX_OUTPUT, **shared, **own}
+        self.check = self.given.pop("check", False)
+        self.timeout = self.given.pop("timeout", None)
+        input = self.given.pop("input", None)
+        _options.refuse_unknown(self.given, "run_many")
+        self.mode, self.encoding, self.errors = _options.text_mode(self.given)
+        executable = self.given.get("executable")
+        self.argv = _options.argument_vector(self.args, self.given.get("shell", False), executable)
+        self.options = _options.native_options(self.given)
+        if self.timeout is not None:
+            self.options["timeout"] = self.timeout
+        if input is not None:
+            self.options["stdin"] = PIPE
+            self.options["input"] = input.encode(self.encoding, self.errors or "strict") if self.mode else input
+        sys.audit("subprocess.Popen", self.argv[0] if executable is None else executable, self.argv, self.given.get("cwd"),
+                  self.given.get("env"))
+
+    def _text(self, name, data):
+        if self.options.get(name) != PIPE:
+            return None
+        return translate(data, self.encoding, self.errors) if self.mode else data
+
+    def result(self, item):
+        """A ``CompletedProcess``, or the exception that ``run`` would raise."""
+        if isinstance(item, BaseException):
+            return _options.start_error(item, self.argv, self.given)
+        outcome, stdout, stderr = item
+        if outcome.timed_out:
+            return TimeoutExpired(self.args, self.timeout, output=stdout or None, stderr=stderr or None)
+        stdout, stderr = self._text("stdout", stdout), self._text("stderr", stderr)
+        if outcome.cancelled or outcome.stdout[2] or outcome.stderr[2]:
+            return _stopped(outcome, stdout, stderr)
+        done = CompletedProcess(self.args, outcome.code if outcome.signal is None else -outcome.signal, stdout, stderr)
+        done._outcome = outcome
+        if self.check and done.returncode:
+            return CalledProcessError(done.returncode, self.args, stdout, stderr)
+        return done
+
+
+def run_many(commands, jobs=None, progress=None, *, cancel=None, **options):
+    """Runs all commands, at most ``jobs`` at a time (default: the CPUs this process may use), and returns a list in their order.
+
+    A command is an argument list, a string, or a mapping with ``args`` and keyword arguments of ``run``; ``options`` hold for all.
+    Each item is a ``CompletedProcess`` or the exception that ``run`` would have raised: one failure does not end the others.
+    ``progress(index, item)`` is called as they end. Standard input is empty, both outputs are captured, at most 64 MiB each.
+    """
+    made = [_Job(command, options) for command in commands]
+    jobs = len(os.sched_getaffinity(0)) if jobs is None else int(jobs)
+    tell = None if progress is None else lambda index, item: progress(index, made[index].result(item))
+    items = _native.run_many([(job.argv, job.options) for job in made], jobs, tell, cancel)
+    return [job.result(item) for job, item in zip(made, items)]
+
+
+class Stage:
+    """How one program of a pipeline ended: ``args``, ``pid``, ``returncode``, ``stderr`` and ``usage``."""
+
+    def __init__(self, args, pid, returncode, stderr, usage):
+        self.args = args
+        self.pid = pid
+        self.returncode = returncode
+        self.stderr = stderr
+        self.usage = None if usage is None else Usage(*usage)
+
+    def __repr__(self):
+        return f"Stage(args={self.args!r}, returncode={self.returncode!r})"
+
+
+class PipelineResult:
+    """A finished pipeline: ``stages``, ``stdout``, ``returncode`` (of the last stage that is not 0, else 0), and the facts of the run."""
+
+    def __init__(self, stages, facts, stdout):
+        self.stages = stages
+        self.stdout = stdout
+        self.wall_time = facts["wall_time"]
+        self.timed_out = facts["timed_out"]
+        self.cancelled = facts["cancelled"]
+        self.truncated = facts["truncated"]
+        self.pipes_left_open = facts["pipes_left_open"]
+        self.stopped = None if facts["stopped"] is None else StopReport(**facts["stopped"])
+
+    @property
+    def returncodes(self):
+        """The return codes of all stages."""
+        return [stage.returncode for stage in self.stages]
+
+    @property
+    def returncode(self):
+        """0 when every stage returned 0, else that of the last one that did not (as ``pipefail``)."""
+        return next((code for code in reversed(self.returncodes) if code), 0)
+
+    def __repr__(self):
+        return f"PipelineResult(returncodes={self.returncodes!r}, stdout={self.stdout!r})"
+
+    def check_returncode(self):
+        """Raises ``CalledProcessError`` for the last stage that did not return 0."""
+        for stage in reversed(self.stages):
+            if stage.returncode:
+                raise CalledProcessError(stage.returncode, stage.args, self.stdout, stage.stderr)
+
+
+class Pipeline:
+    """Programs joined by pipes of the system, without a shell: ``Pipeline(["ls"], ["sort", "-r"])``.
+
+    A stage is an argument list, a string, or a mapping with ``args`` and keyword arguments of ``Popen``.
+    """
+
+    def __init__(self, *commands):
+        self._commands = list(commands)
+
+    def then(self, args, **options):
+        """Appends a program. Returns the pipeline."""
+        self._commands.append({"args": args, **options})
+        return self
+
+    def run(self, *, input=None, timeout=None, grace=None, kill_tree=False, max_output=None, cancel=None, check=False, text=None,
+            encoding=None, errors=None):
+        """Runs all stages to their end and returns a ``PipelineResult``; standard output of the last and errors of all are captured.
+
+        ``timeout`` is in seconds; then all stages are ended and ``TimeoutExpired`` carries the output so far.
+        """
+        mode, encoding, errors = _options.text_mode({"text": text, "encoding": encoding, "errors": errors})
+        stages = []
+        for command in self._commands:
+            args, given = _split(command)
+            _options.refuse_unknown(given, "Pipeline")
+            argv = _options.argument_vector(args, given.get("shell", False), given.get("executable"))
+            stages.append((argv, _options.native_options(given)))
+            sys.audit("subprocess.Popen", given.get("executable") or argv[0], argv, given.get("cwd"), given.get("env"))
+        options = {"stdout_limit": _options.output_limit(max_output), "kill_tree": kill_tree}
+        for name, value in (("timeout", timeout), ("grace", grace), ("cancel", cancel)):
+            if value is not None:
+                options[name] = value
+        if input is not None:
+            options["input"] = input.encode(encoding, errors or "strict") if mode else input
+        facts = _native.run_pipeline(stages, options)
+        decode = (lambda data: translate(data, encoding, errors)) if mode else bytes
+        return self._result(facts, decode, check, timeout)
+
+    def _result(self, facts, decode, check, timeout):
+        args = [_split(command)[0] for command in self._commands]
+        if facts["timed_out"]:
+            raise TimeoutExpired(args, timeout, output=facts["stdout"] or None)
+        stages = [Stage(arg, fact["pid"], fact["returncode"], decode(fact["stderr"]), fact["usage"])
+                  for arg, fact in zip(args, facts["stages"])]
+        result = PipelineResult(stages, facts, decode(facts["stdout"]))
+        if facts["cancelled"]:
+            error = CancelledError("pipeline: cancelled")
+            error.output = result.stdout
+            raise error
+        if facts["limit_exceeded"]:
+            import errno
+            error = TooLargeError(errno.EMSGSIZE, "pipeline: more output than allowed (stream = stdout)")
+            error.output = result.stdout
+            raise error
+        if check:
+            result.check_returncode()
+        return result

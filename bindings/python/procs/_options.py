@@ -1,0 +1,275 @@
+"""Keyword arguments of ``run`` and ``Popen``, checked as ``subprocess`` checks them, as options of the core."""
+
+import locale
+import os
+import sys
+import warnings
+
+from ._errors import InvalidArgumentError, SubprocessError, UnsupportedError
+
+PIPE = -1
+STDOUT = -2
+DEVNULL = -3
+
+_RUN_OPTIONS = ("grace", "drain_grace", "drain_after_exit", "cancel")
+_PLAIN_OPTIONS = ("foreground", "controlling_tty", "nice", "no_new_privs", "die_with_parent", "parent_death_signal", "signals",
+                  "offload", "kill_on_drop", "tree_level", "kill_tree")
+
+
+def argument_vector(args, shell, executable):
+    """The list that the child gets as ``argv``."""
+    if isinstance(args, (str, bytes)):
+        argv = [args]
+    elif isinstance(args, os.PathLike):
+        if shell:
+            raise TypeError("path-like args is not allowed when shell is true")
+        argv = [args]
+    else:
+        argv = list(args)
+    if shell:
+        argv = ["/bin/sh", "-c", *argv]
+        if executable:
+            argv[0] = executable
+    return argv
+
+
+def stream(target, name="stdin"):
+    """PIPE, STDOUT, DEVNULL, a descriptor or an object with ``fileno()`` as the core's number."""
+    if target is STDOUT and name != "stderr":
+        raise ValueError("STDOUT can only be used for stderr")
+    if isinstance(target, int):
+        return int(target)
+    return target.fileno()
+
+
+def text_mode(given):
+    """Whether the pipes carry text, with encoding and errors."""
+    text, newlines = given.get("text"), given.get("universal_newlines")
+    if text is not None and newlines is not None and bool(text) != bool(newlines):
+        raise SubprocessError("Cannot disambiguate when both text and universal_newlines are supplied but different. "
+                              "Pass one or the other.")
+    encoding, errors = given.get("encoding"), given.get("errors")
+    mode = encoding or errors or text or newlines
+    if mode and encoding is None:
+        if sys.flags.warn_default_encoding:
+            warnings.warn("'encoding' argument not specified.", EncodingWarning, 3)
+        encoding = "utf-8" if sys.flags.utf8_mode else locale.getencoding()
+    return mode, encoding, errors
+
+
+def environment(env):
+    """The mapping as bytes; names with ``=`` and embedded NULs are refused."""
+    made = {}
+    for name, value in env.items():
+        name = os.fsencode(name)
+        if b"=" in name:
+            raise ValueError("illegal environment variable name")
+        made[name] = os.fsencode(value)
+    return made
+
+
+def _number(value, find, what):
+    if isinstance(value, str):
+        number = find(value)
+    elif isinstance(value, int):
+        number = value
+    elif what == "User":
+        raise TypeError("User must be a string or an integer")
+    elif what == "Group":
+        raise TypeError(f"Group must be a string or an integer, not {type(value)}")
+    else:
+        raise TypeError(f"Items in extra_groups must be a string or integer, not {type(value)}")
+    if number < 0:
+        raise ValueError(f"{'User' if what == 'User' else 'Group'} ID cannot be negative, got {number}")
+    if number > 0xFFFFFFFF:
+        raise OverflowError("Python int too large to convert to C int")
+    return number
+
+
+def _uid(user):
+    import pwd
+    return _number(user, lambda name: pwd.getpwnam(name).pw_uid, "User")
+
+
+def _gid(group, what="Group"):
+    import grp
+    return _number(group, lambda name: grp.getgrnam(name).gr_gid, what)
+
+
+def _identity(given, options):
+    user, group, extra = given.get("user"), given.get("group"), given.get("extra_groups")
+    if group is not None:
+        options["gid"] = _gid(group)
+    if extra is not None:
+        if isinstance(extra, str):
+            raise ValueError("Groups must be a list, not a string")
+        options["groups"] = [_gid(item, "extra") for item in extra]
+    if user is not None:
+        options["uid"] = _uid(user)
+
+
+def _preexec(function, options):
+    """``os.setsid`` and ``os.setpgrp`` are the options they mean; other code cannot run in the child."""
+    if function is os.setsid:
+        options["new_session"] = True
+    elif function is os.setpgrp:
+        options["process_group"] = 0
+    else:
+        raise UnsupportedError(
+            f"spawn: no Python code runs between start and exec (preexec_fn = {function!r}, expected os.setsid or os.setpgrp; "
+            "use start_new_session, process_group, user, group, extra_groups, umask, cwd, pass_fds, restore_signals, limits, nice, "
+            "affinity, die_with_parent or no_new_privs)")
+
+
+def _descriptors(given, options):
+    pass_fds, close_fds = given.get("pass_fds", ()), given.get("close_fds", True)
+    if pass_fds and not close_fds:
+        warnings.warn("pass_fds overriding close_fds.", RuntimeWarning, 4)
+        close_fds = True
+    if not close_fds:
+        options["keep_fds"] = True
+    wanted = {}
+    for fd in sorted(map(int, pass_fds)):
+        if not 0 <= fd <= 0x7FFFFFFF:
+            raise ValueError("bad value(s) in fds_to_keep")
+        if fd > 2:
+            wanted[fd] = fd
+    for number, target in (given.get("fds") or {}).items():
+        wanted[number] = stream(target, "fds")
+    if wanted:
+        options["fds"] = wanted
+
+
+def _limits(limits):
+    """``{"nofile": 100}`` or ``{resource.RLIMIT_NOFILE: (100, 200)}``; None or RLIM_INFINITY is unlimited."""
+    import resource
+    names = {getattr(resource, name): name[7:].lower() for name in dir(resource) if name.startswith("RLIMIT_")}
+    names[resource.RLIMIT_NOFILE] = "nofile"
+    made = []
+    for name, value in limits.items():
+        soft, hard = value if isinstance(value, tuple) else (value, value)
+        name = names.get(name, name) if isinstance(name, int) else name.lower().removeprefix("rlimit_")
+        made.append((str(name), None if soft == resource.RLIM_INFINITY else soft, None if hard == resource.RLIM_INFINITY else hard))
+    return made
+
+
+def output_limit(limit):
+    """``bytes``, ``(policy, bytes)`` or None as the core's policy; the policies are error, head, tail and spill."""
+    if limit is None:
+        return ("unlimited", 0)
+    if isinstance(limit, int):
+        return ("error", limit)
+    policy, size = limit
+    return (policy, size)
+
+
+def sink(target):
+    """A callable, file, descriptor, path-like, ``"buffer"``, ``"discard"``, ``("append", path)`` or a list of these."""
+    if target is None or target == "buffer":
+        return ("buffer",)
+    if target == "discard":
+        return ("discard",)
+    if isinstance(target, list):
+        return ("tee", [sink(item) for item in target])
+    if isinstance(target, tuple):
+        return target
+    if isinstance(target, os.PathLike):
+        return ("file", target)
+    if isinstance(target, int):
+        return ("fd", int(target))
+    if hasattr(target, "fileno"):
+        target.flush()
+        return ("fd", target.fileno())
+    if callable(target):
+        return ("call", target)
+    raise InvalidArgumentError(f"run: not a sink (sink = {target!r}, expected a callable, file, descriptor, path or list)")
+
+
+def _own_names(given, options):
+    """What ``subprocess`` does not have."""
+    for name in _PLAIN_OPTIONS:
+        value = given.get(name)
+        if value is not None and value is not False:
+            options[name] = value
+    if given.get("affinity") is not None:
+        options["affinity"] = list(given["affinity"])
+    if given.get("limits"):
+        options["limits"] = _limits(given["limits"])
+    for name in _RUN_OPTIONS:
+        if given.get(name) is not None:
+            options[name] = given[name]
+    for name in ("stdout", "stderr"):
+        if given.get("max_output") is not None:
+            options[name + "_limit"] = output_limit(given["max_output"])
+        if given.get(name + "_limit") is not None:
+            options[name + "_limit"] = output_limit(given[name + "_limit"])
+        if given.get(name + "_sink") is not None:
+            options[name + "_sink"] = sink(given[name + "_sink"])
+            options.setdefault(name, PIPE)
+
+
+_STANDARD = frozenset((
+    "bufsize executable stdin stdout stderr preexec_fn close_fds shell cwd env universal_newlines startupinfo creationflags "
+    "restore_signals start_new_session pass_fds user group extra_groups encoding errors text umask pipesize process_group").split())
+_OWN = frozenset((*_PLAIN_OPTIONS, *_RUN_OPTIONS, "affinity", "limits", "max_output", "stdout_limit", "stderr_limit", "stdout_sink",
+                  "stderr_sink", "fds"))
+
+
+def refuse_unknown(given, where):
+    """Raises the TypeError of a call with a keyword that nobody knows."""
+    for name in given:
+        if name not in _STANDARD and name not in _OWN:
+            raise TypeError(f"{where}() got an unexpected keyword argument '{name}'")
+
+
+def native_options(given):
+    """The core's options for these keyword arguments; those that have their default may be present or absent."""
+    get = given.get
+    options = {}
+    if get("startupinfo") is not None:
+        raise ValueError("startupinfo is only supported on Windows platforms")
+    if get("creationflags", 0) != 0:
+        raise ValueError("creationflags is only supported on Windows platforms")
+    for name in ("stdin", "stdout", "stderr"):
+        if get(name) is not None:
+            options[name] = stream(given[name], name)
+    _descriptors(given, options)
+    if get("executable") is not None:
+        options["executable"] = given["executable"]
+    if get("cwd") is not None:
+        options["cwd"] = given["cwd"]
+    if get("env") is not None:
+        options["env"] = environment(given["env"])
+    if get("preexec_fn") is not None:
+        _preexec(given["preexec_fn"], options)
+    if get("start_new_session"):
+        options["new_session"] = True
+    if not get("restore_signals", True):
+        options["signals"] = "inherit"
+    group = get("process_group")
+    if group is not None and group >= 0:
+        options["process_group"] = group
+    umask = get("umask", -1)
+    if umask is not None and umask >= 0:
+        options["umask"] = umask
+    pipesize = get("pipesize", -1)
+    if pipesize is not None and not isinstance(pipesize, int):
+        raise TypeError("pipesize must be an integer")
+    if pipesize is not None and pipesize > 0:
+        options["pipe_size"] = pipesize
+    _identity(given, options)
+    _own_names(given, options)
+    return options
+
+
+def start_error(error, argv, given):
+    """Gives an error of a start the file name that ``subprocess`` would give it."""
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.stage == "directory":
+            error.filename = given.get("cwd")
+        elif error.stage == "exec" or error.stage is None:
+            executable = given.get("executable")
+            error.filename = argv[0] if executable is None else executable
+        else:
+            error.filename = None
+    return error

@@ -1,0 +1,364 @@
+"""``Popen``: one child with pipes as Python files, shaped like ``subprocess.Popen``."""
+
+import io
+import os
+import signal
+import sys
+import threading
+import time
+import types
+import warnings
+
+from . import _native, _options
+from ._errors import SubprocessError, TimeoutExpired
+from ._options import PIPE
+from ._records import StopReport, Usage
+
+# How long a child is left to end by itself after Ctrl-C, which the terminal sent to it as well.
+_POLITE_SECONDS = 0.25
+
+
+def _leftover(file):
+    """What a binary file has read ahead. The pipe stops blocking, as it does in the core's hands anyway."""
+    os.set_blocking(file.fileno(), False)
+    peek = getattr(file, "peek", None)
+    return peek() if peek else b""
+
+
+def translate(data, encoding, errors):
+    """Bytes as text with the line ends of all systems as one newline."""
+    text = data.decode(encoding, errors or "strict")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text
+
+
+class Popen:
+    """Starts a child. All arguments of ``subprocess.Popen`` mean what they mean there; ``preexec_fn`` may be ``os.setsid`` or
+    ``os.setpgrp`` only.
+
+    Besides: ``kill_tree`` (stopping reaches all descendants), ``limits`` (``{"nofile": 64}``), ``nice``, ``affinity``,
+    ``no_new_privs``, ``die_with_parent``, ``controlling_tty``, ``foreground``, ``fds`` (``{child number: descriptor or PIPE}``),
+    ``signals`` (``"restore"``, ``"default"`` or ``"inherit"``), ``tree_level``, ``kill_on_drop`` and ``offload``.
+
+    Attributes: ``args``, ``pid``, ``returncode`` (None while it runs, negative for a signal), ``stdin``, ``stdout``, ``stderr``.
+    A ``Popen`` that is collected leaves the process running, with a ResourceWarning; it is reaped when it ends.
+    """
+
+    _child_created = False
+
+    def __init__(self, args, bufsize=-1, executable=None, stdin=None, stdout=None, stderr=None, preexec_fn=None, close_fds=True,
+                 shell=False, cwd=None, env=None, universal_newlines=None, startupinfo=None, creationflags=0,
+                 restore_signals=True, start_new_session=False, pass_fds=(), *, user=None, group=None, extra_groups=None,
+                 encoding=None, errors=None, text=None, umask=-1, pipesize=-1, process_group=None, kill_tree=False,
+                 tree_level=None, limits=None, nice=None, affinity=None, no_new_privs=False, die_with_parent=False,
+                 parent_death_signal=None, controlling_tty=None, foreground=False, signals=None, fds=None, kill_on_drop=False,
+                 offload=False):
+        given = dict(locals())
+        if bufsize is None:
+            bufsize = -1
+        if not isinstance(bufsize, int):
+            raise TypeError("bufsize must be an integer")
+        self.args = args
+        self.stdin = self.stdout = self.stderr = None
+        self.pid = self.returncode = None
+        self.pipesize = pipesize
+        self._lock = threading.Lock()
+        self._capture = self._result = None
+        self._communication_started = False
+        self.text_mode, self.encoding, self.errors = _options.text_mode(given)
+        argv = _options.argument_vector(args, shell, executable)
+        program = argv[0] if executable is None else executable
+        options = _options.native_options(given)
+        sys.audit("subprocess.Popen", program, argv, cwd, env)
+        try:
+            self._child = _native.spawn(argv, options)
+        except OSError as error:
+            raise _options.start_error(error, argv, given)
+        self._child_created = True
+        self.pid = self._child.pid
+        self._open_files(options, bufsize)
+
+    def _open_files(self, options, bufsize):
+        line_buffering = bool(self.text_mode) and bufsize == 1
+        if line_buffering:
+            bufsize = -1
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            if options.get(name) != PIPE:
+                continue
+            file = io.open(self._child.take_fd(number), "rb" if number else "wb", bufsize)
+            if self.text_mode:
+                extra = {} if number else {"write_through": True, "line_buffering": line_buffering}
+                file = io.TextIOWrapper(file, encoding=self.encoding, errors=self.errors, **extra)
+            setattr(self, name, file)
+
+    def __repr__(self):
+        text = f"<{type(self).__name__}: returncode: {self.returncode} args: {self.args!r}>"
+        return text if len(text) <= 80 else text[:76] + "...>"
+
+    __class_getitem__ = classmethod(types.GenericAlias)
+
+    @property
+    def universal_newlines(self):
+        """The older name of ``text_mode``."""
+        return self.text_mode
+
+    @universal_newlines.setter
+    def universal_newlines(self, on):
+        self.text_mode = bool(on)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, exc_type, value, traceback):
+        for file in (self.stdout, self.stderr):
+            if file:
+                file.close()
+        try:
+            if self.stdin:
+                self.stdin.close()
+        finally:
+            if exc_type is KeyboardInterrupt:
+                self._linger()
+            else:
+                self.wait()
+
+    def __del__(self, _warn=warnings.warn):
+        if self._child_created and self.returncode is None:
+            _warn(f"subprocess {self.pid} is still running", ResourceWarning, source=self)
+
+    def _linger(self):
+        if self.returncode is None and self._child.linger(_POLITE_SECONDS):
+            self.poll()
+
+    def poll(self):
+        """The return code if the child has ended, else None."""
+        if self.returncode is None:
+            self.returncode = self._child.poll()
+        return self.returncode
+
+    def wait(self, timeout=None):
+        """Waits for the end, at most ``timeout`` seconds, and returns the return code. Does not read the pipes.
+
+        Raises ``TimeoutExpired``; ``ChildProcessError`` when somebody else took the exit status.
+        """
+        if self.returncode is None:
+            try:
+                self.returncode = self._child.wait(timeout)
+            except KeyboardInterrupt:
+                self._linger()
+                raise
+            if self.returncode is None:
+                raise TimeoutExpired(self.args, timeout)
+        return self.returncode
+
+    def send_signal(self, sig):
+        """Sends a signal; nothing happens when the child has ended."""
+        if self.poll() is None:
+            try:
+                self._child.send_signal(int(sig))
+            except ProcessLookupError:
+                pass  # it ended in between
+
+    def terminate(self):
+        """Sends SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        """Sends SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def stop(self, grace=5.0, *, steps=None, tree=None):
+        """Ends the child: SIGTERM, ``grace`` seconds, SIGKILL; or ``steps``, a list of (action, seconds) with the actions
+        ``"wait"``, ``"close-stdin"``, ``"kill"`` or a signal. ``tree`` reaches all descendants (default: as started).
+
+        Returns a ``StopReport``.
+        """
+        if steps is None:
+            steps = [(signal.SIGTERM, grace), ("kill", 10.0)]
+        plan = []
+        for action, seconds in steps:
+            if action == "close-stdin":
+                if self.stdin:
+                    self.stdin.close()
+                action = "wait"
+            plan.append((action if isinstance(action, str) else int(action), float(seconds)))
+        report = StopReport(**self._child.stop(plan, tree))
+        self.poll()
+        return report
+
+    def kill_tree(self):
+        """Kills the child and all its descendants with the strongest means there is. Returns a ``StopReport``."""
+        report = StopReport(**self._child.kill_tree())
+        self.poll()
+        return report
+
+    def fileno(self):
+        """A descriptor that is readable once the child has ended, for selectors and event loops. It belongs to the Popen."""
+        return self._child.fileno()
+
+    @property
+    def usage(self):
+        """What the child used, once it was waited for: a ``Usage``."""
+        outcome = self._child.outcome
+        return Usage(*outcome.usage) if outcome is not None and outcome.usage is not None else None
+
+    @property
+    def tree_level(self):
+        """The means that stopping the tree will use: process, group, walk or cgroup."""
+        return self._child.tree_level
+
+    def take_fd(self, number):
+        """The host's end of an extra pipe asked for with ``fds``: a socket's descriptor, which the caller closes. Once."""
+        return self._child.take_fd(number)
+
+    def communicate(self, input=None, timeout=None):
+        """Feeds ``input``, reads both pipes to their end, waits, and returns ``(stdout, stderr)``; None where there is no pipe.
+
+        After a ``TimeoutExpired`` (``timeout`` in seconds) it can be called again and nothing is lost.
+        """
+        if self._communication_started and input:
+            raise ValueError("Cannot send input after starting communication")
+        if self._result is not None:
+            return self._result
+        if timeout is None and not self._communication_started and [self.stdin, self.stdout, self.stderr].count(None) >= 2:
+            return self._communicate_one(input)
+        if self.stdin is None and self.stdout is None and self.stderr is None:
+            self.wait(timeout)
+            return None, None
+        if self._capture is None:
+            self._start_capture(input)
+        end = None if timeout is None else time.monotonic() + timeout
+        try:
+            finished = self._capture.run(timeout)
+        except KeyboardInterrupt:
+            if self._child.linger(_POLITE_SECONDS if end is None else min(_POLITE_SECONDS, max(0, end - time.monotonic()))):
+                self.poll()
+            raise
+        if not finished:
+            output, errors = self._joined(self._capture.partial())
+            raise TimeoutExpired(self.args, timeout, output=output or None, stderr=errors or None)
+        return self._finish_capture()
+
+    def _communicate_one(self, input):
+        """At most one pipe and no deadline: the file object itself is enough, and keeps what it has read ahead."""
+        output = errors = None
+        try:
+            if self.stdin:
+                self._feed(input)
+            elif self.stdout:
+                output = self.stdout.read()
+                self.stdout.close()
+            elif self.stderr:
+                errors = self.stderr.read()
+                self.stderr.close()
+            self.wait()
+        except KeyboardInterrupt:
+            self._linger()
+            raise
+        return output, errors
+
+    def _feed(self, input):
+        try:
+            if input:
+                self.stdin.write(input)
+        except BrokenPipeError:
+            pass  # the child does not want it
+        finally:
+            try:
+                self.stdin.close()
+            except BrokenPipeError:
+                pass
+
+    def _start_capture(self, input):
+        self._communication_started = True
+        fds = [None, None, None]
+        self._ahead = [b"", b""]
+        options = {}
+        if self.stdin and not self.stdin.closed:
+            try:
+                self.stdin.flush()
+            except BrokenPipeError:
+                pass
+            fds[0] = self.stdin.fileno()
+            if input:
+                if self.text_mode:
+                    input = input.encode(self.stdin.encoding, self.stdin.errors)
+                options["input"] = input
+        for index, file in enumerate((self.stdout, self.stderr)):
+            if file and not file.closed:
+                fds[index + 1] = file.fileno()
+                self._ahead[index] = _leftover(file.buffer if self.text_mode else file)
+        self._capture = self._child.capture(tuple(fds), options)
+        if self.stdin:
+            try:
+                self.stdin.close()
+            except BrokenPipeError:
+                pass
+
+    def _joined(self, parts):
+        return [ahead + part if ahead else part for ahead, part in zip(self._ahead, parts)]
+
+    def _finish_capture(self):
+        _, *parts = self._capture.finish()
+        self.wait()
+        made = []
+        for file, data in zip((self.stdout, self.stderr), self._joined(parts)):
+            if file is None:
+                made.append(None)
+                continue
+            made.append(translate(data, file.encoding, file.errors) if self.text_mode else data)
+            file.close()
+        self._result = tuple(made)
+        return self._result
+
+    def chunks(self, size=262144):
+        """Yields standard output as bytes of at most ``size``, as it comes. The pipe is enlarged once a read fills the buffer."""
+        file = self._binary_stdout()
+        while data := file.read1(size):
+            yield data
+            if len(data) >= 65536:
+                self._enlarge(file)
+                break
+        while data := file.read1(size):
+            yield data
+        file.close()
+
+    def lines(self, *, keep_ends=False):
+        """Yields the lines of standard output without their ends: str in text mode, else bytes. No line is too long; a last line
+        without newline is delivered."""
+        if self.text_mode:
+            for line in self._need_stdout():
+                yield line if keep_ends else line.removesuffix("\n")
+            self.stdout.close()
+            return
+        for line in self._need_stdout():
+            yield line if keep_ends else line.removesuffix(b"\n")
+        self.stdout.close()
+
+    def _need_stdout(self):
+        if self.stdout is None:
+            raise SubprocessError("lines: no pipe to read (stdout, expected PIPE)")
+        return self.stdout
+
+    def _binary_stdout(self):
+        file = self._need_stdout()
+        return file.buffer if self.text_mode else file
+
+    @staticmethod
+    def _enlarge(file):
+        import fcntl
+        try:
+            fcntl.fcntl(file.fileno(), fcntl.F_SETPIPE_SZ, 1 << 20)
+        except OSError:
+            pass  # the user's share of pipe memory is used up
+
+
+def wait_any(children, timeout=None):
+    """Waits until one of the children (``Popen``) has ended, at most ``timeout`` seconds, and returns it; None when the time passed."""
+    children = list(children)
+    index = _native.wait_any([child._child for child in children], timeout)
+    if index is None:
+        return None
+    children[index].poll()
+    return children[index]

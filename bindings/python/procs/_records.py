@@ -1,0 +1,130 @@
+"""What a finished run tells: small records with named fields."""
+
+import types
+from typing import NamedTuple
+
+from ._errors import CalledProcessError
+
+
+class Usage(NamedTuple):
+    """What a finished child used: CPU seconds in user mode and in the kernel, and its largest resident set in bytes."""
+
+    user_time: float
+    system_time: float
+    max_rss_bytes: int
+
+
+class StopReport(NamedTuple):
+    """What a stop did. ``returncode`` is None when the child outlived the last step; ``ended_by`` names the action after which it
+    ended, None when it had ended before; ``level`` is process, group, walk or cgroup; ``survivors`` are process ids."""
+
+    returncode: int | None
+    ended_by: str | None
+    level: str
+    survivors: list[int]
+
+
+class StreamReport(NamedTuple):
+    """What happened to one stream: bytes read, whether the result holds less than that, whether the limit stopped the run."""
+
+    total_bytes: int
+    truncated: bool
+    limit_exceeded: bool
+
+
+_FACTS = ("pid", "code", "signal", "core_dumped", "usage", "started", "wall_time", "timed_out", "cancelled", "pipes_left_open",
+          "spawn_retries", "stopped", "stdout", "stderr")
+
+
+class CompletedProcess:
+    """A finished run, as in ``subprocess``: ``args``, ``returncode`` (negative for a signal), ``stdout``, ``stderr``.
+
+    Runs of procs also tell ``pid``, ``usage``, ``started`` (seconds since the epoch), ``wall_time`` (seconds), ``timed_out``,
+    ``cancelled``, ``pipes_left_open``, ``stopped``, ``stdout_report`` and ``stderr_report``; None in one made by hand.
+    """
+
+    def __init__(self, args, returncode, stdout=None, stderr=None):
+        self.args = args
+        self.returncode = returncode
+        self.stdout = stdout
+        self.stderr = stderr
+
+    _outcome = None
+
+    def __repr__(self):
+        parts = [f"args={self.args!r}", f"returncode={self.returncode!r}"]
+        if self.stdout is not None:
+            parts.append(f"stdout={self.stdout!r}")
+        if self.stderr is not None:
+            parts.append(f"stderr={self.stderr!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    __class_getitem__ = classmethod(types.GenericAlias)
+
+    def __getstate__(self):
+        state = dict(self.__dict__)
+        if self._outcome is not None:
+            state["_outcome"] = types.SimpleNamespace(**{name: getattr(self._outcome, name) for name in _FACTS})
+        return state
+
+    def check_returncode(self):
+        """Raises ``CalledProcessError`` unless the return code is 0."""
+        if self.returncode:
+            raise CalledProcessError(self.returncode, self.args, self.stdout, self.stderr)
+
+    def _fact(self, name):
+        return getattr(self._outcome, name, None)
+
+    @property
+    def pid(self):
+        """The process id it had."""
+        return self._fact("pid")
+
+    @property
+    def usage(self):
+        """CPU time and memory it used."""
+        usage = self._fact("usage")
+        return None if usage is None else Usage(*usage)
+
+    @property
+    def started(self):
+        """When it was started, in seconds since the epoch."""
+        return self._fact("started")
+
+    @property
+    def wall_time(self):
+        """Seconds from the start until its end was seen."""
+        return self._fact("wall_time")
+
+    @property
+    def timed_out(self):
+        """Whether the deadline stopped it."""
+        return self._fact("timed_out")
+
+    @property
+    def cancelled(self):
+        """Whether a cancel handle stopped it."""
+        return self._fact("cancelled")
+
+    @property
+    def pipes_left_open(self):
+        """Whether somebody still held one of its pipes when reading ended."""
+        return self._fact("pipes_left_open")
+
+    @property
+    def stopped(self):
+        """What was done to stop it, if it had to be stopped."""
+        report = self._fact("stopped")
+        return None if report is None else StopReport(**report)
+
+    @property
+    def stdout_report(self):
+        """What happened to standard output."""
+        report = self._fact("stdout")
+        return None if report is None else StreamReport(*report)
+
+    @property
+    def stderr_report(self):
+        """What happened to standard error."""
+        report = self._fact("stderr")
+        return None if report is None else StreamReport(*report)

@@ -1,0 +1,76 @@
+//! One run being fed and drained; it can be left at a deadline and taken up again.
+
+use crate::convert;
+use crate::error::{IntoPy, guard, raise};
+use crate::interrupt::until;
+use crate::outcome::Outcome;
+use crate::sink::Failure;
+use procs::{Deadline, Error, ErrorKind};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::sync::{Mutex, PoisonError};
+
+/// What a finished run hands over: record, standard output, standard error.
+pub(crate) type Finished<'py> = (Outcome, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
+/// A run whose streams the core reads and writes.
+#[pyclass(frozen, module = "procs._native")]
+pub(crate) struct Capture {
+    inner: Mutex<Option<procs::Capture>>,
+    failure: Failure,
+}
+
+impl Capture {
+    pub(crate) fn new(capture: procs::Capture, failure: Failure) -> Capture {
+        Capture { inner: Mutex::new(Some(capture)), failure }
+    }
+
+    /// Takes the run out, so that a second thread gets an error and never a deadlock, and puts it back afterwards.
+    fn lend<T>(&self, py: Python<'_>, body: impl FnOnce(&mut procs::Capture) -> PyResult<T>) -> PyResult<T> {
+        let mut capture = self.take(py)?;
+        let result = body(&mut capture);
+        *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = Some(capture);
+        result
+    }
+
+    fn take(&self, py: Python<'_>) -> PyResult<procs::Capture> {
+        let taken = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.ok_or_else(|| raise(py, &Error::new(ErrorKind::InvalidState, "communicate", "it is finished, or another thread is in it")))
+    }
+}
+
+/// Runs a capture until it is finished (`true`) or the deadline passes.
+pub(crate) fn drive(py: Python<'_>, capture: &mut procs::Capture, deadline: Deadline, failure: &Failure) -> PyResult<bool> {
+    let finished = until(py, deadline, |slice| Ok(capture.run(slice)?.then_some(())))?.is_some();
+    failure.check()?;
+    Ok(finished)
+}
+
+/// Hands over what a finished run has read.
+pub(crate) fn finish(py: Python<'_>, capture: procs::Capture) -> PyResult<Finished<'_>> {
+    let output = py.detach(|| capture.finish()).or_raise(py)?;
+    let outcome = Outcome::from_output(&output);
+    Ok((outcome, PyBytes::new(py, &output.stdout), PyBytes::new(py, &output.stderr)))
+}
+
+#[pymethods]
+impl Capture {
+    /// Whether the run is finished; `False` after `timeout` seconds, and then it can be called again.
+    #[pyo3(signature = (timeout=None))]
+    fn run(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        guard(py, || {
+            let deadline = Deadline::from_timeout(timeout.map(convert::seconds).transpose()?);
+            self.lend(py, |capture| drive(py, capture, deadline, &self.failure))
+        })
+    }
+
+    /// What was read so far: standard output and standard error.
+    fn partial<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        guard(py, || self.lend(py, |capture| Ok((PyBytes::new(py, capture.stdout()), PyBytes::new(py, capture.stderr())))))
+    }
+
+    /// The record and all output; the capture is used up.
+    fn finish<'py>(&self, py: Python<'py>) -> PyResult<Finished<'py>> {
+        guard(py, || finish(py, self.take(py)?))
+    }
+}

@@ -1,0 +1,61 @@
+//! Values of Python as values of the core.
+
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+/// A str (file system encoding, so that any byte survives), bytes or path-like object.
+pub(crate) fn path(value: &Bound<'_, PyAny>) -> PyResult<OsString> {
+    if let Ok(text) = value.cast::<PyString>() {
+        return match text.to_str() {
+            Ok(utf8) if utf8.is_ascii() => Ok(OsString::from(utf8)),
+            _ => text.extract(),
+        };
+    }
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(OsStr::from_bytes(bytes.as_bytes()).to_owned());
+    }
+    let inner = value.py().import("os")?.call_method1("fspath", (value,))?;
+    match inner.cast::<PyBytes>() {
+        Ok(bytes) => Ok(OsStr::from_bytes(bytes.as_bytes()).to_owned()),
+        Err(_) => inner.extract(),
+    }
+}
+
+/// The argument vector: list, tuple or any iterable of what [`path`] takes.
+pub(crate) fn argv(value: &Bound<'_, PyAny>) -> PyResult<Vec<OsString>> {
+    if let Ok(list) = value.cast::<PyList>() {
+        return list.iter().map(|item| path(&item)).collect();
+    }
+    if let Ok(tuple) = value.cast::<PyTuple>() {
+        return tuple.iter().map(|item| path(&item)).collect();
+    }
+    value.try_iter()?.map(|item| path(&item?)).collect()
+}
+
+/// Seconds; negative is zero, as in the standard library's waits.
+pub(crate) fn seconds(value: f64) -> PyResult<Duration> {
+    if value.is_nan() {
+        return Err(PyValueError::new_err("timeout: not a number (seconds = nan)"));
+    }
+    Ok(Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX))
+}
+
+/// A copy of a bytes-like object of any item type.
+pub(crate) fn bytes_like(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes().to_vec());
+    }
+    if let Ok(buffer) = PyBuffer::<u8>::get(value) {
+        return buffer.to_vec(value.py());
+    }
+    let memory = value.py().import("builtins")?.getattr("memoryview")?.call1((value,)).map_err(|_| {
+        let name = value.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+        PyTypeError::new_err(format!("a bytes-like object is required, not '{name}'"))
+    })?;
+    memory.call_method0("tobytes")?.extract()
+}

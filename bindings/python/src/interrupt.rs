@@ -1,0 +1,30 @@
+//! Blocking calls: without the GIL, and awake often enough for Ctrl-C.
+
+use procs::Deadline;
+use pyo3::prelude::*;
+use std::time::Duration;
+
+/// How long a blocked call may leave a Python signal handler waiting.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// Calls `step` with short deadlines, the GIL released, until it returns a value or `deadline` passes (`None`).
+///
+/// # Errors
+/// What a signal handler raised, `KeyboardInterrupt` first of all; nothing is lost, the call can be repeated.
+pub(crate) fn until<T: Send>(
+    py: Python<'_>,
+    deadline: Deadline,
+    mut step: impl FnMut(Deadline) -> procs::Result<Option<T>> + Send,
+) -> PyResult<Option<T>> {
+    loop {
+        let slice = deadline.min(Deadline::after(SLICE));
+        let stepped = py.detach(|| step(slice));
+        if let Some(value) = crate::error::IntoPy::or_raise(stepped, py)? {
+            return Ok(Some(value));
+        }
+        py.check_signals()?;
+        if deadline.passed() {
+            return Ok(None);
+        }
+    }
+}

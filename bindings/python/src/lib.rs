@@ -1,0 +1,55 @@
+//! The native part of the Python package `procs`: thin classes over the Rust crate, without any policy of their own.
+//!
+//! Names, defaults and exceptions that users see are in the Python files beside it; the types of this module are described in
+//! `procs/_native.pyi`. Every blocking call releases the GIL and lets Python's signal handlers run.
+
+#![deny(unsafe_code)]
+
+mod aside;
+mod cancel;
+mod capture;
+mod child;
+mod convert;
+mod error;
+mod interrupt;
+mod many;
+mod options;
+mod outcome;
+mod pipeline;
+mod run;
+mod sink;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// How the engine starts children on this machine: a dict of its levels.
+#[pyfunction]
+fn engine_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    error::guard(py, || {
+        let info = procs::engine_info();
+        let dict = PyDict::new(py);
+        dict.set_item("clone_level", info.clone_level)?;
+        dict.set_item("pidfd", info.pidfd)?;
+        dict.set_item("close_range", info.close_range)?;
+        dict.set_item("cgroup", info.cgroup)?;
+        dict.set_item("pidfd_info", info.pidfd_info)?;
+        Ok(dict)
+    })
+}
+
+#[pymodule(gil_used = false)]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<cancel::CancelHandle>()?;
+    module.add_class::<capture::Capture>()?;
+    module.add_class::<child::Child>()?;
+    module.add_class::<outcome::Outcome>()?;
+    module.add_function(wrap_pyfunction!(child::spawn, module)?)?;
+    module.add_function(wrap_pyfunction!(child::wait_any, module)?)?;
+    module.add_function(wrap_pyfunction!(engine_info, module)?)?;
+    module.add_function(wrap_pyfunction!(error::error_kinds, module)?)?;
+    module.add_function(wrap_pyfunction!(error::stages, module)?)?;
+    module.add_function(wrap_pyfunction!(many::run_many, module)?)?;
+    module.add_function(wrap_pyfunction!(pipeline::run_pipeline, module)?)?;
+    module.add_function(wrap_pyfunction!(run::run, module)?)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))
+}

@@ -1,0 +1,183 @@
+//! What a finished run tells besides its bytes.
+
+use procs::{Exit, ExitStatus, Output, StopAction, StopReport, StreamReport, Usage};
+use pyo3::exceptions::PyChildProcessError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The return code as `subprocess` counts: the exit code, or minus the signal.
+///
+/// # Errors
+/// `ChildProcessError` when somebody else took the status and the kernel no longer tells; no number is invented.
+pub(crate) fn returncode(status: ExitStatus) -> PyResult<i32> {
+    match status {
+        ExitStatus::Exited(code) => Ok(code),
+        ExitStatus::Signaled { signal, .. } => Ok(-signal),
+        ExitStatus::Unknown => {
+            Err(PyChildProcessError::new_err((10, "wait: the exit status is unknown, somebody else reaped the child or SIGCHLD is ignored")))
+        }
+    }
+}
+
+/// Seconds since the epoch.
+fn timestamp(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// The record of a run, read attribute by attribute by the Python classes.
+#[pyclass(frozen, module = "procs._native")]
+pub(crate) struct Outcome {
+    pid: u32,
+    status: ExitStatus,
+    usage: Option<Usage>,
+    started: Option<SystemTime>,
+    wall_time: Duration,
+    timed_out: bool,
+    cancelled: bool,
+    pipes_left_open: bool,
+    stopped: Option<StopReport>,
+    spawn_retries: u32,
+    stdout: Facts,
+    stderr: Facts,
+}
+
+/// The part of a stream's report that is plain numbers.
+#[derive(Clone, Copy, Default)]
+struct Facts {
+    total_bytes: u64,
+    truncated: bool,
+    limit_exceeded: bool,
+}
+
+impl Facts {
+    fn of(report: &StreamReport) -> Facts {
+        Facts { total_bytes: report.total_bytes, truncated: report.truncated, limit_exceeded: report.limit_exceeded }
+    }
+}
+
+impl Outcome {
+    pub(crate) fn from_output(output: &Output) -> Outcome {
+        Outcome {
+            pid: output.pid,
+            status: output.status,
+            usage: output.usage,
+            started: Some(output.started),
+            wall_time: output.wall_time,
+            timed_out: output.timed_out,
+            cancelled: output.cancelled,
+            pipes_left_open: output.pipes_left_open,
+            stopped: output.stopped.clone(),
+            spawn_retries: output.spawn_retries,
+            stdout: Facts::of(&output.stdout_report),
+            stderr: Facts::of(&output.stderr_report),
+        }
+    }
+
+    pub(crate) fn status(&self) -> ExitStatus {
+        self.status
+    }
+
+    pub(crate) fn from_exit(pid: u32, exit: Option<Exit>, status: ExitStatus, spawn_retries: u32) -> Outcome {
+        Outcome {
+            pid,
+            status,
+            usage: exit.and_then(|exit| exit.usage),
+            started: exit.map(|exit| exit.started),
+            wall_time: exit.map_or(Duration::ZERO, |exit| exit.wall_time),
+            timed_out: false,
+            cancelled: false,
+            pipes_left_open: false,
+            stopped: None,
+            spawn_retries,
+            stdout: Facts::default(),
+            stderr: Facts::default(),
+        }
+    }
+}
+
+#[pymethods]
+impl Outcome {
+    #[getter]
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+    #[getter]
+    fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+    #[getter]
+    fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+    #[getter]
+    fn core_dumped(&self) -> bool {
+        self.status.core_dumped()
+    }
+    #[getter]
+    fn usage(&self) -> Option<(f64, f64, u64)> {
+        self.usage.map(usage_tuple)
+    }
+    #[getter]
+    fn started(&self) -> Option<f64> {
+        self.started.map(timestamp)
+    }
+    #[getter]
+    fn wall_time(&self) -> f64 {
+        self.wall_time.as_secs_f64()
+    }
+    #[getter]
+    fn timed_out(&self) -> bool {
+        self.timed_out
+    }
+    #[getter]
+    fn cancelled(&self) -> bool {
+        self.cancelled
+    }
+    #[getter]
+    fn pipes_left_open(&self) -> bool {
+        self.pipes_left_open
+    }
+    #[getter]
+    fn spawn_retries(&self) -> u32 {
+        self.spawn_retries
+    }
+    #[getter]
+    fn stopped<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        self.stopped.as_ref().map(|report| stop_report(py, report)).transpose()
+    }
+    /// total bytes, truncated, limit exceeded
+    #[getter]
+    fn stdout(&self) -> (u64, bool, bool) {
+        (self.stdout.total_bytes, self.stdout.truncated, self.stdout.limit_exceeded)
+    }
+    #[getter]
+    fn stderr(&self) -> (u64, bool, bool) {
+        (self.stderr.total_bytes, self.stderr.truncated, self.stderr.limit_exceeded)
+    }
+}
+
+/// User seconds, system seconds, largest resident set in bytes.
+pub(crate) fn usage_tuple(usage: Usage) -> (f64, f64, u64) {
+    (usage.user_time.as_secs_f64(), usage.system_time.as_secs_f64(), usage.max_rss_bytes)
+}
+
+fn action_name(action: StopAction) -> String {
+    match action {
+        StopAction::Wait => "wait".to_owned(),
+        StopAction::CloseStdin => "close-stdin".to_owned(),
+        StopAction::Kill => "kill".to_owned(),
+        StopAction::Signal(signal) => procs::signal_name(signal).map_or_else(|| signal.to_string(), str::to_owned),
+    }
+}
+
+/// A stop's report as keyword arguments of `procs.StopReport`.
+pub(crate) fn stop_report<'py>(py: Python<'py>, report: &StopReport) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    let code = report.status.map(returncode).and_then(Result::ok);
+    dict.set_item("returncode", code)?;
+    dict.set_item("ended_by", report.ended_by.map(action_name))?;
+    dict.set_item("level", report.level.name())?;
+    dict.set_item("survivors", report.survivors.clone())?;
+    Ok(dict)
+}

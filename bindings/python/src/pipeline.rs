@@ -1,0 +1,66 @@
+//! Programs joined by pipes of the system.
+
+use crate::aside::{Cancel, aside};
+use crate::convert;
+use crate::error::{IntoPy, guard};
+use crate::options::{Request, run_options};
+use crate::outcome::{returncode, stop_report, usage_tuple};
+use procs::{Pipeline, PipelineOutput, RunOptions};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+/// Runs the stages and hands back a dict: `stages` (a list of dicts), `stdout`, and the facts of the run.
+#[pyfunction]
+#[pyo3(signature = (stages, options))]
+pub(crate) fn run_pipeline<'py>(py: Python<'py>, stages: &Bound<'py, PyList>, options: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    guard(py, || {
+        let own = procs::CancelHandle::new().or_raise(py)?;
+        let mut commands = Vec::with_capacity(stages.len());
+        for stage in stages.iter() {
+            let (argv, options): (Bound<'_, PyAny>, Bound<'_, PyDict>) = stage.extract()?;
+            commands.push(Request::new(&argv, Some(&options))?.into_command());
+        }
+        let request = run_options(options)?;
+        let cancel = Cancel { own: &own, caller: request.run.cancel.clone() };
+        let mut pipeline = configured(commands, request.run);
+        pipeline.cancel(&own);
+        let output = aside(py, &cancel, move || pipeline.output())?.or_raise(py)?;
+        request.failure.check()?;
+        result(py, &output)
+    })
+}
+
+fn configured(commands: Vec<procs::Command>, run: RunOptions) -> Pipeline {
+    let mut pipeline = Pipeline::new(commands);
+    if let Some(timeout) = run.timeout {
+        pipeline.timeout(timeout);
+    }
+    if let Some(input) = run.input {
+        pipeline.input(input);
+    }
+    pipeline.grace(run.grace).kill_tree(run.kill_tree).max_output(run.stdout_limit);
+    pipeline
+}
+
+fn result<'py>(py: Python<'py>, output: &PipelineOutput) -> PyResult<Bound<'py, PyDict>> {
+    let stages = PyList::empty(py);
+    for stage in &output.stages {
+        let dict = PyDict::new(py);
+        dict.set_item("pid", stage.pid)?;
+        dict.set_item("returncode", returncode(stage.status)?)?;
+        dict.set_item("usage", stage.usage.map(usage_tuple))?;
+        dict.set_item("stderr", PyBytes::new(py, &stage.stderr))?;
+        stages.append(dict)?;
+    }
+    let dict = PyDict::new(py);
+    dict.set_item("stages", stages)?;
+    dict.set_item("stdout", PyBytes::new(py, &output.stdout))?;
+    dict.set_item("truncated", output.stdout_report.truncated)?;
+    dict.set_item("limit_exceeded", output.stdout_report.limit_exceeded)?;
+    dict.set_item("wall_time", output.wall_time.as_secs_f64())?;
+    dict.set_item("timed_out", output.timed_out)?;
+    dict.set_item("cancelled", output.cancelled)?;
+    dict.set_item("pipes_left_open", output.pipes_left_open)?;
+    dict.set_item("stopped", output.stopped.as_ref().map(|report| stop_report(py, report)).transpose()?)?;
+    Ok(dict)
+}

@@ -1,0 +1,61 @@
+//! Where captured output goes, from the tuples that `procs._options` makes.
+
+use crate::convert;
+use procs::Sink;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The first exception that a callback raised; the run raises it when it is back in Python.
+#[derive(Clone, Default)]
+pub(crate) struct Failure(Arc<Mutex<Option<PyErr>>>);
+
+impl Failure {
+    pub(crate) fn set(&self, error: PyErr) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Raises what a callback raised, once.
+    pub(crate) fn check(&self) -> PyResult<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+    }
+}
+
+/// `("buffer",)`, `("discard",)`, `("fd", n)`, `("file", path)`, `("append", path)`, `("call", function)` or `("tee", [sinks])`.
+pub(crate) fn sink(value: &Bound<'_, PyAny>, failure: &Failure) -> PyResult<Sink> {
+    let tuple = value.cast::<PyTuple>()?;
+    let name: String = tuple.get_item(0)?.extract()?;
+    let argument = || tuple.get_item(1);
+    match name.as_str() {
+        "buffer" => Ok(Sink::Buffer),
+        "discard" => Ok(Sink::Discard),
+        "fd" => {
+            let fd = procs::duplicate_fd(argument()?.extract()?);
+            Ok(Sink::Fd(crate::error::IntoPy::or_raise(fd, value.py())?))
+        }
+        "file" => Ok(Sink::File(PathBuf::from(convert::path(&argument()?)?))),
+        "append" => Ok(Sink::Append(PathBuf::from(convert::path(&argument()?)?))),
+        "call" => Ok(callback(argument()?.unbind(), failure.clone())),
+        "tee" => Ok(Sink::Tee(argument()?.try_iter()?.map(|item| sink(&item?, failure)).collect::<PyResult<_>>()?)),
+        _ => Err(PyValueError::new_err(format!("run: unknown sink (name = {name})"))),
+    }
+}
+
+/// Calls a Python function with each chunk, on the thread that drains; after an exception it is not called again.
+fn callback(function: Py<PyAny>, failure: Failure) -> Sink {
+    Sink::Callback(Box::new(move |chunk| {
+        if failure.is_set() {
+            return;
+        }
+        let called = Python::try_attach(|py| function.call1(py, (PyBytes::new(py, chunk),)).map(drop));
+        if let Some(Err(error)) = called {
+            failure.set(error);
+        }
+    }))
+}

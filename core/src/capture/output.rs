@@ -1,0 +1,120 @@
+//! What a finished run hands over.
+
+use super::bytes::Bytes;
+use crate::error::{Error, ErrorKind, Result};
+use crate::spawn::{ExitStatus, StopReport, Usage};
+use std::fs::File;
+use std::time::{Duration, SystemTime};
+
+/// How the capture of one stream went.
+#[derive(Debug, Default)]
+pub struct StreamReport {
+    /// Bytes read from the pipe, kept or not.
+    pub total_bytes: u64,
+    /// Whether the result's buffer lacks bytes that were read, because of the stream's limit.
+    pub truncated: bool,
+    /// Whether [`OutputLimit::Error`](crate::OutputLimit::Error) was exceeded; the child was stopped then.
+    pub limit_exceeded: bool,
+    /// Everything that was read, at position 0, when [`OutputLimit::Spill`](crate::OutputLimit::Spill) was exceeded. The file has no name.
+    pub spill: Option<File>,
+    /// The first failure of a sink. A failed sink is given up; the others go on, and so does the child.
+    pub sink_error: Option<Error>,
+}
+
+/// A finished run: how the child ended, what it wrote, and what had to be done to it.
+#[derive(Debug)]
+pub struct Output {
+    /// Process id the child had. For display only: the number may belong to somebody else by now.
+    pub pid: u32,
+    /// How the child ended. `Unknown` also when it outlived SIGKILL (a hung disk or network file system).
+    pub status: ExitStatus,
+    /// What it wrote to standard output; empty when that was not captured.
+    pub stdout: Bytes,
+    /// What it wrote to standard error; empty when that was not captured.
+    pub stderr: Bytes,
+    /// How the capture of standard output went.
+    pub stdout_report: StreamReport,
+    /// How the capture of standard error went.
+    pub stderr_report: StreamReport,
+    /// CPU time and memory it used; `None` when somebody else reaped it.
+    pub usage: Option<Usage>,
+    /// When it was started.
+    pub started: SystemTime,
+    /// Time from the start until its end was seen, on the monotonic clock. Draining afterwards is not included.
+    pub wall_time: Duration,
+    /// Whether the timeout passed before the run was complete.
+    pub timed_out: bool,
+    /// Whether the cancel handle ended the run.
+    pub cancelled: bool,
+    /// Whether somebody (a grandchild) still held a captured stream when reading it was given up.
+    pub pipes_left_open: bool,
+    /// What stopping the run did, when it had to be stopped.
+    pub stopped: Option<StopReport>,
+    /// How often the start was repeated because the program's file was open for writing (ETXTBSY).
+    pub spawn_retries: u32,
+}
+
+impl Output {
+    /// Whether the child exited with code 0 and nothing cut the run short.
+    pub fn success(&self) -> bool {
+        self.status.success() && self.problem().is_none()
+    }
+
+    /// The run itself when it was a success, else an error that carries it: see [`Error::output`].
+    ///
+    /// # Errors
+    /// `Timeout`, `Cancelled`, `TooLarge` (an output limit was exceeded) or `ChildFailed` (not exit code 0), the first that applies.
+    ///
+    /// ```
+    /// use procs::{Command, ErrorKind};
+    /// let error = Command::shell("echo partial; exit 3").output()?.check().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::ChildFailed);
+    /// assert_eq!(error.output().unwrap().stdout, b"partial\n");
+    /// # Ok::<(), procs::Error>(())
+    /// ```
+    pub fn check(self) -> Result<Output> {
+        match self.check_error() {
+            Some(error) => Err(error.with_payload(self)),
+            None => Ok(self),
+        }
+    }
+
+    /// The error that [`check`](Output::check) would give, without the output in it.
+    pub fn check_error(&self) -> Option<Error> {
+        let (kind, detail) = self.problem()?;
+        Some(Error::new(kind, "run", detail))
+    }
+
+    fn problem(&self) -> Option<(ErrorKind, String)> {
+        let pid = self.pid;
+        if self.timed_out {
+            Some((ErrorKind::Timeout, format!("the timeout passed (pid = {pid}, status = {})", self.status)))
+        } else if self.cancelled {
+            Some((ErrorKind::Cancelled, format!("cancelled by the caller (pid = {pid}, status = {})", self.status)))
+        } else if self.stdout_report.limit_exceeded {
+            Some((ErrorKind::TooLarge, too_large("standard output", self.stdout.len())))
+        } else if self.stderr_report.limit_exceeded {
+            Some((ErrorKind::TooLarge, too_large("standard error", self.stderr.len())))
+        } else if !self.status.success() {
+            Some((ErrorKind::ChildFailed, format!("the child failed (pid = {pid}, status = {}, expected exit code 0)", self.status)))
+        } else {
+            None
+        }
+    }
+}
+
+fn too_large(stream: &str, limit: usize) -> String {
+    format!("{stream} exceeded its limit (limit = {limit} bytes)")
+}
+
+impl Error {
+    /// The run that failed, with what it wrote until then, when the error came from one.
+    pub fn output(&self) -> Option<&Output> {
+        self.payload()
+    }
+
+    /// As [`Error::output`], by value.
+    pub fn into_output(mut self) -> Option<Output> {
+        self.take_payload()
+    }
+}

@@ -1,0 +1,7 @@
+//! Streams over descriptors, and the one thread that waits.
+
+mod pipe;
+pub(crate) mod reactor;
+pub(crate) mod transfer;
+
+pub use pipe::{PipeReader, PipeWriter, duplicate_fd};

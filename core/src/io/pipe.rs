@@ -1,0 +1,120 @@
+//! The host's ends of a child's pipes.
+
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::sys::fd;
+use crate::sys::poll::{Events, PollFd, poll};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// The end of a pipe that is read from, such as a child's standard output.
+///
+/// # Drop
+/// Closes the descriptor; a child that still writes gets SIGPIPE or EPIPE.
+#[derive(Debug)]
+pub struct PipeReader(OwnedFd);
+
+/// The end of a pipe that is written to, such as a child's standard input. Writing to a pipe whose reader is gone gives `BrokenPipe` and
+/// never raises SIGPIPE in the host.
+///
+/// # Drop
+/// Closes the descriptor; the child sees end of file.
+#[derive(Debug)]
+pub struct PipeWriter(OwnedFd);
+
+impl Read for PipeReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        fd::read(self.0.as_fd(), buf)
+    }
+}
+
+impl Read for &PipeReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        fd::read(self.0.as_fd(), buf)
+    }
+}
+
+impl Write for PipeWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        fd::write(self.0.as_fd(), buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Write for &PipeWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        fd::write(self.0.as_fd(), buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl PipeReader {
+    /// Waits until a read would not block: bytes are there or the stream has ended. False when the deadline passed first.
+    ///
+    /// # Errors
+    /// The system's failure to wait.
+    pub fn wait_readable(&self, deadline: Deadline) -> Result<bool> {
+        wait_ready(self.as_fd(), Events::Read, deadline)
+    }
+}
+
+impl PipeWriter {
+    /// Waits until a write of up to 4096 bytes would not block: there is room or the reader is gone. False when the deadline passed first.
+    ///
+    /// # Errors
+    /// The system's failure to wait.
+    pub fn wait_writable(&self, deadline: Deadline) -> Result<bool> {
+        wait_ready(self.as_fd(), Events::Write, deadline)
+    }
+}
+
+fn wait_ready(fd: BorrowedFd<'_>, events: Events, deadline: Deadline) -> Result<bool> {
+    let count = poll(&mut [PollFd::new(fd, events)], deadline);
+    count.map(|count| count > 0).map_err(|error| Error::from_io("poll", &error, "cannot wait for the pipe"))
+}
+
+macro_rules! descriptor {
+    ($end:ident) => {
+        impl AsFd for $end {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.0.as_fd()
+            }
+        }
+
+        impl AsRawFd for $end {
+            fn as_raw_fd(&self) -> RawFd {
+                self.0.as_raw_fd()
+            }
+        }
+
+        impl From<$end> for OwnedFd {
+            fn from(end: $end) -> OwnedFd {
+                end.0
+            }
+        }
+
+        impl From<OwnedFd> for $end {
+            fn from(fd: OwnedFd) -> $end {
+                $end(fd)
+            }
+        }
+    };
+}
+
+descriptor!(PipeReader);
+descriptor!(PipeWriter);
+
+/// A close-on-exec copy of a descriptor that the host knows by its number only, such as one that another language owns. The original
+/// stays open and stays its owner's.
+///
+/// # Errors
+/// `Io` with EBADF when the number is not open; `Exhausted` when no descriptor is free.
+pub fn duplicate_fd(number: RawFd) -> crate::error::Result<OwnedFd> {
+    fd::duplicate(number, 3).map_err(|error| crate::error::Error::from_io("fd", &error, format!("cannot be duplicated (fd = {number})")))
+}

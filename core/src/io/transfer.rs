@@ -1,0 +1,62 @@
+//! Moving bytes without blocking more than asked: what the layers above need of reading, writing, waiting and memory.
+
+use crate::deadline::Deadline;
+use crate::sys;
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+pub(crate) use crate::sys::fd::{grow_pipe, read, read_vec, set_nonblocking, write};
+pub(crate) use crate::sys::memory::GrowBuffer;
+pub(crate) use crate::sys::poll::{Events, PollFd, poll, readable_now};
+
+/// Size of one read of a stream that is passed on or thrown away, in bytes.
+pub(crate) const CHUNK: usize = 256 << 10;
+
+/// Size of a pipe that nobody changed; a read of this many bytes has found the pipe full. Source: pipe(7).
+pub(crate) const DEFAULT_PIPE: usize = 64 << 10;
+
+/// Size asked for once a pipe was found full. Not before: unprivileged users share a budget of 64 MiB. Source: pipe(7).
+pub(crate) const LARGE_PIPE: usize = 1 << 20;
+
+/// The most that a write to a pipe that is ready for writing takes without blocking. Source: PIPE_BUF of pipe(7).
+pub(crate) const ATOMIC_WRITE: usize = 4096;
+
+/// A new pipe: read end, write end; both blocking and close-on-exec.
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    sys::fd::pipe()
+}
+
+/// Whether a write would not block now.
+pub(crate) fn writable_now(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    poll(&mut [PollFd::new(fd, Events::Write)], Deadline::after(Duration::ZERO)).map(|count| count > 0)
+}
+
+thread_local! {
+    static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+/// A block of [`CHUNK`] bytes that a thread reuses; a nested use (a callback that runs a command) gets a block of its own.
+pub(crate) struct Scratch(Option<Box<[u8]>>);
+
+impl Scratch {
+    /// Takes the thread's block.
+    pub(crate) fn take() -> Scratch {
+        let kept = SCRATCH.try_with(Cell::take).ok().flatten();
+        Scratch(Some(kept.unwrap_or_else(|| vec![0; CHUNK].into_boxed_slice())))
+    }
+
+    /// The block.
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().unwrap_or_default()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let block = self.0.take();
+        // A thread that is ending has no slot left; the block is freed then.
+        let _ = SCRATCH.try_with(|slot| slot.set(block));
+    }
+}

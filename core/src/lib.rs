@@ -1,0 +1,30 @@
+//! Starts, feeds, watches and multiplies processes on Linux: one engine, four languages.
+//!
+//! ```
+//! use procs::Command;
+//! let output = Command::new("echo").arg("hello").output()?;
+//! assert_eq!(&*output.stdout, b"hello\n");
+//! # Ok::<(), procs::Error>(())
+//! ```
+
+#![deny(unsafe_code)]
+
+mod capture;
+mod deadline;
+mod error;
+mod io;
+mod spawn;
+mod sys;
+
+pub use capture::{
+    Bytes, Capture, Chunks, LineStream, Lines, Output, OutputFuture, Pipeline, PipelineChild, PipelineOutput, StageResult, StreamReport,
+    run_many,
+};
+pub use deadline::Deadline;
+pub use error::{Error, ErrorKind, Result, Stage};
+pub use io::{PipeReader, PipeWriter, duplicate_fd};
+pub use spawn::{
+    CancelHandle, Child, ChildHandle, Command, EngineInfo, Exit, ExitStatus, Input, InputCallback, OutputCallback, OutputLimit, Resource,
+    RunOptions, SignalPolicy, Sink, Stdio, Stop, StopAction, StopReport, TreeLevel, Usage, WaitFuture, engine_info, max_children,
+    set_max_children, signal_name, signal_number, wait_any,
+};

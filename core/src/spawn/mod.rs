@@ -1,0 +1,27 @@
+//! One child: what to run, how to start it, how to wait for it and how to end it.
+
+mod cancel;
+mod child;
+mod command;
+mod future;
+mod image;
+pub(crate) mod offload;
+mod options;
+mod plan;
+mod start;
+mod status;
+mod stdio;
+mod stop;
+mod tree;
+
+pub use cancel::CancelHandle;
+pub use child::{Child, ChildHandle, wait_any};
+pub use command::Command;
+pub use future::WaitFuture;
+pub use options::{
+    Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions, SignalPolicy, Sink, TreeLevel,
+};
+pub use start::{EngineInfo, engine_info, max_children, set_max_children};
+pub use status::{Exit, ExitStatus, Usage, signal_name, signal_number};
+pub use stdio::Stdio;
+pub use stop::{Stop, StopAction, StopReport};

@@ -1,0 +1,79 @@
+//! Permanent spawner threads.
+//!
+//! They never end, because a parent-death signal fires when the *thread* that made the child ends. One that hangs in an exec on a dead disk
+//! stays there, and the next job gets another.
+
+use crate::error::{Error, Result};
+use crate::sys::{fork, signal};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// More than this many at once wait in the queue.
+const MAX_THREADS: usize = 64;
+
+struct Spawners {
+    generation: u64,
+    queue: Sender<Job>,
+    jobs: Receiver<Job>,
+    idle: Arc<AtomicUsize>,
+    threads: usize,
+}
+
+static SPAWNERS: Mutex<Option<Spawners>> = Mutex::new(None);
+
+/// Runs `job` on a spawner thread; its result arrives at the receiver.
+pub(crate) fn run_on_spawner<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<Receiver<T>> {
+    let (done, result) = bounded(1);
+    submit(Box::new(move || {
+        let _ = done.send(job());
+    }))?;
+    Ok(result)
+}
+
+fn submit(job: Job) -> Result<()> {
+    let generation = fork::generation();
+    let mut slot = SPAWNERS.lock();
+    if slot.as_ref().is_none_or(|spawners| spawners.generation != generation) {
+        let (queue, jobs) = unbounded();
+        *slot = Some(Spawners { generation, queue, jobs, idle: Arc::default(), threads: 0 });
+    }
+    let Some(spawners) = slot.as_mut() else { return Err(Error::invalid("spawn", "no spawner threads")) };
+    if spawners.queue.len() >= spawners.idle.load(Ordering::Acquire) && spawners.threads < MAX_THREADS {
+        spawners.add_thread()?;
+    }
+    // The receiver is kept beside the sender, so this cannot fail.
+    let _ = spawners.queue.send(job);
+    Ok(())
+}
+
+impl Spawners {
+    fn add_thread(&mut self) -> Result<()> {
+        let jobs = self.jobs.clone();
+        let idle = Arc::clone(&self.idle);
+        idle.fetch_add(1, Ordering::AcqRel);
+        let builder = std::thread::Builder::new().name("procs-spawner".into()).stack_size(256 << 10);
+        let started = builder.spawn(move || {
+            signal::block_all_on_this_thread();
+            while let Ok(job) = jobs.recv() {
+                idle.fetch_sub(1, Ordering::AcqRel);
+                job();
+                idle.fetch_add(1, Ordering::AcqRel);
+            }
+        });
+        match started {
+            Ok(_) => self.threads += 1,
+            Err(error) => {
+                self.idle.fetch_sub(1, Ordering::AcqRel);
+                // With a thread already there the job only waits longer.
+                if self.threads == 0 {
+                    return Err(Error::from_io("spawn", &error, "cannot start a spawner thread"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

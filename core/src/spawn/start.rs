@@ -1,0 +1,264 @@
+//! From a command to a running child.
+
+use super::cancel::CancelHandle;
+use super::child::{Child, ChildHandle, Core};
+use super::command::Command;
+use super::image;
+use super::offload::run_on_spawner;
+use super::options::TreeLevel;
+use super::plan::{self, Streams};
+use super::status::ExitStatus;
+use super::stdio::Stdio;
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::io::{PipeReader, PipeWriter};
+use crate::sys::clone::{Failure, Launcher, Level, Setup, close_range_works, level};
+use crate::sys::poll::{Events, PollFd, poll};
+use crate::sys::wait::{Process, pidfd_info_works, pidfd_open};
+use crate::sys::limits;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+/// A file just written may still be open for writing in a child of another thread that has not exec'd yet: a short retry cures it.
+/// Source: golang/go issue 22315.
+const BUSY_RETRIES: u32 = 3;
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static MAX_CHILDREN: AtomicUsize = AtomicUsize::new(0);
+
+/// The greatest number of live children of this process; one more start fails with `Exhausted`. Default: 4096, or half of
+/// RLIMIT_NPROC where that is less.
+pub fn max_children() -> usize {
+    match MAX_CHILDREN.load(Ordering::Relaxed) {
+        0 => {
+            let limit = limits::get(libc::RLIMIT_NPROC).map_or(u64::MAX, |(soft, _)| soft);
+            let cap = usize::try_from(limit / 2).unwrap_or(usize::MAX).clamp(1, 4096);
+            MAX_CHILDREN.store(cap, Ordering::Relaxed);
+            cap
+        }
+        cap => cap,
+    }
+}
+
+/// Sets [`max_children`]; 0 restores the default.
+pub fn set_max_children(cap: usize) {
+    MAX_CHILDREN.store(cap, Ordering::Relaxed);
+}
+
+/// What the engine found on this kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// How processes are started: `"clone3"`, `"clone"` or `"fork"`.
+    pub clone_level: &'static str,
+    /// Whether children have pidfds.
+    pub pidfd: bool,
+    /// Whether close_range works.
+    pub close_range: bool,
+    /// Whether children can have a cgroup of their own.
+    pub cgroup: bool,
+    /// Whether the kernel tells the status of a child that somebody else reaped.
+    pub pidfd_info: bool,
+}
+
+/// What the engine found on this kernel; probes what was not yet used.
+pub fn engine_info() -> EngineInfo {
+    EngineInfo {
+        clone_level: match level() {
+            Level::Clone3 => "clone3",
+            Level::Clone => "clone",
+            Level::Fork => "fork",
+        },
+        pidfd: pidfd_open(std::process::id()).is_ok(),
+        close_range: close_range_works(),
+        cgroup: plan::cgroup_available(),
+        pidfd_info: pidfd_info_works(),
+    }
+}
+
+/// Counts a live child while it lives.
+#[derive(Debug)]
+pub(super) struct LiveCount;
+
+impl LiveCount {
+    fn take() -> Result<LiveCount> {
+        let live = LIVE.fetch_add(1, Ordering::Relaxed);
+        let cap = max_children();
+        let count = LiveCount;
+        if live >= cap {
+            let detail = format!("too many live children (limit = {cap}, see max_children)");
+            return Err(Error::new(ErrorKind::Exhausted, "spawn", detail).with_stage(Stage::Prepare));
+        }
+        Ok(count)
+    }
+}
+
+impl Drop for LiveCount {
+    fn drop(&mut self) {
+        LIVE.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A process whose result nobody may be waiting for any more: killed and reaped unless taken.
+struct Started(Option<(Process, u32)>);
+
+impl Started {
+    fn take(mut self) -> Option<(Process, u32)> {
+        self.0.take()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some((process, _)) = self.0.take() {
+            let _ = process.signal(libc::SIGKILL);
+            super::child::reap_later(process, None);
+        }
+    }
+}
+
+impl Command {
+    /// Starts the child; standard streams that were not set are inherited.
+    ///
+    /// Returns once the program is executing. The host's ends of pipes are in `stdin`, `stdout`, `stderr` and
+    /// [`take_fd`](Child::take_fd).
+    ///
+    /// # Errors
+    /// `NotFound`, `PermissionDenied`, `InvalidArgument`, `Exhausted`, `TooLarge` with the failed [`Stage`] and errno; no process, descriptor
+    /// or zombie is left. `Timeout` and `Cancelled` only with [`offload`](Command::offload).
+    pub fn spawn(&mut self) -> Result<Child> {
+        self.spawn_with([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], Deadline::from_timeout(self.run.timeout))
+    }
+
+    /// Runs the child to its end; standard streams that were not set are inherited. Timeout, cancel, grace and `kill_tree` hold.
+    ///
+    /// # Errors
+    /// As [`spawn`](Command::spawn); `Timeout` and `Cancelled` after the child was stopped; `ChildFailed` with [`check`](Command::check)
+    /// when it did not exit with 0.
+    pub fn status(&mut self) -> Result<ExitStatus> {
+        let deadline = Deadline::from_timeout(self.run.timeout);
+        let mut child = self.spawn_with([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], deadline)?;
+        child.stdin = None;
+        let cancel = self.run.cancel.clone();
+        let why = match wait_or_cancel(child.handle(), cancel.as_ref(), deadline)? {
+            Waited::Ended(status) if self.run.check && !status.success() => {
+                return Err(Error::new(ErrorKind::ChildFailed, "status", format!("the command failed with {status} (program = {:?})", self.program)));
+            }
+            Waited::Ended(status) => return Ok(status),
+            Waited::Cancelled => Error::new(ErrorKind::Cancelled, "status", format!("the run was cancelled (program = {:?})", self.program)),
+            Waited::TimedOut => {
+                let timeout = self.run.timeout.unwrap_or_default();
+                Error::new(ErrorKind::Timeout, "status", format!("the command timed out (program = {:?}, timeout = {timeout:?})", self.program))
+            }
+        };
+        child.stop(&self.run.ladder())?;
+        Err(why)
+    }
+
+    /// Starts the child with these standard streams where none were set. The deadline bounds an offloaded start.
+    pub(crate) fn spawn_with(&mut self, defaults: [Stdio; 3], deadline: Deadline) -> Result<Child> {
+        let live = LiveCount::take()?;
+        let mut launcher = Launcher::take().map_err(|failure| image::explain(self, failure.stage, &failure.error))?;
+        let prepared = image::fill(&mut launcher.image, self).and_then(|()| self.prepare(defaults));
+        let (mut streams, setup) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                launcher.give_back();
+                return Err(error);
+            }
+        };
+        let tree_level = plan::tree_level(&self.start, &setup);
+        let leads_group = setup.new_session || setup.process_group == Some(0);
+        let cgroup = setup.cgroup.clone();
+        let (started_at, started) = (SystemTime::now(), Instant::now());
+        let (process, retries) = self.launch(launcher, setup, deadline)?;
+        let reader = |fd: Option<_>| fd.map(PipeReader::from);
+        let stdin = streams.hosts.remove(&0).map(PipeWriter::from);
+        let stdout = reader(streams.hosts.remove(&1));
+        let stderr = reader(streams.hosts.remove(&2));
+        let core = Core::new(process, live, (started_at, started), cgroup);
+        let core = core.with_tree(self.run.kill_tree, if leads_group { tree_level } else { no_group(tree_level) }, leads_group);
+        Ok(Child::new(core, (stdin, stdout, stderr), streams.hosts, self.start.kill_on_drop).with_retries(retries).with_run(self.run.take()))
+    }
+
+    fn prepare(&mut self, defaults: [Stdio; 3]) -> Result<(Streams, Setup)> {
+        let mut streams = Streams::open(self, defaults)?;
+        let moves = std::mem::take(&mut streams.moves);
+        let setup = plan::setup(&self.start, self.run.kill_tree, moves)?;
+        Ok((streams, setup))
+    }
+
+    fn launch(&self, launcher: Launcher, setup: Setup, deadline: Deadline) -> Result<(Process, u32)> {
+        let result = if plan::needs_spawner(&self.start) {
+            self.launch_elsewhere(launcher, setup, deadline)?.and_then(|started| {
+                started.take().ok_or_else(|| Failure { stage: Stage::Clone, error: std::io::Error::from_raw_os_error(libc::ECHILD) })
+            })
+        } else {
+            launch_here(launcher, setup)
+        };
+        result.map_err(|failure| image::explain(self, failure.stage, &failure.error))
+    }
+
+    /// Starts on a spawner thread. When the deadline passes or the run is cancelled first, the child is killed as soon as it appears.
+    fn launch_elsewhere(&self, launcher: Launcher, setup: Setup, deadline: Deadline) -> Result<std::result::Result<Started, Failure>> {
+        let arrived = crate::sys::poll::EventFd::new("spawn")?;
+        let arrived = std::sync::Arc::new(arrived);
+        let signal = std::sync::Arc::clone(&arrived);
+        let result = run_on_spawner(move || {
+            let started = launch_here(launcher, setup).map(|started| Started(Some(started)));
+            signal.signal();
+            started
+        })?;
+        let cancel = self.run.cancel.as_ref();
+        let mut fds = [PollFd::new(arrived.as_fd(), Events::Read), cancel.map_or(PollFd::unused(), |cancel| PollFd::new(cancel.as_fd(), Events::Read))];
+        poll(&mut fds, deadline).map_err(|error| Error::from_io("spawn", &error, "cannot wait for the start"))?;
+        if fds[0].ready() {
+            return result.recv().map_err(|_| Error::new(ErrorKind::Panic, "spawn", "the spawner thread gave no result"));
+        }
+        if fds[1].ready() {
+            return Err(Error::new(ErrorKind::Cancelled, "spawn", "cancelled while the program was being started").with_stage(Stage::Exec));
+        }
+        let detail = format!("the program was not started in time (timeout = {:?})", self.run.timeout.unwrap_or_default());
+        Err(Error::new(ErrorKind::Timeout, "spawn", detail).with_stage(Stage::Exec))
+    }
+}
+
+enum Waited {
+    Ended(ExitStatus),
+    Cancelled,
+    TimedOut,
+}
+
+fn wait_or_cancel(child: &ChildHandle, cancel: Option<&CancelHandle>, deadline: Deadline) -> Result<Waited> {
+    let Some(cancel) = cancel else {
+        return Ok(child.wait_deadline(deadline)?.map_or(Waited::TimedOut, Waited::Ended));
+    };
+    let mut fds = [PollFd::new(child.as_fd(), Events::Read), PollFd::new(cancel.as_fd(), Events::Read)];
+    poll(&mut fds, deadline).map_err(|error| Error::from_io("status", &error, "cannot wait for the child"))?;
+    match (child.try_wait()?, fds[1].ready()) {
+        (Some(status), _) => Ok(Waited::Ended(status)),
+        (None, true) => Ok(Waited::Cancelled),
+        (None, false) => Ok(Waited::TimedOut),
+    }
+}
+
+/// Without a group of its own the tree can only be walked, or the child alone be ended.
+fn no_group(level: TreeLevel) -> TreeLevel {
+    if level == TreeLevel::Group { TreeLevel::Process } else { level }
+}
+
+fn launch_here(mut launcher: Launcher, mut setup: Setup) -> std::result::Result<(Process, u32), Failure> {
+    let mut retries = 0;
+    let result = loop {
+        match launcher.launch(&mut setup) {
+            Err(failure) if failure.error.raw_os_error() == Some(libc::ETXTBSY) && retries < BUSY_RETRIES => {
+                retries += 1;
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            result => break result.map(|process| (process, retries)),
+        }
+    };
+    launcher.give_back();
+    result
+}

@@ -1,0 +1,128 @@
+//! Where each stream of a child goes.
+
+use std::fs::File;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+
+/// Where one descriptor of a child comes from or leads to.
+#[derive(Debug)]
+pub struct Stdio(pub(crate) Kind);
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Inherit,
+    Null,
+    Pipe,
+    Fd(OwnedFd),
+    /// A descriptor of the host that the caller keeps open until the spawn returns.
+    Borrowed(RawFd),
+    /// A file opened by the library when the child starts.
+    Open { path: PathBuf, flags: i32, mode: u32 },
+    /// The same description as another descriptor of this child (order of output is kept).
+    Same(RawFd),
+    /// Given by value and used up by an earlier start.
+    Used,
+}
+
+impl Kind {
+    /// The same choice for one start; a descriptor given by value is moved instead.
+    pub(crate) fn copy(&self) -> Kind {
+        match self {
+            Kind::Inherit => Kind::Inherit,
+            Kind::Null => Kind::Null,
+            Kind::Pipe => Kind::Pipe,
+            Kind::Borrowed(fd) => Kind::Borrowed(*fd),
+            Kind::Open { path, flags, mode } => Kind::Open { path: path.clone(), flags: *flags, mode: *mode },
+            Kind::Same(fd) => Kind::Same(*fd),
+            Kind::Fd(_) | Kind::Used => Kind::Used,
+        }
+    }
+}
+
+impl Stdio {
+    /// The host's descriptor of the same number; /dev/null when the host has closed it.
+    pub fn inherit() -> Stdio {
+        Stdio(Kind::Inherit)
+    }
+
+    /// /dev/null.
+    pub fn null() -> Stdio {
+        Stdio(Kind::Null)
+    }
+
+    /// A new pipe for 0 to 2; a new duplex socket pair from 3 up, as in Node.
+    pub fn pipe() -> Stdio {
+        Stdio(Kind::Pipe)
+    }
+
+    /// This descriptor; it is closed in the host after the spawn.
+    pub fn fd(fd: impl Into<OwnedFd>) -> Stdio {
+        Stdio(Kind::Fd(fd.into()))
+    }
+
+    /// A descriptor of the host by number, which stays open in the host. It is checked when the child starts.
+    pub fn borrowed(fd: RawFd) -> Stdio {
+        Stdio(Kind::Borrowed(fd))
+    }
+
+    /// A file read from its start.
+    pub fn read_file(path: impl Into<PathBuf>) -> Stdio {
+        Stdio(Kind::Open { path: path.into(), flags: libc::O_RDONLY, mode: 0 })
+    }
+
+    /// A file created or truncated (mode 0666 less the umask).
+    pub fn write_file(path: impl Into<PathBuf>) -> Stdio {
+        Stdio(Kind::Open { path: path.into(), flags: libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC, mode: 0o666 })
+    }
+
+    /// A file created if missing and appended to (mode 0666 less the umask).
+    pub fn append_file(path: impl Into<PathBuf>) -> Stdio {
+        Stdio(Kind::Open { path: path.into(), flags: libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND, mode: 0o666 })
+    }
+
+    /// The same description as another descriptor of this child, usually 1 for stderr: both write to one place in true order.
+    pub fn same_as(child_fd: RawFd) -> Stdio {
+        Stdio(Kind::Same(child_fd))
+    }
+
+    /// The same for one start; a descriptor given by value moves over.
+    pub(crate) fn take(&mut self) -> Stdio {
+        let copy = self.0.copy();
+        Stdio(if matches!(self.0, Kind::Fd(_)) { std::mem::replace(&mut self.0, copy) } else { copy })
+    }
+
+    pub(crate) fn is_pipe(&self) -> bool {
+        matches!(self.0, Kind::Pipe)
+    }
+}
+
+impl From<OwnedFd> for Stdio {
+    fn from(fd: OwnedFd) -> Stdio {
+        Stdio::fd(fd)
+    }
+}
+
+impl From<File> for Stdio {
+    fn from(file: File) -> Stdio {
+        Stdio::fd(file)
+    }
+}
+
+impl From<BorrowedFd<'_>> for Stdio {
+    fn from(fd: BorrowedFd<'_>) -> Stdio {
+        use std::os::fd::AsRawFd;
+        Stdio::borrowed(fd.as_raw_fd())
+    }
+}
+
+impl From<crate::io::PipeReader> for Stdio {
+    fn from(reader: crate::io::PipeReader) -> Stdio {
+        Stdio::fd(OwnedFd::from(reader))
+    }
+}
+
+impl From<crate::io::PipeWriter> for Stdio {
+    fn from(writer: crate::io::PipeWriter) -> Stdio {
+        Stdio::fd(OwnedFd::from(writer))
+    }
+}

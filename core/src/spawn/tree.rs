@@ -1,0 +1,86 @@
+//! The processes below a child, as one thing to signal and to end.
+
+use super::child::Core;
+use super::options::TreeLevel;
+use crate::error::Result;
+use crate::sys::tree::{Member, walk};
+
+/// A child and what was found below it.
+pub(super) struct Tree<'a> {
+    core: &'a Core,
+    level: TreeLevel,
+    members: Vec<Member>,
+}
+
+impl<'a> Tree<'a> {
+    pub(super) fn of(core: &'a Core, level: TreeLevel) -> Tree<'a> {
+        Tree { core, level, members: Vec::new() }
+    }
+
+    /// Looks for descendants that are not yet known. They can only be found while the child itself is unreaped.
+    pub(super) fn find(&mut self) -> Result<usize> {
+        let before = self.members.len();
+        if self.level >= TreeLevel::Group {
+            let root = self.core.process()?.pid() as u32;
+            let found = walk(root, &self.members);
+            self.members.extend(found);
+        }
+        Ok(self.members.len() - before)
+    }
+
+    /// Sends a signal to the child and everything that the level reaches.
+    pub(super) fn signal(&mut self, signal: i32) -> Result<()> {
+        self.find()?;
+        let group = self.level >= TreeLevel::Group && self.core.leads_group;
+        let sent = self.core.while_running(|process| if group { process.signal_group(signal) } else { process.signal(signal) })?;
+        if group && sent.is_err() {
+            // The leader was reaped; a pidfd still reaches its group on kernels that know how.
+            let _ = self.core.process()?.signal_led_group(signal);
+        }
+        if self.level >= TreeLevel::Walk {
+            let leader = self.core.process()?.pid() as u32;
+            for member in self.members.iter().filter(|member| !group || member.group != leader) {
+                member.signal(signal);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends everything that the level reaches with SIGKILL. Whatever forks meanwhile is stopped first, then found by the next look.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        if self.level >= TreeLevel::Walk {
+            let mut rounds = 0;
+            loop {
+                for member in &self.members {
+                    member.signal(libc::SIGSTOP);
+                }
+                let _ = self.core.while_running(|process| process.signal(libc::SIGSTOP))?;
+                rounds += 1;
+                if self.find()? == 0 || rounds == 100 {
+                    break;
+                }
+            }
+        }
+        self.signal(libc::SIGKILL)?;
+        if self.level == TreeLevel::Cgroup
+            && let Some(cgroup) = &self.core.cgroup
+        {
+            let _ = cgroup.kill();
+        }
+        Ok(())
+    }
+
+    /// Numbers of those that still run, without the child itself.
+    pub(super) fn survivors(&self) -> Vec<u32> {
+        let mut alive: Vec<u32> = self.members.iter().filter(|member| member.alive()).map(|member| member.pid).collect();
+        if self.level == TreeLevel::Cgroup
+            && let Some(cgroup) = &self.core.cgroup
+        {
+            let own = self.core.process().map_or(0, |process| process.pid() as u32);
+            alive.extend(cgroup.members().into_iter().filter(|pid| *pid != own));
+        }
+        alive.sort_unstable();
+        alive.dedup();
+        alive
+    }
+}

@@ -1,0 +1,114 @@
+//! Descriptors: pipes, duplication, flags, reading and writing.
+
+use super::signal::SigpipeGuard;
+use super::{check, check_size, retry};
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// Takes ownership of a descriptor that a system call just returned.
+fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: every caller passes a descriptor that the kernel has just created for it and that nobody else knows.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Takes ownership of a descriptor from outside.
+///
+/// # Safety
+/// The descriptor must be open and owned by nobody else.
+pub(crate) unsafe fn adopt(fd: RawFd) -> OwnedFd {
+    // SAFETY: passed on to the caller.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Moves a descriptor to 3 or higher, so that it can never stand for a standard stream of a host that closed its own.
+pub(crate) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > 2 { Ok(fd) } else { duplicate(fd.as_raw_fd(), 3) }
+}
+
+/// A close-on-exec copy with a number of at least `least`.
+pub(crate) fn duplicate(fd: RawFd, least: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl takes no pointers here.
+    retry(|| check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) })).map(own)
+}
+
+/// A pipe: read end, write end; both blocking, both close-on-exec, both above 2.
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: `ends` has room for two descriptors.
+    retry(|| check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }))?;
+    let (read, write) = (own(ends[0]), own(ends[1]));
+    Ok((above_stdio(read)?, above_stdio(write)?))
+}
+
+/// Opens a file, close-on-exec and above 2.
+pub(crate) fn open(path: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {
+    // SAFETY: `path` is a valid C string for the call.
+    let fd = retry(|| check(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC | libc::O_NOCTTY, mode) }))?;
+    above_stdio(own(fd))
+}
+
+/// Whether the number is an open descriptor.
+pub(crate) fn is_open(fd: RawFd) -> bool {
+    // SAFETY: fcntl takes no pointers here.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+}
+
+/// Whether the descriptor is close-on-exec; `None` when it is not open.
+pub(crate) fn is_close_on_exec(fd: RawFd) -> Option<bool> {
+    // SAFETY: fcntl takes no pointers here.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    (flags != -1).then_some(flags & libc::FD_CLOEXEC != 0)
+}
+
+/// The status flags (F_GETFL).
+pub(crate) fn status_flags(fd: RawFd) -> io::Result<i32> {
+    // SAFETY: fcntl takes no pointers here.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
+}
+
+/// Sets or clears O_NONBLOCK on the description. Only for descriptions that are ours alone.
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    let flags = status_flags(fd.as_raw_fd())?;
+    let wanted = if on { flags | libc::O_NONBLOCK } else { flags & !libc::O_NONBLOCK };
+    if wanted != flags {
+        // SAFETY: fcntl takes no pointers here.
+        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, wanted) })?;
+    }
+    Ok(())
+}
+
+/// Asks for a larger pipe; false when refused, which is never an error (unprivileged users have a budget).
+pub(crate) fn grow_pipe(fd: BorrowedFd<'_>, bytes: usize) -> bool {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: fcntl takes no pointers here.
+    unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) != -1 }
+}
+
+/// Reads into `buf`; 0 at end of file.
+pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the pointer and length are those of `buf`.
+    retry(|| check_size(unsafe { libc::read(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) }))
+}
+
+/// Appends at most `max` bytes to `vec` without zeroing first; 0 at end of file.
+pub(crate) fn read_vec(fd: BorrowedFd<'_>, vec: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+    if vec.capacity() == vec.len() {
+        vec.reserve(max.min(vec.len().max(8 << 10)));
+    }
+    let room = (vec.capacity() - vec.len()).min(max);
+    let spare = vec.spare_capacity_mut();
+    // SAFETY: `room` bytes of spare capacity belong to the vector and read only writes to them.
+    let count = retry(|| check_size(unsafe { libc::read(fd.as_raw_fd(), spare.as_mut_ptr().cast(), room) }))?;
+    let len = vec.len() + count;
+    // SAFETY: the kernel has just initialised `count` bytes after the old length, within capacity.
+    unsafe { vec.set_len(len) };
+    Ok(count)
+}
+
+/// Writes `buf`, at most once; never raises SIGPIPE in the host.
+pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
+    let _guard = SigpipeGuard::new();
+    // SAFETY: the pointer and length are those of `buf`.
+    retry(|| check_size(unsafe { libc::write(fd.as_raw_fd(), buf.as_ptr().cast(), buf.len()) }))
+}

@@ -1,0 +1,44 @@
+//! Every system call and every unsafe block of libprocs.
+//!
+//! Rules of this folder: a function takes borrowed descriptors and plain values, returns owned descriptors or plain values, does one thing,
+//! and is named after the call or the guarantee. No policy: what to do about a failure is decided above. Every descriptor is close-on-exec
+//! from birth. `child.rs` is special: what it calls runs between clone and exec.
+
+#![allow(unsafe_code)]
+
+pub(crate) mod cgroup;
+pub(crate) mod child;
+pub(crate) mod clone;
+pub(crate) mod exec;
+pub(crate) mod fd;
+pub(crate) mod fork;
+pub(crate) mod limits;
+pub(crate) mod memory;
+pub(crate) mod poll;
+mod raw;
+pub(crate) mod signal;
+pub(crate) mod socket;
+pub(crate) mod tree;
+pub(crate) mod wait;
+
+use std::io;
+
+/// Turns the -1 convention of libc into a result.
+fn check(value: libc::c_int) -> io::Result<libc::c_int> {
+    if value == -1 { Err(io::Error::last_os_error()) } else { Ok(value) }
+}
+
+/// As [`check`] for calls that return a size.
+fn check_size(value: libc::ssize_t) -> io::Result<usize> {
+    usize::try_from(value).map_err(|_| io::Error::last_os_error())
+}
+
+/// Repeats a call while a signal interrupts it.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

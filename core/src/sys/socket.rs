@@ -1,0 +1,17 @@
+//! Sockets between parent and child.
+
+use super::{check, retry};
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// A connected pair of stream sockets, both blocking, both close-on-exec, both above 2.
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: `ends` has room for two descriptors.
+    retry(|| check(unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0, ends.as_mut_ptr()) }))?;
+    // SAFETY: the kernel has just created the first descriptor.
+    let a = unsafe { OwnedFd::from_raw_fd(ends[0]) };
+    // SAFETY: the kernel has just created the second descriptor.
+    let b = unsafe { OwnedFd::from_raw_fd(ends[1]) };
+    Ok((super::fd::above_stdio(a)?, super::fd::above_stdio(b)?))
+}

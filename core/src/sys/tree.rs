@@ -1,0 +1,96 @@
+//! The descendants of a process, found in /proc and held by pidfd.
+
+use super::wait::{pidfd_open, pidfd_send_signal};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// A process found in a walk, held so that a reused number is never mistaken for it.
+pub(crate) struct Member {
+    pub(crate) pid: u32,
+    /// Its process group when it was found.
+    pub(crate) group: u32,
+    pidfd: OwnedFd,
+}
+
+impl Member {
+    /// Holds a process that was a child of one of `parents` a moment ago, if it still is that process.
+    fn hold(pid: u32, expected: &Stat) -> Option<Member> {
+        let pidfd = pidfd_open(pid).ok()?;
+        // The number may have changed hands between listing and opening: the start time tells.
+        (Stat::of(pid)?.started == expected.started).then_some(Member { pid, group: expected.group, pidfd })
+    }
+
+    /// Sends a signal; a process that has ended is no error.
+    pub(crate) fn signal(&self, signal: i32) {
+        let _ = pidfd_send_signal(self.pidfd.as_fd(), signal);
+    }
+
+    /// Whether it still runs (a zombie does not).
+    pub(crate) fn alive(&self) -> bool {
+        super::poll::readable_now(self.pidfd.as_fd()).is_ok_and(|ended| !ended)
+    }
+}
+
+/// What a walk needs of /proc/PID/stat.
+struct Stat {
+    parent: u32,
+    group: u32,
+    started: u64,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Option<Stat> {
+        let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may contain anything; the fields follow the last parenthesis. Source: proc(5).
+        let end = text.iter().rposition(|byte| *byte == b')')?;
+        let rest = std::str::from_utf8(text.get(end + 2..)?).ok()?;
+        let mut fields = rest.split(' ');
+        let parent = fields.nth(1)?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
+        let started = fields.nth(16)?.parse().ok()?;
+        Some(Stat { parent, group, started })
+    }
+}
+
+/// Numbers of the direct children of a process.
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let mut found = Vec::new();
+    for task in tasks.flatten() {
+        match fs::read_to_string(task.path().join("children")) {
+            Ok(list) => found.extend(list.split_ascii_whitespace().filter_map(|number| number.parse::<u32>().ok())),
+            Err(_) => return scan(pid),
+        }
+    }
+    found
+}
+
+/// The same where the kernel has no `children` files.
+fn scan(parent: u32) -> Vec<u32> {
+    let Ok(all) = fs::read_dir("/proc") else { return Vec::new() };
+    let numbers = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    numbers.filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == parent)).collect()
+}
+
+/// Every descendant of the process that is not yet in `known`; the process itself is not included.
+pub(crate) fn walk(root: u32, known: &[Member]) -> Vec<Member> {
+    let mut seen: BTreeSet<u32> = known.iter().map(|member| member.pid).collect();
+    let mut todo: Vec<u32> = seen.iter().copied().collect();
+    todo.push(root);
+    seen.insert(root);
+    let mut found = Vec::new();
+    while let Some(parent) = todo.pop() {
+        for pid in children(parent) {
+            if !seen.insert(pid) {
+                continue;
+            }
+            let Some(stat) = Stat::of(pid) else { continue };
+            if let Some(member) = Member::hold(pid, &stat) {
+                found.push(member);
+                todo.push(pid);
+            }
+        }
+    }
+    found
+}

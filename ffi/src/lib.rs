@@ -1,0 +1,5 @@
+//! The C interface of libprocs.
+
+mod guard;
+mod slab;
+mod status;

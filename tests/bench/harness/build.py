@@ -1,0 +1,142 @@
+"""Sets up programs and peers in a folder of their own below `target/bench`, which git ignores."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parent.parent
+ROOT = BENCH.parent.parent
+WORK = ROOT / "target" / "bench"
+CFLAGS = ["-O2", "-Wall", "-Wextra", "-pthread"]
+
+
+@dataclass
+class Toolbox:
+    """Where the programs are; what is missing is absent from `programs` and named with the reason in `absent`."""
+
+    programs: dict = field(default_factory=dict)
+    absent: dict = field(default_factory=dict)
+    versions: dict = field(default_factory=dict)
+
+    def add(self, name, make):
+        """Keeps what `make` returns under a name, or the reason why it failed."""
+        try:
+            self.programs[name] = make()
+        except (OSError, subprocess.CalledProcessError) as error:
+            detail = (getattr(error, "stderr", None) or str(error)).strip().split("\n")
+            self.absent[name] = next((line for line in detail if "error" in line), detail[-1])[:200]
+
+
+def call(*command, **more):
+    """Runs a command quietly and returns its stdout; raises with its stderr."""
+    return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True, **more).stdout.strip()
+
+
+def compile_c(source, name, *flags):
+    """Compiles one C program into the work folder."""
+    target = WORK / "bin" / name
+    call(os.environ.get("CC", "cc"), *CFLAGS, "-o", target, BENCH / source, *flags)
+    return str(target)
+
+
+def cargo(*arguments, folder=ROOT):
+    """Runs cargo, building below the usual target folder."""
+    call("cargo", *arguments, cwd=folder, env={**os.environ, "CARGO_TARGET_DIR": str(target_folder())})
+
+
+def target_folder():
+    """CARGO_TARGET_DIR or `target`."""
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+
+
+def build_rust(name):
+    """Builds one program of tests/bench/rust."""
+    cargo("build", "--release", "--bin", name, folder=BENCH / "rust")
+    return str(target_folder() / "release" / name)
+
+
+def build_ours_c(name):
+    """Builds the C ABI and a program on it, linked statically so that loading it costs what the limit's loading costs."""
+    cargo("build", "--release", "-p", "procs-ffi")
+    library = target_folder() / "release" / "libprocs.a"
+    return compile_c(f"c/{name}.c", f"ours-{name}", "-I", ROOT / "include", library, "-lm", "-ldl")
+
+
+def build_libuv():
+    """The libuv peer against the system's libuv, or against Debian's package unpacked into the work folder."""
+    if (Path("/usr/include/uv.h")).exists():
+        return compile_c("c/libuv.c", "libuv", "-luv")
+    folder = WORK / "libuv"
+    if not folder.exists():
+        if shutil.which("apt-get") is None:
+            raise OSError("uv.h is missing (package libuv1-dev)")
+        download = WORK / "debs"
+        download.mkdir(exist_ok=True)
+        call("apt-get", "download", "libuv1-dev", "libuv1", cwd=download)
+        for package in download.glob("libuv1*.deb"):
+            call("dpkg", "-x", package, folder)
+    library = next(folder.glob("usr/lib/*/libuv.a"))
+    return compile_c("c/libuv.c", "libuv", "-I", folder / "usr/include", library, "-ldl", "-lrt")
+
+
+def build_venv():
+    """A virtual environment with uvloop if it can be had; returns its Python."""
+    python = WORK / "venv" / "bin" / "python"
+    if not python.exists():
+        call(sys.executable, "-m", "venv", WORK / "venv")
+    return str(python)
+
+
+def install_uvloop(python):
+    """Returns uvloop's version."""
+    probe = "import uvloop; print(uvloop.__version__)"
+    if subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode != 0:
+        call(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uvloop")
+    return call(python, "-c", probe)
+
+
+def find_node():
+    """Node from PATH."""
+    node = shutil.which("node")
+    if node is None:
+        raise OSError("node is not in PATH")
+    return node
+
+
+def prepare(tell):
+    """Builds everything that can be built and says what is absent."""
+    (WORK / "bin").mkdir(parents=True, exist_ok=True)
+    box = Toolbox()
+    box.add("true", lambda: compile_c("limits/true.c", "true", "-nostdlib", "-static", "-s"))
+    box.add("producer", lambda: compile_c("limits/producer.c", "producer", "-static"))
+    for name in ("spawn", "capture"):
+        box.add(f"limit-{name}", lambda name=name: compile_c(f"limits/{name}.c", f"limit-{name}"))
+        box.add(f"ours-c-{name}", lambda name=name: build_ours_c(name))
+    for name in ("rust-peers", "rust-ours"):
+        box.add(name, lambda name=name: build_rust(name))
+    box.add("libuv", build_libuv)
+    box.add("python", build_venv)
+    box.add("node", find_node)
+    if "python" in box.programs:
+        box.add("uvloop", lambda: install_uvloop(box.programs["python"]))
+    box.versions = versions(box)
+    for name, reason in box.absent.items():
+        tell(f"absent: {name}: {reason}")
+    return box
+
+
+def versions(box):
+    """What was compared, for the report."""
+    found = {"rustc": call("rustc", "--version").split()[1], "cc": call(os.environ.get("CC", "cc"), "-dumpfullversion")}
+    if "python" in box.programs:
+        found["CPython"] = call(box.programs["python"], "--version").split()[1]
+    if "uvloop" in box.programs:
+        found["uvloop"] = box.programs["uvloop"]
+    if "node" in box.programs:
+        found["Node"] = call(box.programs["node"], "--version").lstrip("v")
+    if "libuv" in box.programs:
+        found["libuv"] = call(box.programs["libuv"], "version")
+    return found

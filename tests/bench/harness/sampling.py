@@ -1,0 +1,110 @@
+"""Cases, and the rounds in which they take turns."""
+
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+from dataclasses import dataclass, field
+
+from . import machine
+
+#: Above this share of one CPU a sample counts as disturbed.
+NOISY = 0.2
+
+
+@dataclass(frozen=True)
+class Case:
+    """One short program run: what it is called, whose it is and how it is started."""
+
+    id: str
+    title: str
+    role: str  # "limit", "peer" or "ours"
+    command: tuple
+    env: tuple = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """Cases that are compared with each other under the same conditions."""
+
+    id: str
+    area: str
+    title: str
+    cases: tuple
+    rounds: int
+    pinned: bool = False
+
+
+@dataclass
+class Result:
+    """What the rounds of a section gave: per case a list of (round, foreign share, metrics), and why cases are absent."""
+
+    samples: dict = field(default_factory=dict)
+    absent: dict = field(default_factory=dict)
+    conditions: str = ""
+
+    def kept(self, case_id):
+        """The quiet samples if there are enough of them, else all."""
+        samples = self.samples.get(case_id, [])
+        quiet = [sample for sample in samples if sample[1] <= NOISY]
+        return quiet if len(quiet) >= max(2, (len(samples) + 1) // 2) else samples
+
+    def value(self, case_id, metric):
+        """The median over rounds, or None when the case is absent or has no such metric."""
+        values = [metrics[metric] for _, _, metrics in self.kept(case_id) if metric in metrics]
+        return statistics.median(values) if values else None
+
+    def by_round(self, case_id, metric):
+        """The value of each kept round."""
+        return {number: metrics[metric] for number, _, metrics in self.kept(case_id) if metric in metrics}
+
+
+def run_case(case, pinned):
+    """Runs a case once and returns its metrics; raises RuntimeError with the reason when it fails."""
+    command = list(case.command)
+    if pinned:
+        command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command]
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             env={**os.environ, **dict(case.env)}, start_new_session=True)
+    try:
+        stdout, stderr = child.communicate(timeout=120)
+    except subprocess.TimeoutExpired as error:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+        raise RuntimeError("no result within 120 s") from error
+    if child.returncode != 0:
+        raise RuntimeError((stderr.strip().split("\n")[-1] or f"ended with {child.returncode}")[:200])
+    return json.loads(stdout)
+
+
+def sample_round(section, number, result):
+    """Every case once, in random order."""
+    order = [case for case in section.cases if case.id not in result.absent]
+    random.shuffle(order)
+    for case in order:
+        machine.wait_for_quiet(0.5)
+        foreign = machine.ForeignCpu()
+        try:
+            metrics = run_case(case, section.pinned)
+        except (RuntimeError, OSError, ValueError) as error:
+            result.absent[case.id] = str(error)
+            continue
+        result.samples.setdefault(case.id, []).append((number, foreign.share(), metrics))
+
+
+def run_section(section, tell):
+    """All rounds of a section; `tell` is given a line of progress per round."""
+    result = Result()
+    before = machine.load_average()
+    for number in range(section.rounds):
+        sample_round(section, number, result)
+        tell(f"{section.id}: round {number + 1} of {section.rounds}")
+    shares = [share for samples in result.samples.values() for _, share, _ in samples]
+    foreign = statistics.median(shares) if shares else 0.0
+    result.conditions = (f"{section.rounds} rounds, load {before:.2f} → {machine.load_average():.2f}, "
+                         f"median foreign CPU {foreign:.0%}{', pinned to one CPU' if section.pinned else ''}")
+    for case_id, reason in result.absent.items():
+        tell(f"{section.id}: {case_id} absent: {reason}")
+    return result

@@ -1,0 +1,70 @@
+//! INJ from a chosen moment: attaches strace to this process, so that counters start exactly there.
+
+use super::isolate::injection_args;
+use super::test::Test;
+use crate::workspace::tool;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A strace that is attached to this process; dropping it detaches.
+struct Tracer(Child);
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.0.id() as i32);
+        // On SIGINT strace lets go of what it is attached to; SIGKILL would do the same less orderly.
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT);
+        let _ = self.0.wait();
+    }
+}
+
+impl Test {
+    /// Runs the body while strace injects into this process and its children: rules as in strace(1), such as
+    /// `pipe2:error=EMFILE:when=1`. Counters are per thread and start at zero when the body starts; the calling thread's own count of
+    /// futex is the one exception. `-P` paths can be given with [`Test::inject_on_path`].
+    pub fn inject<R>(&self, rules: &[&str], body: impl FnOnce() -> R) -> R {
+        self.inject_with(rules, None, body)
+    }
+
+    /// As [`Test::inject`], but only for calls that name this path exactly.
+    pub fn inject_on_path<R>(&self, rules: &[&str], path: &Path, body: impl FnOnce() -> R) -> R {
+        self.inject_with(rules, Some(path), body)
+    }
+
+    /// What strace saw of the last injection, one call a line, for asserting that it happened (`(INJECTED)`).
+    pub fn injection_log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> std::path::PathBuf {
+        self.dir().join(".strace.log")
+    }
+
+    fn inject_with<R>(&self, rules: &[&str], path: Option<&Path>, body: impl FnOnce() -> R) -> R {
+        let rules: Vec<String> = rules.iter().map(|rule| (*rule).to_owned()).collect();
+        let mut command = Command::new(tool("strace"));
+        command.args(["-f", "-qq", "-p", &std::process::id().to_string(), "-o"]).arg(self.log_path()).args(injection_args(&rules));
+        if let Some(path) = path {
+            command.arg("-P").arg(path);
+        }
+        let tracer = Tracer(command.stdin(Stdio::null()).spawn().expect("start of strace"));
+        let number = tracer.0.id();
+        // Another thread watches the attaching: this one makes no call that a rule could count. A read that fails there was injected.
+        let watcher = std::thread::spawn(move || super::test::poll_until("strace is attached to every thread", || attached(number)));
+        watcher.join().unwrap_or_else(|_| panic!("strace did not attach: may this user trace (ptrace_scope)?"));
+        let result = body();
+        drop(tracer);
+        result
+    }
+}
+
+/// Whether every thread of this process is traced by that process.
+fn attached(tracer: u32) -> bool {
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return true };
+    let line = format!("TracerPid:\t{tracer}");
+    tasks.flatten().all(|task| match fs::read_to_string(task.path().join("status")) {
+        Ok(status) => status.lines().any(|found| found == line),
+        Err(_) => true,
+    })
+}

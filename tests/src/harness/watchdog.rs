@@ -1,0 +1,80 @@
+//! WD: a test that hangs fails, and shows where.
+
+use super::leak::cookie_holders;
+use super::test::end_holders;
+use std::fmt::Write;
+use std::fs;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+/// Seconds that a test may take unless it says otherwise.
+pub(crate) const SECONDS: u64 = 30;
+
+/// By how much slower this machine is than the one the limits were set on: `PROCS_TEST_SLOW`, default 1.
+pub fn slow_factor() -> f64 {
+    std::env::var("PROCS_TEST_SLOW").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0)
+}
+
+/// A limit in seconds, stretched for slow machines.
+pub(crate) fn limit(seconds: u64) -> Duration {
+    Duration::from_secs_f64(seconds as f64 * slow_factor())
+}
+
+/// The stacks of all threads of a process as gdb shows them, or what /proc knows where gdb is missing.
+pub fn dump_stacks(pid: u32) -> String {
+    let gdb = Command::new("gdb")
+        .args(["-p", &pid.to_string(), "-batch", "-ex", "thread apply all bt"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let mut text = match gdb {
+        Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Err(error) => format!("no gdb ({error}): install it for stacks\n"),
+    };
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return text };
+    for task in tasks.flatten() {
+        let read = |file: &str| fs::read_to_string(task.path().join(file)).unwrap_or_default().trim().to_owned();
+        let _ = writeln!(text, "thread {:?} {}: waits in {}, system call {}", task.file_name(), read("comm"), read("wchan"), read("syscall"));
+    }
+    text
+}
+
+/// Guards a test that runs inside this process: unless it is dropped in time, prints all stacks and aborts.
+pub(crate) struct Watchdog {
+    _alive: Sender<()>,
+}
+
+impl Watchdog {
+    pub(crate) fn start(name: &str, limit: Duration) -> Watchdog {
+        let (alive, ended) = channel::<()>();
+        let name = name.to_owned();
+        let body = move || {
+            if ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("watchdog: {name} did not end within {limit:?}\n{}", dump_stacks(std::process::id()));
+                std::process::abort();
+            }
+        };
+        // The name keeps it out of the thread counts of tests that run beside this one.
+        std::thread::Builder::new().name("procs-watchdog".to_owned()).spawn(body).expect("a thread for the watchdog");
+        Watchdog { _alive: alive }
+    }
+}
+
+/// Runs the command; on a hang collects the stacks of everything that carries the cookie, and ends it.
+pub(crate) fn watch(mut command: Command, limit: Duration, cookie: &str) -> (ExitStatus, Option<String>) {
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("start of {command:?}: {error}"));
+    let (sender, ended) = channel();
+    let waiter = std::thread::spawn(move || sender.send(child.wait()));
+    let (status, stacks) = match ended.recv_timeout(limit) {
+        Ok(status) => (status, None),
+        Err(RecvTimeoutError::Timeout) => {
+            let stacks = cookie_holders(cookie).iter().map(|pid| format!("process {pid}:\n{}", dump_stacks(*pid))).collect();
+            end_holders(cookie);
+            (ended.recv().expect("a killed process ends"), Some(stacks))
+        }
+        Err(RecvTimeoutError::Disconnected) => unreachable!("the waiting thread sends before it ends"),
+    };
+    let _ = waiter.join();
+    (status.expect("wait for the process"), stacks)
+}
