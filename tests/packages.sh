@@ -18,15 +18,18 @@ check_c() {
 #include <stdio.h>
 
 int main(void) {
-    const char *argv[] = {"echo", "from a C program", NULL};
-    procs_run_options options;
+    const char *const argv[] = {"echo", "from a C program", NULL};
+    procs_spawn_options options;
     procs_output *output = NULL;
-    procs_run_options_init(&options, sizeof options);
-    if (procs_run(argv, &options, &output) != PROCS_OK) {
+    size_t length;
+    procs_spawn_options_init(&options, sizeof options);
+    options.argv = argv;
+    if (procs_run(&options, &output) != PROCS_OK) {
         fprintf(stderr, "%s\n", procs_last_error_message());
         return 1;
     }
-    fwrite(procs_output_stdout(output), 1, procs_output_stdout_len(output), stdout);
+    const char *text = procs_output_stdout(output, &length);
+    fwrite(text, 1, length, stdout);
     procs_output_free(output);
     return 0;
 }

@@ -1,7 +1,6 @@
 // The tour: five things that libprocs does, each with what it prints.
 
 import { readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import procs from 'procs-native';
 
 // Three processes: a shell, its child, and a grandchild in a session of its own. Each tells its process id.
@@ -18,7 +17,7 @@ async function streamLines() {
   const began = Date.now();
   const child = procs.spawn('sh', ['-c', 'for i in 1 2 3; do echo step $i of 3; sleep 0.3; done']);
   const ended = new Promise((resolve) => child.on('close', resolve));
-  for await (const line of createInterface({ input: child.stdout })) {
+  for await (const line of child.lines()) {
     console.log(`   after ${seconds(began)} s: ${line}`);
   }
   console.log(`   ended with exit code ${await ended}`);
@@ -45,7 +44,7 @@ async function honestErrors() {
     try {
       await procs.run(program, [], options);
     } catch (error) {
-      console.log(`   ${error.kind} at ${error.stage}: ${error.detail}`);
+      console.log(`   ${error.kind} at ${error.stage}: ${error.message}`);
     }
   }
 }

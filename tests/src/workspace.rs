@@ -1,11 +1,12 @@
 //! Where things are: the tree, the build, the interpreters.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The root of the workspace.
 pub fn root() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().expect("the tests package lies in the workspace").to_owned()
+    // Under cargo the running package says where it is; a copied or moved build still finds the tree it was built from.
+    let package = from_env("CARGO_MANIFEST_DIR", || PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    package.parent().expect("packages with tests lie in the workspace").to_owned()
 }
 
 /// The folder of the build that this program belongs to: it holds binaries and libraries.
@@ -47,11 +48,17 @@ pub fn node() -> PathBuf {
 /// A tool that a test cannot do without; fails with the way to get it.
 pub fn tool(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|candidate| candidate.is_file());
+    let found = std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file());
     found.unwrap_or_else(|| panic!("the tests need {name}: install it (Debian: apt-get install {name})"))
 }
 
 /// A count of a fault row: the full number when `PROCS_TEST_FULL=1`, otherwise a tenth of it, at least 1.
 pub fn count(full: usize) -> usize {
-    if std::env::var_os("PROCS_TEST_FULL").is_some_and(|value| value == "1") { full } else { (full / 10).max(1) }
+    if std::env::var_os("PROCS_TEST_FULL").is_some_and(|value| value == "1") {
+        full
+    } else {
+        (full / 10).max(1)
+    }
 }

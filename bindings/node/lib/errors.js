@@ -2,7 +2,7 @@
 
 // Errors as child_process users know them: Node's codes, messages and fields; failures of the core as Errors with .code and .kind.
 
-const { inspect, getSystemErrorName } = require('node:util');
+const { format, inspect, getSystemErrorName } = require('node:util');
 
 const PRIMITIVES = new Set(['string', 'function', 'number', 'object', 'Function', 'Object', 'boolean', 'bigint', 'symbol']);
 
@@ -75,7 +75,7 @@ const MESSAGES = {
     const received = typeof value === 'number' || typeof value === 'bigint' ? grouped(value) : inspect(value);
     return `The value of "${name}" is out of range. It must be ${range}. Received ${received}`;
   }],
-  ERR_UNKNOWN_SIGNAL: [TypeError, (signal) => `Unknown signal: ${String(signal)}`],
+  ERR_UNKNOWN_SIGNAL: [TypeError, (signal) => format('Unknown signal: %s', signal)],
   ERR_CHILD_PROCESS_STDIO_MAXBUFFER: [RangeError, (stream) => `${stream} maxBuffer length exceeded`],
   ERR_IPC_SYNC_FORK: [Error, () => 'IPC cannot be used with synchronous forks'],
   ERR_IPC_ONE_PIPE: [Error, () => 'Child process can have only one IPC pipe'],
@@ -102,6 +102,7 @@ function nodeError(code, ...args) {
     toString: { value: plainToString, writable: true, configurable: true },
   });
   error.code = code;
+  if (code.startsWith('ERR_INVALID_') || code === 'ERR_OUT_OF_RANGE') annotate(error, { kind: 'INVALID_ARGUMENT' });
   return error;
 }
 
@@ -148,12 +149,13 @@ class ProcsError extends Error {
 /** The Error for a failure of the core. */
 function fromFailure(failure) {
   const code = failure.codeByErrno && failure.errno ? getSystemErrorName(-failure.errno) : failure.code;
-  const error = new ProcsError(failure.detail, failure.kind, code);
+  const error = new ProcsError(failure.message, failure.kind, code);
   Error.captureStackTrace(error, fromFailure);
   if (failure.errno !== 0) error.errno = -failure.errno;
   error.syscall = failure.operation;
   if (failure.path != null) error.path = failure.path;
   if (failure.stage != null) error.stage = failure.stage;
+  error.detail = failure.detail;
   return error;
 }
 

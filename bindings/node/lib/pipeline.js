@@ -12,14 +12,20 @@ const { bounds, onAbort, decoded } = require('./run.js');
 function toResult(event, encoding) {
   const stages = event.stages.map((stage) => ({
     pid: stage.pid,
-    status: stage.code ?? null,
+    code: stage.code ?? null,
     signal: stage.signal ?? null,
+    status: stage.code ?? null,
     stderr: decoded(stage.stderr, encoding),
     usage: stage.usage ?? null,
   }));
+  // As pipefail of a shell: the last stage that did not succeed speaks for the whole.
+  const { code, signal } = stages.findLast((stage) => stage.code !== 0) ?? stages[stages.length - 1];
   return {
     stages,
-    ok: stages.every((stage) => stage.status === 0) && !event.timedOut && !event.cancelled && !event.stdoutInfo.limitExceeded,
+    code,
+    signal,
+    status: code,
+    ok: stages.every((stage) => stage.code === 0) && !event.timedOut && !event.cancelled && !event.stdoutInfo.limitExceeded,
     stdout: decoded(event.stdout, encoding),
     stdoutInfo: event.stdoutInfo,
     timedOut: event.timedOut,
@@ -31,10 +37,10 @@ function toResult(event, encoding) {
 
 function complaint(result) {
   if (result.timedOut) return new ProcsError('pipeline: the timeout passed', 'TIMEOUT', 'ETIMEDOUT');
-  const index = result.stages.findLastIndex((stage) => stage.status !== 0);
+  const index = result.stages.findLastIndex((stage) => stage.code !== 0);
   if (index < 0) return new ProcsError('pipeline: the output exceeded its limit', 'TOO_LARGE', 'ERR_PROCS_TOO_LARGE');
-  const { status, signal } = result.stages[index];
-  const text = `pipeline: a stage failed (stage = ${index}, status = ${signal ?? `exit code ${status}`}, expected exit code 0)`;
+  const { code, signal } = result.stages[index];
+  const text = `pipeline: a stage failed (stage = ${index}, status = ${signal ?? `exit code ${code}`}, expected exit code 0)`;
   return new ProcsError(text, 'CHILD_FAILED', 'ERR_PROCS_CHILD_FAILED');
 }
 

@@ -73,8 +73,9 @@ function toResult(event, options) {
   const encoding = options.encoding === undefined ? 'utf8' : options.encoding;
   return {
     pid: event.pid,
-    status: event.code ?? null,
+    code: event.code ?? null,
     signal: event.signal ?? null,
+    status: event.code ?? null,
     ok: event.code === 0 && !event.timedOut && !event.cancelled && !event.stdoutInfo.limitExceeded && !event.stderrInfo.limitExceeded,
     stdout: decoded(event.stdout, encoding),
     stderr: decoded(event.stderr, encoding),
@@ -119,6 +120,15 @@ function onAbort(signal, cancel) {
   return () => signal.removeEventListener('abort', cancel);
 }
 
+/** A name with an equals sign would set another variable than the one asked for; child_process lets that pass. */
+function checkNames(env) {
+  for (const name in env ?? {}) {
+    if (name === '' || name.includes('=')) {
+      throw nodeError('ERR_INVALID_ARG_VALUE', `options.env['${name}']`, name, 'must be a name without an equals sign');
+    }
+  }
+}
+
 /**
  * Runs a program to its end and resolves with what it wrote and how it ended, whatever the status; `check: true` rejects unless it exited
  * with 0. Times are milliseconds, sizes bytes.
@@ -126,6 +136,7 @@ function onAbort(signal, cancel) {
 async function run(file, args, options) {
   const normal = normalizeSpawn(file, args, options);
   check.abortSignal(normal.signal, 'options.signal');
+  checkNames(normal.env);
   const limits = bounds(normal);
   const plans = streamPlans(normal);
   if (normal.signal?.aborted) throw new AbortError(normal.signal.reason);

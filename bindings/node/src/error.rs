@@ -23,6 +23,8 @@ pub struct Failure {
     /// The failed operation.
     pub operation: String,
     /// The whole message.
+    pub message: String,
+    /// What happened, without the operation and the text of the errno.
     pub detail: String,
     /// The program, directory or file concerned.
     pub path: Option<String>,
@@ -64,7 +66,8 @@ impl From<&Error> for Failure {
             errno: error.os_error().unwrap_or(0),
             stage: error.stage().map(|stage| stage.name().to_owned()),
             operation: error.operation().to_owned(),
-            detail: error.to_string(),
+            message: error.to_string(),
+            detail: error.detail().to_owned(),
             path: error.path().map(|path| path.to_string_lossy().into_owned()),
         }
     }

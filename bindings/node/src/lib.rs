@@ -6,12 +6,12 @@
 
 #![deny(unsafe_code)]
 
-mod child;
-mod error;
-mod event;
-mod executor;
-mod hub;
-mod options;
-mod pipeline;
-mod run;
-mod sync;
+pub mod child;
+pub mod error;
+pub mod event;
+pub mod executor;
+pub mod hub;
+pub mod options;
+pub mod pipeline;
+pub mod run;
+pub mod sync;

@@ -104,7 +104,7 @@ impl SpawnRequest {
     }
 
     fn configure(&self, command: &mut Command) -> procs::Result<()> {
-        command.program_after_chdir(true).allow_relative_path(true).keep_control_env(true);
+        command.program_after_chdir(true).allow_relative_path(true).keep_control_env(true).blocking_stdio(true);
         if let Some(env) = &self.env {
             set_environment(command, env);
         }

@@ -6,15 +6,18 @@ use crate::options::SpawnRequest;
 use crate::run::duration;
 use napi::bindgen_prelude::{Buffer, Either, Uint8Array};
 use napi_derive::napi;
-use procs::{Output, OutputLimit, RunOptions};
+use procs::{Input, Output, OutputLimit, RunOptions};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 const ETIMEDOUT: i32 = 110;
 const ENOBUFS: i32 = 105;
+const EPIPE: i32 = 32;
 const SIGKILL: i32 = 9;
 
 /// How a blocking run is bounded.
@@ -41,7 +44,7 @@ pub struct SyncOutcome {
     pub signal: Option<String>,
     /// Per descriptor: what was read, or null where there is no pipe.
     pub output: Vec<Option<Buffer>>,
-    /// `ETIMEDOUT`, `ENOBUFS` or 0.
+    /// `ETIMEDOUT`, `ENOBUFS`, `EPIPE` (input left unread) or 0.
     pub errno: i32,
     /// What the child used.
     pub usage: Option<Usage>,
@@ -55,7 +58,6 @@ impl SyncRequest {
             // child_process sends its one signal and then waits, however long it takes.
             grace: if self.kill_signal == SIGKILL { Duration::ZERO } else { Duration::MAX },
             stop_signal: self.kill_signal,
-            input: self.input.as_ref().map(|input| input.to_vec().into()),
             stdout_limit: limit,
             stderr_limit: limit,
             ..RunOptions::default()
@@ -73,9 +75,25 @@ pub fn run_sync(request: SpawnRequest, run: SyncRequest) -> Either<SyncOutcome, 
             child.stdin = None;
         }
         let extra = read_extra(&mut child, request.stdio.len())?;
-        let output = child.capture(run.options())?.finish()?;
-        Ok(outcome(&request, output, extra))
+        let mut options = run.options();
+        let unread = Arc::new(AtomicUsize::new(0));
+        options.input = run.input.map(|input| counted(input.to_vec(), unread.clone()));
+        let output = child.capture(options)?.finish()?;
+        Ok(outcome(&request, output, extra, unread.load(Ordering::Relaxed)))
     })
+}
+
+/// Input that knows how much of it was not asked for: a child that ends before it has read everything is an error to child_process.
+fn counted(bytes: Vec<u8>, unread: Arc<AtomicUsize>) -> Input {
+    unread.store(bytes.len(), Ordering::Relaxed);
+    let mut at = 0;
+    Input::Callback(Box::new(move |buffer| {
+        let count = buffer.len().min(bytes.len() - at);
+        buffer[..count].copy_from_slice(&bytes[at..at + count]);
+        at += count;
+        unread.store(bytes.len() - at, Ordering::Relaxed);
+        Ok(count)
+    }))
 }
 
 /// Threads that read what the child writes to its pipes above 2.
@@ -101,12 +119,13 @@ fn read_all(fd: OwnedFd) -> Vec<u8> {
     bytes
 }
 
-fn outcome(request: &SpawnRequest, output: Output, extra: Extra) -> SyncOutcome {
+fn outcome(request: &SpawnRequest, output: Output, extra: Extra, unread: usize) -> SyncOutcome {
     let (code, signal) = code_and_signal(output.status);
     let exceeded = output.stdout_report.limit_exceeded || output.stderr_report.limit_exceeded;
     let errno = match (output.timed_out, exceeded) {
         (true, _) => ETIMEDOUT,
         (false, true) => ENOBUFS,
+        (false, false) if unread > 0 => EPIPE,
         (false, false) => 0,
     };
     let mut streams: Vec<Option<Buffer>> = (0..request.stdio.len()).map(|_| None).collect();

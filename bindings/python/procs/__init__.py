@@ -4,6 +4,12 @@ A program written for ``subprocess`` runs with ``import procs as subprocess``. T
 """
 
 from ._cmdline import list2cmdline
+from ._compat import _USE_POSIX_SPAWN as _USE_POSIX_SPAWN
+from ._compat import _USE_VFORK as _USE_VFORK
+from ._compat import _active as _active
+from ._compat import _args_from_interpreter_flags as _args_from_interpreter_flags
+from ._compat import _cleanup as _cleanup
+from ._compat import _optim_args_from_interpreter_flags as _optim_args_from_interpreter_flags
 from ._errors import (
     CalledProcessError,
     CancelledError,
@@ -45,6 +51,6 @@ __all__ = [
     "OwnerDiedError", "PIPE", "PanicError", "PermissionDeniedError", "Pipeline", "PipelineResult", "Popen", "ProcsError",
     "ProtocolError", "STDOUT", "Stage", "StopReport", "StreamReport", "SubprocessError", "SystemCallError", "TaskFailedError",
     "TimedOutError", "TimeoutExpired", "TooLargeError", "TryAgainError", "UnsupportedError", "Usage", "WorkerLostError",
-    "WouldBlockError", "call", "check_call", "check_output", "engine_info", "getoutput", "getstatusoutput", "list2cmdline", "run",
+    "WouldBlockError", "call", "check_call", "check_output", "engine_info", "getoutput", "getstatusoutput", "run",
     "run_many", "wait_any",
 ]

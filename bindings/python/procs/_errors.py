@@ -78,6 +78,7 @@ class CancelledError(ProcsError, _CancelledError):
     kind = "CANCELLED"
     output = None
     stderr = None
+    completed = None
 
 
 class WouldBlockError(ProcsError, BlockingIOError):
@@ -98,6 +99,7 @@ class TooLargeError(ProcsError, OSError):
     kind = "TOO_LARGE"
     output = None
     stderr = None
+    completed = None
 
 
 class ProtocolError(ProcsError, ConnectionError):
@@ -161,7 +163,10 @@ class PanicError(ProcsError, RuntimeError):
 
 
 class SubprocessError(ProcsError, _subprocess.SubprocessError):
-    """Base of the errors that carry a command, as in ``subprocess``."""
+    """Base of the errors that carry a command, as in ``subprocess``. ``completed`` is the run that ended this way, a
+    ``CompletedProcess`` with its facts, or None."""
+
+    completed = None
 
 
 class CalledProcessError(SubprocessError, _subprocess.CalledProcessError):
@@ -241,6 +246,8 @@ _BY_ERRNO = {
 def from_native(number, message, errno, stage, path):
     """Makes the exception for an error of the core; called by ``procs._native``."""
     cls = CLASSES.get(number, SystemCallError)
+    if cls is InvalidArgumentError and errno not in (None, _errno.EINVAL):
+        cls = SystemCallError  # the system's word on a value, ENOEXEC for one: an OSError in Python
     if errno is not None and cls is not InvalidArgumentError:
         cls = _BY_ERRNO.get(errno, cls)
     if cls is CalledProcessError:

@@ -1,14 +1,16 @@
 """Several commands: a bounded number at a time, or joined by pipes."""
 
+import errno
 import os
 import sys
+import types
 
 from . import _native, _options
 from ._errors import CalledProcessError, CancelledError, TimeoutExpired, TooLargeError
 from ._options import DEVNULL, PIPE
 from ._popen import translate
 from ._records import CompletedProcess, StopReport, Usage
-from ._run import _stopped
+from ._run import failed, judge
 
 # The cap of runs under our own names; subprocess has none.
 DEFAULT_MAX_OUTPUT = 64 << 20
@@ -44,26 +46,21 @@ class _Job:
         sys.audit("subprocess.Popen", self.argv[0] if executable is None else executable, self.argv, self.given.get("cwd"),
                   self.given.get("env"))
 
-    def _text(self, name, data):
-        if self.options.get(name) != PIPE:
-            return None
-        return translate(data, self.encoding, self.errors) if self.mode else data
-
     def result(self, item):
         """A ``CompletedProcess``, or the exception that ``run`` would raise."""
         if isinstance(item, BaseException):
             return _options.start_error(item, self.argv, self.given)
         outcome, stdout, stderr = item
-        if outcome.timed_out:
-            return TimeoutExpired(self.args, self.timeout, output=stdout or None, stderr=stderr or None)
-        stdout, stderr = self._text("stdout", stdout), self._text("stderr", stderr)
-        if outcome.cancelled or outcome.stdout[2] or outcome.stderr[2]:
-            return _stopped(outcome, stdout, stderr)
-        done = CompletedProcess(self.args, outcome.code if outcome.signal is None else -outcome.signal, stdout, stderr)
+        code = outcome.code if outcome.signal is None else -outcome.signal
+        stdout = stdout if self.options.get("stdout") == PIPE else None
+        stderr = stderr if self.options.get("stderr") == PIPE else None
+        done = CompletedProcess(self.args, code, stdout, stderr)
         done._outcome = outcome
-        if self.check and done.returncode:
-            return CalledProcessError(done.returncode, self.args, stdout, stderr)
-        return done
+        decode = (lambda data: translate(data, self.encoding, self.errors)) if self.mode else None
+        error = judge(done, self.timeout, decode)
+        if error is None and self.check and done.returncode:
+            error = failed(done)
+        return done if error is None else error
 
 
 def run_many(commands, jobs=None, progress=None, *, cancel=None, **options):
@@ -89,6 +86,8 @@ class Stage:
         self.returncode = returncode
         self.stderr = stderr
         self.usage = None if usage is None else Usage(*usage)
+
+    __class_getitem__ = classmethod(types.GenericAlias)
 
     def __repr__(self):
         return f"Stage(args={self.args!r}, returncode={self.returncode!r})"
@@ -116,6 +115,8 @@ class PipelineResult:
     def returncode(self):
         """0 when every stage returned 0, else that of the last one that did not (as ``pipefail``)."""
         return next((code for code in reversed(self.returncodes) if code), 0)
+
+    __class_getitem__ = classmethod(types.GenericAlias)
 
     def __repr__(self):
         return f"PipelineResult(returncodes={self.returncodes!r}, stdout={self.stdout!r})"
@@ -177,7 +178,6 @@ class Pipeline:
             error.output = result.stdout
             raise error
         if facts["limit_exceeded"]:
-            import errno
             error = TooLargeError(errno.EMSGSIZE, "pipeline: more output than allowed (stream = stdout)")
             error.output = result.stdout
             raise error

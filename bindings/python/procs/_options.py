@@ -63,7 +63,7 @@ def environment(env):
     for name, value in env.items():
         name = os.fsencode(name)
         if b"=" in name:
-            raise ValueError("illegal environment variable name")
+            raise InvalidArgumentError("illegal environment variable name")
         made[name] = os.fsencode(value)
     return made
 
@@ -82,6 +82,8 @@ def _number(value, find, what):
     if number < 0:
         raise ValueError(f"{'User' if what == 'User' else 'Group'} ID cannot be negative, got {number}")
     if number > 0xFFFFFFFF:
+        if what == "extra":
+            raise ValueError("invalid group id")
         raise OverflowError("Python int too large to convert to C int")
     return number
 
@@ -104,8 +106,14 @@ def _identity(given, options):
         if isinstance(extra, str):
             raise ValueError("Groups must be a list, not a string")
         options["groups"] = [_gid(item, "extra") for item in extra]
-    if user is not None:
-        options["uid"] = _uid(user)
+    if user is None:
+        return
+    uid = _uid(user)
+    if extra is None:
+        if uid == os.getuid() == os.geteuid():
+            return  # nothing to change, and setgroups would need a privilege
+        options["groups"] = os.getgroups()  # subprocess leaves them; the core wants it said
+    options["uid"] = uid
 
 
 def _preexec(function, options):

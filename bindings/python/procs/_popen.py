@@ -275,11 +275,7 @@ class Popen:
         fds = [None, None, None]
         self._ahead = [b"", b""]
         options = {}
-        if self.stdin and not self.stdin.closed:
-            try:
-                self.stdin.flush()
-            except BrokenPipeError:
-                pass
+        if self.stdin and self._flush_stdin():
             fds[0] = self.stdin.fileno()
             if input:
                 if self.text_mode:
@@ -295,6 +291,18 @@ class Popen:
                 self.stdin.close()
             except BrokenPipeError:
                 pass
+
+    def _flush_stdin(self):
+        """Whether there is still something to feed into."""
+        try:
+            self.stdin.flush()
+        except BrokenPipeError:
+            pass
+        except ValueError:
+            if not self.stdin.closed:
+                raise
+            return False
+        return True
 
     def _joined(self, parts):
         return [ahead + part if ahead else part for ahead, part in zip(self._ahead, parts)]

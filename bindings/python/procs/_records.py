@@ -1,7 +1,8 @@
 """What a finished run tells: small records with named fields."""
 
+import os
 import types
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ._errors import CalledProcessError
 
@@ -25,11 +26,13 @@ class StopReport(NamedTuple):
 
 
 class StreamReport(NamedTuple):
-    """What happened to one stream: bytes read, whether the result holds less than that, whether the limit stopped the run."""
+    """What happened to one stream: bytes read, whether the result holds less than that, whether the limit stopped the run, and,
+    with the policy ``spill``, an unlinked file with all of the output, at its start. The file is closed with the record's run."""
 
     total_bytes: int
     truncated: bool
     limit_exceeded: bool
+    spill: BinaryIO | None
 
 
 _FACTS = ("pid", "code", "signal", "core_dumped", "usage", "started", "wall_time", "timed_out", "cancelled", "pipes_left_open",
@@ -62,7 +65,7 @@ class CompletedProcess:
     __class_getitem__ = classmethod(types.GenericAlias)
 
     def __getstate__(self):
-        state = dict(self.__dict__)
+        state = {name: value for name, value in self.__dict__.items() if name != "_reports"}
         if self._outcome is not None:
             state["_outcome"] = types.SimpleNamespace(**{name: getattr(self._outcome, name) for name in _FACTS})
         return state
@@ -120,11 +123,23 @@ class CompletedProcess:
     @property
     def stdout_report(self):
         """What happened to standard output."""
-        report = self._fact("stdout")
-        return None if report is None else StreamReport(*report)
+        return self._stream("stdout", 1)
 
     @property
     def stderr_report(self):
         """What happened to standard error."""
-        report = self._fact("stderr")
-        return None if report is None else StreamReport(*report)
+        return self._stream("stderr", 2)
+
+    _reports = None
+
+    def _stream(self, name, number):
+        facts = self._fact(name)
+        if facts is None:
+            return None
+        if self._reports is None:
+            self._reports = {}
+        if name not in self._reports:
+            take = getattr(self._outcome, "take_spill", None)
+            fd = None if take is None else take(number)
+            self._reports[name] = StreamReport(*facts, None if fd is None else os.fdopen(fd, "rb"))
+        return self._reports[name]

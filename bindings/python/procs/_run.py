@@ -1,5 +1,6 @@
 """``run`` and its older relatives: one command to its end."""
 
+import errno
 import sys
 
 from . import _native, _options
@@ -63,8 +64,15 @@ def run(*popenargs, input=None, capture_output=False, timeout=None, check=False,
             kwargs["stdout"] = kwargs["stderr"] = PIPE
         done = _run(args, input, timeout, kwargs)
     if check and done.returncode:
-        raise CalledProcessError(done.returncode, done.args, output=done.stdout, stderr=done.stderr)
+        raise failed(done)
     return done
+
+
+def failed(done):
+    """The error for a return code that was checked and is not 0."""
+    error = CalledProcessError(done.returncode, done.args, output=done.stdout, stderr=done.stderr)
+    error.completed = done
+    return error
 
 
 def _run(args, input, timeout, given):
@@ -87,27 +95,36 @@ def _run(args, input, timeout, given):
         code, stdout, stderr, outcome = _native.run(argv, options)
     except OSError as error:
         raise _options.start_error(error, argv, given)
-    if outcome.timed_out:
-        raise TimeoutExpired(args, timeout, output=stdout or None, stderr=stderr or None)
-    if mode:
-        stdout = None if stdout is None else translate(stdout, encoding, errors)
-        stderr = None if stderr is None else translate(stderr, encoding, errors)
-    if outcome.cancelled or outcome.stdout[2] or outcome.stderr[2]:
-        raise _stopped(outcome, stdout, stderr)
     done = CompletedProcess(args, code, stdout, stderr)
     done._outcome = outcome
+    decode = (lambda data: translate(data, encoding, errors)) if mode else None
+    error = judge(done, timeout, decode)
+    if error is not None:
+        raise error
     return done
 
 
-def _stopped(outcome, stdout, stderr):
-    """The error for a run that its cancel handle or its output limit ended, with what was read."""
-    if outcome.cancelled:
-        error = CancelledError("run: cancelled")
+def judge(done, timeout, decode):
+    """Decodes a finished run in place; the error when something else than the child ended it.
+
+    ``TimeoutExpired`` carries bytes whatever the mode, as in ``subprocess``: a character may be cut in two.
+    """
+    outcome = done._outcome
+    if outcome.timed_out:
+        error = TimeoutExpired(done.args, timeout)
+        done.stdout, done.stderr = done.stdout or None, done.stderr or None
     else:
-        import errno
-        name, report = ("stdout", outcome.stdout) if outcome.stdout[2] else ("stderr", outcome.stderr)
-        error = TooLargeError(errno.EMSGSIZE, f"run: more output than allowed (stream = {name}, read = {report[0]} bytes)")
-    error.output, error.stderr = stdout, stderr
+        if decode is not None:
+            done.stdout = None if done.stdout is None else decode(done.stdout)
+            done.stderr = None if done.stderr is None else decode(done.stderr)
+        if outcome.cancelled:
+            error = CancelledError("run: cancelled")
+        elif outcome.stdout[2] or outcome.stderr[2]:
+            name, report = ("stdout", outcome.stdout) if outcome.stdout[2] else ("stderr", outcome.stderr)
+            error = TooLargeError(errno.EMSGSIZE, f"run: more output than allowed (stream = {name}, read = {report[0]} bytes)")
+        else:
+            return None
+    error.output, error.stderr, error.completed = done.stdout, done.stderr, done
     return error
 
 

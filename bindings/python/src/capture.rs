@@ -48,8 +48,8 @@ pub(crate) fn drive(py: Python<'_>, capture: &mut procs::Capture, deadline: Dead
 
 /// Hands over what a finished run has read.
 pub(crate) fn finish(py: Python<'_>, capture: procs::Capture) -> PyResult<Finished<'_>> {
-    let output = py.detach(|| capture.finish()).or_raise(py)?;
-    let outcome = Outcome::from_output(&output);
+    let mut output = py.detach(|| capture.finish()).or_raise(py)?;
+    let outcome = Outcome::from_output(&mut output);
     Ok((outcome, PyBytes::new(py, &output.stdout), PyBytes::new(py, &output.stderr)))
 }
 

@@ -39,6 +39,8 @@ fn engine_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // subprocess knows no limit of its own, so Python code meets the system's only.
+    procs::set_max_children(usize::MAX);
     module.add_class::<cancel::CancelHandle>()?;
     module.add_class::<capture::Capture>()?;
     module.add_class::<child::Child>()?;

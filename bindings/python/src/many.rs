@@ -8,7 +8,7 @@ use crate::outcome::Outcome;
 use crate::sink::Failure;
 use procs::{Command, Output};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 /// Runs all commands, at most `jobs` at a time; a list in the order of the commands.
 ///
@@ -31,7 +31,7 @@ pub(crate) fn run_many<'py>(
         let results = aside(py, &cancel, || procs::run_many(commands, jobs, report))?;
         failure.check()?;
         let list = PyList::empty(py);
-        for result in &results {
+        for result in results {
             list.append(item(py, result)?)?;
         }
         Ok(list)
@@ -55,22 +55,31 @@ fn tell(progress: Option<&Py<PyAny>>, (index, result): (usize, &procs::Result<Ou
     if failure.is_set() {
         return;
     }
-    let told = Python::try_attach(|py| progress.call1(py, (index, item(py, result)?)).map(drop));
+    let told = Python::try_attach(|py| progress.call1(py, (index, summary(py, result)?)).map(drop));
     if let Some(Err(error)) = told {
         failure.set(error);
         own.cancel();
     }
 }
 
-fn item<'py>(py: Python<'py>, result: &procs::Result<Output>) -> PyResult<Bound<'py, PyAny>> {
-    let output = match result {
-        Ok(output) => output,
-        Err(error) => match error.output() {
-            Some(output) => output,
-            None => return Ok(raise(py, error).into_value(py).into_bound(py).into_any()),
-        },
-    };
-    let outcome = Bound::new(py, Outcome::from_output(output))?;
+fn item(py: Python<'_>, result: procs::Result<Output>) -> PyResult<Bound<'_, PyAny>> {
+    match result {
+        Ok(mut output) => {
+            let outcome = Outcome::from_output(&mut output);
+            parts(py, outcome, &output)
+        }
+        Err(error) => Ok(raise(py, &error).into_value(py).into_bound(py).into_any()),
+    }
+}
+
+fn summary<'py>(py: Python<'py>, result: &procs::Result<Output>) -> PyResult<Bound<'py, PyAny>> {
+    match result {
+        Ok(output) => parts(py, Outcome::describe(output), output),
+        Err(error) => Ok(raise(py, error).into_value(py).into_bound(py).into_any()),
+    }
+}
+
+fn parts<'py>(py: Python<'py>, outcome: Outcome, output: &Output) -> PyResult<Bound<'py, PyAny>> {
     let parts = (outcome, PyBytes::new(py, &output.stdout), PyBytes::new(py, &output.stderr));
-    Ok(PyTuple::into_bound_any(parts, py)?)
+    Ok(parts.into_pyobject(py)?.into_any())
 }

@@ -4,6 +4,9 @@ use procs::{Exit, ExitStatus, Output, StopAction, StopReport, StreamReport, Usag
 use pyo3::exceptions::PyChildProcessError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::fs::File;
+use std::os::fd::{IntoRawFd, RawFd};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The return code as `subprocess` counts: the exit code, or minus the signal.
@@ -40,6 +43,7 @@ pub(crate) struct Outcome {
     spawn_retries: u32,
     stdout: Facts,
     stderr: Facts,
+    spills: Mutex<[Option<File>; 2]>,
 }
 
 /// The part of a stream's report that is plain numbers.
@@ -57,7 +61,14 @@ impl Facts {
 }
 
 impl Outcome {
-    pub(crate) fn from_output(output: &Output) -> Outcome {
+    /// The record of a run, with the files that hold all of its output.
+    pub(crate) fn from_output(output: &mut Output) -> Outcome {
+        let spills = [output.stdout_report.spill.take(), output.stderr_report.spill.take()];
+        Outcome { spills: Mutex::new(spills), ..Outcome::describe(output) }
+    }
+
+    /// The record without files.
+    pub(crate) fn describe(output: &Output) -> Outcome {
         Outcome {
             pid: output.pid,
             status: output.status,
@@ -71,6 +82,7 @@ impl Outcome {
             spawn_retries: output.spawn_retries,
             stdout: Facts::of(&output.stdout_report),
             stderr: Facts::of(&output.stderr_report),
+            spills: Mutex::default(),
         }
     }
 
@@ -92,6 +104,7 @@ impl Outcome {
             spawn_retries,
             stdout: Facts::default(),
             stderr: Facts::default(),
+            spills: Mutex::default(),
         }
     }
 }
@@ -146,6 +159,12 @@ impl Outcome {
     fn stopped<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         self.stopped.as_ref().map(|report| stop_report(py, report)).transpose()
     }
+    /// The file that all output of stream 1 or 2 was written to, once; the caller closes it.
+    fn take_spill(&self, number: usize) -> Option<RawFd> {
+        let index = number.checked_sub(1)?;
+        self.spills.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index)?.take().map(IntoRawFd::into_raw_fd)
+    }
+
     /// total bytes, truncated, limit exceeded
     #[getter]
     fn stdout(&self) -> (u64, bool, bool) {

@@ -1,7 +1,6 @@
 //! Programs joined by pipes of the system.
 
 use crate::aside::{Cancel, aside};
-use crate::convert;
 use crate::error::{IntoPy, guard};
 use crate::options::{Request, run_options};
 use crate::outcome::{returncode, stop_report, usage_tuple};

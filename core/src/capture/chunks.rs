@@ -31,7 +31,11 @@ pub struct Chunks<R = PipeReader> {
 impl<R: Read> Chunks<R> {
     /// The blocks of any reader.
     pub fn new(reader: R) -> Chunks<R> {
-        Chunks { reader, block: vec![0; CHUNK].into_boxed_slice(), grow: None }
+        Chunks {
+            reader,
+            block: vec![0; CHUNK].into_boxed_slice(),
+            grow: None,
+        }
     }
 
     /// The next block, not empty, valid until the next call; `None` at end of file.
@@ -40,10 +44,10 @@ impl<R: Read> Chunks<R> {
     /// The reader's own failure.
     pub fn next_chunk(&mut self) -> Result<Option<&[u8]>> {
         let count = read_block(&mut self.reader, &mut self.block)?;
-        if count >= DEFAULT_PIPE {
-            if let Some(grow) = self.grow.take() {
-                grow(&self.reader);
-            }
+        if count >= DEFAULT_PIPE
+            && let Some(grow) = self.grow.take()
+        {
+            grow(&self.reader);
         }
         Ok((count > 0).then(|| &self.block[..count]))
     }
@@ -56,7 +60,10 @@ impl<R: Read> Chunks<R> {
 
 impl Chunks<PipeReader> {
     pub(super) fn of_pipe(pipe: PipeReader) -> Chunks<PipeReader> {
-        Chunks { grow: Some(grow_pipe), ..Chunks::new(pipe) }
+        Chunks {
+            grow: Some(grow_pipe),
+            ..Chunks::new(pipe)
+        }
     }
 }
 

@@ -2,21 +2,23 @@
 //!
 //! States of the run:
 //! ```text
-//! Running --deadline, cancel, limit--> Terminating --grace over--> Killed
-//!    |                 (grace = 0: straight to Killed)                |
-//!    +-- children ended, streams closed ------> finished <------------+-- also: drain grace over, or a child that SIGKILL does not end
+//! Running --deadline, cancel, limit--> Stopping --ladder done: children ended or given up--> Stopped
+//!    |                                                                                         |
+//!    +-- children ended, and streams closed or drain_after_exit over --> finished <-- streams closed or drain_grace over
 //! ```
 //! The loop never blocks on anything but its one poll, so it serves a blocking caller (poll with a deadline) and a future (poll without
 //! waiting, then the reactor watches) alike.
 
+use super::ending::{Ladders, Survivor};
 use super::feed::Feeder;
 use super::intake::Intake;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::io::reactor::{self, Interest, Watch};
 use crate::io::transfer::{self, Events, PollFd};
-use crate::spawn::{CancelHandle, ChildHandle, ExitStatus, RunOptions, Stop, StopAction, StopReport};
+use crate::spawn::{CancelHandle, ChildHandle, ExitStatus, RunOptions, StopReport};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -52,14 +54,14 @@ pub(super) struct Member {
     /// Set once its end was seen. With `tree` it is reaped only when the run is over, so that its number stays its own.
     pub(super) ended: Option<Instant>,
     pub(super) status: Option<ExitStatus>,
-    pub(super) ended_by: Option<StopAction>,
+    pub(super) stopped: Option<StopReport>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// See the module's page.
 pub(super) enum Phase {
     Running,
-    Terminating { kill_at: Deadline },
-    Killed { give_up: Deadline },
+    Stopping(Arc<Ladders>, Survivor),
+    Stopped,
 }
 
 /// What a ready descriptor means.
@@ -70,6 +72,7 @@ enum Target {
     Sink(usize),
     Feed,
     Cancel,
+    Ladder,
 }
 
 /// How a member ended.
@@ -81,7 +84,7 @@ pub(super) struct MemberEnd {
 /// A run in progress. Dropping it before it is finished kills its children.
 pub(super) struct Drain {
     /// First, so that no watch outlives the descriptor it watches.
-    watches: Vec<Watch>,
+    pub(super) watches: Vec<Watch>,
     pub(super) members: Vec<Member>,
     intakes: Vec<Intake>,
     pub(super) feeder: Option<Feeder>,
@@ -91,8 +94,7 @@ pub(super) struct Drain {
     pub(super) drain_until: Deadline,
     targets: Vec<Target>,
     polls: Vec<PollFd>,
-    pub(super) report: Option<StopReport>,
-    finished: bool,
+    pub(super) finished: bool,
     pub(super) timed_out: bool,
     pub(super) cancelled: bool,
     pub(super) pipes_left_open: bool,
@@ -101,7 +103,12 @@ pub(super) struct Drain {
 
 impl Drain {
     pub(super) fn new(handles: Vec<ChildHandle>, intakes: Vec<Intake>, cancels: Vec<CancelHandle>, rules: Rules) -> Drain {
-        let member = |handle| Member { handle, ended: None, status: None, ended_by: None };
+        let member = |handle| Member {
+            handle,
+            ended: None,
+            status: None,
+            stopped: None,
+        };
         Drain {
             watches: Vec::new(),
             members: handles.into_iter().map(member).collect(),
@@ -113,7 +120,6 @@ impl Drain {
             drain_until: Deadline::NEVER,
             targets: Vec::new(),
             polls: Vec::new(),
-            report: None,
             finished: false,
             timed_out: false,
             cancelled: false,
@@ -128,11 +134,16 @@ impl Drain {
         self.feed_once();
     }
 
+    /// Lets one more handle stop the run.
+    pub(super) fn add_cancel(&mut self, cancel: CancelHandle) {
+        self.cancels.push(cancel);
+    }
+
     /// Runs until finished (true) or until `deadline` (false); nothing is lost in between.
     pub(super) fn run(&mut self, deadline: Deadline) -> Result<bool> {
         self.watches.clear();
         loop {
-            self.tick();
+            self.tick()?;
             if self.is_finished() {
                 return Ok(true);
             }
@@ -148,7 +159,7 @@ impl Drain {
                 self.dispatch(count)?;
             }
             if deadline.passed() {
-                self.tick();
+                self.tick()?;
                 return Ok(self.is_finished());
             }
         }
@@ -158,12 +169,17 @@ impl Drain {
     pub(super) fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.watches.clear();
         for _ in 0..ROUNDS_PER_POLL {
-            self.tick();
+            if let Err(error) = self.tick() {
+                return Poll::Ready(Err(error));
+            }
             if self.is_finished() {
                 return Poll::Ready(Ok(()));
             }
             self.collect();
-            match self.poll(Deadline::after(Duration::ZERO)).and_then(|count| self.dispatch(count).map(|()| count)) {
+            match self
+                .poll(Deadline::after(Duration::ZERO))
+                .and_then(|count| self.dispatch(count).map(|()| count))
+            {
                 Ok(0) => return self.register(cx).map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -173,17 +189,13 @@ impl Drain {
         Poll::Pending
     }
 
-    /// Runs until every child has ended, or until `deadline`; streams may still be open then.
-    pub(super) fn run_until_ended(&mut self, deadline: Deadline) -> Result<()> {
+    /// Runs until a stop that is under way is done; streams may still be open then.
+    pub(super) fn run_through_stop(&mut self) -> Result<()> {
         self.watches.clear();
-        while !self.all_ended() && !self.is_finished() {
+        while matches!(self.phase, Phase::Stopping(..)) {
             self.collect();
-            let count = self.poll(deadline.min(self.next_timer()))?;
+            let count = self.poll(Deadline::NEVER)?;
             self.dispatch(count)?;
-            self.tick();
-            if deadline.passed() {
-                break;
-            }
         }
         Ok(())
     }
@@ -193,7 +205,8 @@ impl Drain {
     }
 
     fn is_finished(&mut self) -> bool {
-        if !self.finished && self.all_ended() && self.intakes.iter().all(Intake::is_closed) {
+        let stopping = matches!(self.phase, Phase::Stopping(..));
+        if !self.finished && !stopping && self.all_ended() && self.intakes.iter().all(Intake::is_closed) {
             self.feeder = None;
             self.finished = true;
         }
@@ -202,7 +215,8 @@ impl Drain {
 
     /// Whether waiting for one child is all that is left, so that no poll set is needed.
     fn only_the_end_is_missing(&self) -> bool {
-        self.members.len() == 1
+        matches!(self.phase, Phase::Running)
+            && self.members.len() == 1
             && self.members[0].ended.is_none()
             && self.feeder.is_none()
             && self.cancels.is_empty()
@@ -211,35 +225,23 @@ impl Drain {
 
     /// The next point in time at which [`Drain::tick`] has something to do.
     fn next_timer(&self) -> Deadline {
-        let of_phase = match self.phase {
-            Phase::Running => self.rules.deadline,
-            Phase::Terminating { kill_at } => kill_at,
-            Phase::Killed { give_up } if !self.all_ended() => give_up,
-            Phase::Killed { .. } => Deadline::NEVER,
-        };
-        of_phase.min(self.drain_until)
+        match self.phase {
+            Phase::Running => self.rules.deadline.min(self.drain_until),
+            Phase::Stopping(..) | Phase::Stopped => self.drain_until,
+        }
     }
 
     /// Does what is due by the clock.
-    fn tick(&mut self) {
-        if self.next_timer() == Deadline::NEVER || !self.next_timer().passed() {
-            return;
+    fn tick(&mut self) -> Result<()> {
+        if self.next_timer() == Deadline::NEVER || !self.next_timer().passed() || self.is_finished() {
+            return Ok(());
         }
-        match self.phase {
-            _ if self.drain_until.passed() && self.all_ended() => self.give_up_streams(),
-            Phase::Running => {
-                if !self.is_finished() {
-                    self.timed_out = true;
-                    self.begin_stop();
-                }
-            }
-            Phase::Terminating { .. } => self.kill(),
-            Phase::Killed { .. } => {
-                for index in 0..self.members.len() {
-                    self.note_end(index, Some(ExitStatus::Unknown));
-                }
-            }
+        if self.drain_until.passed() {
+            self.give_up_streams();
+            return Ok(());
         }
+        self.timed_out = true;
+        self.begin_stop()
     }
 
     fn give_up_streams(&mut self) {
@@ -273,11 +275,18 @@ impl Drain {
             self.targets.push(Target::Feed);
             self.polls.push(PollFd::new(feeder.writable(), Events::Write));
         }
-        if self.phase == Phase::Running {
-            for cancel in &self.cancels {
-                self.targets.push(Target::Cancel);
-                self.polls.push(PollFd::new(cancel.as_fd(), Events::Read));
+        match &self.phase {
+            Phase::Running => {
+                for cancel in &self.cancels {
+                    self.targets.push(Target::Cancel);
+                    self.polls.push(PollFd::new(cancel.as_fd(), Events::Read));
+                }
             }
+            Phase::Stopping(ladders, _) => {
+                self.targets.push(Target::Ladder);
+                self.polls.push(PollFd::new(ladders.event(), Events::Read));
+            }
+            Phase::Stopped => {}
         }
     }
 
@@ -300,15 +309,16 @@ impl Drain {
                 Target::Read(index) => {
                     self.intakes[index].read();
                     if self.intakes[index].exceeded() {
-                        self.begin_stop();
+                        self.begin_stop()?;
                     }
                 }
                 Target::Sink(index) => self.intakes[index].flush(),
                 Target::Feed => self.feed_once(),
                 Target::Cancel => {
-                    self.cancelled = self.phase == Phase::Running;
-                    self.begin_stop();
+                    self.cancelled |= matches!(self.phase, Phase::Running);
+                    self.begin_stop()?;
                 }
+                Target::Ladder => self.ladder_done(),
                 Target::Child(index) => self.child_ended(index)?,
             }
         }
@@ -350,6 +360,10 @@ impl Drain {
             Target::Read(index) => self.intakes[index].readable(),
             Target::Sink(index) => self.intakes[index].blocked_on(),
             Target::Feed => self.feeder.as_ref().map(Feeder::writable),
+            Target::Ladder => match &self.phase {
+                Phase::Stopping(ladders, _) => Some(ladders.event()),
+                _ => None,
+            },
             Target::Cancel => {
                 // Cancel handles are the last entries, in order.
                 let first = self.targets.len() - self.cancels.len();
@@ -378,7 +392,7 @@ impl Drop for Drain {
     fn drop(&mut self) {
         self.watches.clear();
         if !self.finished {
-            self.kill();
+            self.abandon();
         }
     }
 }

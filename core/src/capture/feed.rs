@@ -48,14 +48,23 @@ impl Feeder {
         let pipe = OwnedFd::from(pipe);
         let source = match input {
             Input::Bytes(bytes) => Source::Bytes(bytes),
-            Input::Callback(call) => Source::Callback { call, block: vec![0; DEFAULT_PIPE], filled: 0 },
+            Input::Callback(call) => Source::Callback {
+                call,
+                block: vec![0; DEFAULT_PIPE],
+                filled: 0,
+            },
         };
         // The write end of the pipe is a description of our own. An empty pipe always takes PIPE_BUF bytes, so small inputs save the call.
         if !matches!(&source, Source::Bytes(bytes) if bytes.len() <= ATOMIC_WRITE) {
             transfer::set_nonblocking(pipe.as_fd(), true)
                 .map_err(|error| Error::from_io("capture", &error, "cannot prepare the child's standard input"))?;
         }
-        Ok(Feeder { pipe, source, written: 0, grown: false })
+        Ok(Feeder {
+            pipe,
+            source,
+            written: 0,
+            grown: false,
+        })
     }
 
     /// The descriptor to write to once it is ready.

@@ -19,7 +19,12 @@ pub(super) struct Intake {
 impl Intake {
     /// Reads `pipe` into `sinks`; without a pipe the stream is empty.
     pub(super) fn new(pipe: Option<PipeReader>, sinks: Sinks) -> Intake {
-        Intake { pipe, sinks, total: 0, grown: false }
+        Intake {
+            pipe,
+            sinks,
+            total: 0,
+            grown: false,
+        }
     }
 
     /// The descriptor to read once it is ready; `None` at end of file and while a sink has to take more first.
@@ -89,7 +94,10 @@ impl Intake {
     /// What was kept, and how it went.
     pub(super) fn finish(self) -> (Bytes, StreamReport) {
         let (store, mut sink_error) = self.sinks.finish();
-        let mut report = StreamReport { total_bytes: self.total, ..StreamReport::default() };
+        let mut report = StreamReport {
+            total_bytes: self.total,
+            ..StreamReport::default()
+        };
         let mut bytes = Bytes::default();
         if let Some(store) = store {
             report.truncated = store.dropped();
@@ -113,8 +121,7 @@ impl Intake {
 fn read_through(pipe: &PipeReader, sinks: &mut Sinks) -> crate::error::Result<usize> {
     let mut scratch = Scratch::take();
     let block = &mut scratch.bytes()[..CHUNK];
-    let count = transfer::read(pipe.as_fd(), block)
-        .map_err(|error| Error::from_io("capture", &error, "cannot read the child's output"))?;
+    let count = transfer::read(pipe.as_fd(), block).map_err(|error| Error::from_io("capture", &error, "cannot read the child's output"))?;
     sinks.accept(&block[..count]);
     Ok(count)
 }

@@ -38,7 +38,13 @@ pub struct Lines<R = PipeReader> {
 impl<R: Read> Lines<R> {
     /// The lines of any reader.
     pub fn new(reader: R) -> Lines<R> {
-        Lines { reader, splitter: Splitter::new(), ends: Ends::default(), done: false, grow: None }
+        Lines {
+            reader,
+            splitter: Splitter::new(),
+            ends: Ends::default(),
+            done: false,
+            grow: None,
+        }
     }
 
     /// Whether lines include their line feed. Default: false.
@@ -80,10 +86,10 @@ impl<R: Read> Lines<R> {
             return Ok(false);
         }
         let count = read_block(&mut self.reader, self.splitter.room())?;
-        if count >= DEFAULT_PIPE {
-            if let Some(grow) = self.grow.take() {
-                grow(&self.reader);
-            }
+        if count >= DEFAULT_PIPE
+            && let Some(grow) = self.grow.take()
+        {
+            grow(&self.reader);
         }
         self.splitter.filled(count);
         self.done = count == 0;
@@ -94,7 +100,10 @@ impl<R: Read> Lines<R> {
 impl Lines<PipeReader> {
     /// The lines of a pipe, which is enlarged once a read finds it full.
     pub(super) fn of_pipe(pipe: PipeReader) -> Lines<PipeReader> {
-        Lines { grow: Some(grow_pipe), ..Lines::new(pipe) }
+        Lines {
+            grow: Some(grow_pipe),
+            ..Lines::new(pipe)
+        }
     }
 }
 
@@ -104,16 +113,14 @@ impl<R: Read> Lines<R> {
         self.done || self.splitter.has_line()
     }
 
-    /// Lends up to `max` whole lines that were read already, without reading; gives their number. All stay valid until the next call.
-    pub fn buffered<'a>(&'a mut self, max: usize, mut each: impl FnMut(&'a [u8])) -> usize {
-        let mut ranges = Vec::new();
-        while ranges.len() < max {
+    /// Shows up to `max` whole lines that were read already, without reading; gives their number.
+    pub fn buffered(&mut self, max: usize, mut each: impl FnMut(&[u8])) -> usize {
+        let mut count = 0;
+        while count < max {
             let Some(range) = self.splitter.next(self.ends) else { break };
-            ranges.push(range);
+            each(self.splitter.slice(range));
+            count += 1;
         }
-        let count = ranges.len();
-        let splitter = &self.splitter;
-        ranges.into_iter().for_each(|range| each(splitter.slice(range)));
         count
     }
 }
@@ -151,7 +158,10 @@ impl<R: Read> Iterator for Lines<R> {
 
 impl<R> std::fmt::Debug for Lines<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lines").field("ends", &self.ends).field("done", &self.done).finish_non_exhaustive()
+        f.debug_struct("Lines")
+            .field("ends", &self.ends)
+            .field("done", &self.done)
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,7 +10,7 @@ use super::stream::LineStream;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::PipeReader;
-use crate::spawn::{Child, ChildHandle, Command, RunOptions, Stop, StopReport};
+use crate::spawn::{CancelHandle, Child, ChildHandle, Command, RunOptions, Stop, StopReport};
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
@@ -127,7 +127,12 @@ pub struct Capture {
 
 impl Capture {
     pub(super) fn new(child: Child, drain: Drain, started: Instant, check: bool) -> Capture {
-        Capture { drain, child, started, check }
+        Capture {
+            drain,
+            child,
+            started,
+            check,
+        }
     }
 
     /// The child's handle, to signal it or to wait for its end alone.
@@ -167,7 +172,11 @@ impl Capture {
     /// # Errors
     /// The system's failure to signal or to wait.
     pub fn stop(&mut self, how: &Stop) -> Result<StopReport> {
-        self.drain.stop(how)
+        let reports = self.drain.stop(how)?;
+        reports
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::new(ErrorKind::InvalidState, "stop", "no child"))
     }
 
     /// Runs to the end and gives the result.
@@ -179,10 +188,15 @@ impl Capture {
         self.into_output()
     }
 
+    /// Lets this handle stop the run as well.
+    pub(super) fn also_cancelled_by(&mut self, cancel: &CancelHandle) {
+        self.drain.add_cancel(cancel.clone());
+    }
+
     /// The result of a finished run.
     pub(super) fn into_output(mut self) -> Result<Output> {
         let end = self.drain.end_of(0)?;
-        let stopped = self.drain.take_report()?;
+        let stopped = self.drain.take_report();
         let input_error = self.drain.input_error.take();
         let mut streams = self.drain.take_intakes().into_iter().map(super::intake::Intake::finish);
         let (stdout, stdout_report) = streams.next().unwrap_or_default();

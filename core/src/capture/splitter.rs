@@ -1,6 +1,6 @@
 //! Finding lines in blocks without copying them.
 
-use crate::io::transfer::CHUNK;
+use crate::io::transfer::{BLOCK, CHUNK, line_feeds};
 use std::ops::Range;
 
 /// How the ends of lines are treated.
@@ -12,33 +12,43 @@ pub(super) struct Ends {
     pub(super) strip_cr: bool,
 }
 
-/// A block of input that is handed out line by line.
+/// Input that is handed out line by line.
 ///
-/// `data[start..end]` is not handed out yet; up to `scanned` it holds no line feed. Only what is left of a line at the end of a block is
-/// moved, to the front of the next one, so each byte is copied at most once and a line usually not at all.
+/// `data[start..end]` is not handed out yet. Line feeds are looked for in blocks of 64 bytes: those found in the block at `base` and not
+/// handed out are the bits of `feeds`, and everything before `scanned` was looked at. Only what is left of a line when the input is used up
+/// is moved, to the front, so a line is usually not copied at all. The length of `data` is a multiple of the block.
 pub(super) struct Splitter {
     data: Vec<u8>,
     start: usize,
-    scanned: usize,
     end: usize,
+    scanned: usize,
+    base: usize,
+    feeds: u64,
 }
 
 impl Splitter {
     pub(super) fn new() -> Splitter {
-        Splitter { data: vec![0; CHUNK], start: 0, scanned: 0, end: 0 }
+        Splitter {
+            data: vec![0; CHUNK],
+            start: 0,
+            end: 0,
+            scanned: 0,
+            base: 0,
+            feeds: 0,
+        }
     }
 
     /// The next whole line, as a range for [`Splitter::slice`].
     #[inline]
     pub(super) fn next(&mut self, ends: Ends) -> Option<Range<usize>> {
-        let found = memchr::memchr(b'\n', &self.data[self.scanned..self.end]);
-        let Some(offset) = found else {
-            self.scanned = self.end;
-            return None;
-        };
-        let (start, feed) = (self.start, self.scanned + offset);
+        while self.feeds == 0 {
+            if !self.scan() {
+                return None;
+            }
+        }
+        let (start, feed) = (self.start, self.base + self.feeds.trailing_zeros() as usize);
+        self.feeds &= self.feeds - 1;
         self.start = feed + 1;
-        self.scanned = feed + 1;
         if ends.keep {
             return Some(start..feed + 1);
         }
@@ -48,9 +58,29 @@ impl Splitter {
         Some(start..feed)
     }
 
-    /// Whether a whole line is there.
+    /// Looks for line feeds in the next block; false when all was looked at.
+    #[inline]
+    fn scan(&mut self) -> bool {
+        if self.scanned >= self.end {
+            return false;
+        }
+        self.base = self.scanned - self.scanned % BLOCK;
+        let Some(block) = self.data[self.base..].first_chunk::<BLOCK>() else {
+            return false;
+        };
+        // Bytes before `scanned` were handed out, bytes from `end` on are left over from before.
+        self.feeds = line_feeds(block) & (u64::MAX << (self.scanned - self.base));
+        self.scanned = self.base + BLOCK;
+        if self.scanned > self.end {
+            self.feeds &= (1 << (self.end - self.base)) - 1;
+            self.scanned = self.end;
+        }
+        true
+    }
+
+    /// Whether the next line is there without more input.
     pub(super) fn has_line(&self) -> bool {
-        memchr::memchr(b'\n', &self.data[self.scanned..self.end]).is_some()
+        self.feeds != 0 || self.data[self.scanned..self.end].contains(&b'\n')
     }
 
     /// What follows the last line feed, once at end of file.
@@ -70,7 +100,9 @@ impl Splitter {
     pub(super) fn room(&mut self) -> &mut [u8] {
         if self.start > 0 {
             self.data.copy_within(self.start..self.end, 0);
-            self.scanned -= self.start;
+            // Without pending line feeds everything was looked at.
+            self.scanned = if self.feeds == 0 { self.scanned - self.start } else { 0 };
+            self.feeds = 0;
             self.end -= self.start;
             self.start = 0;
         }

@@ -2,7 +2,7 @@
 
 use super::bytes::Bytes;
 use crate::error::{Error, Result};
-use crate::io::transfer::{self, GrowBuffer, DEFAULT_PIPE};
+use crate::io::transfer::{self, DEFAULT_PIPE, GrowBuffer};
 use crate::spawn::OutputLimit;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
@@ -32,7 +32,13 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(limit: OutputLimit) -> Store {
-        Store { limit, data: Data::Heap(Vec::new()), spill: None, dropped: false, exceeded: false }
+        Store {
+            limit,
+            data: Data::Heap(Vec::new()),
+            spill: None,
+            dropped: false,
+            exceeded: false,
+        }
     }
 
     fn held(&self) -> &[u8] {
@@ -98,12 +104,12 @@ impl Store {
 
     /// Moves from the heap to a mapping once the output is large.
     fn enlarge(&mut self) -> io::Result<()> {
-        if let Data::Heap(bytes) = &self.data {
-            if bytes.len() >= LARGE {
-                let mut buffer = GrowBuffer::new();
-                buffer.extend(bytes)?;
-                self.data = Data::Mapping(buffer);
-            }
+        if let Data::Heap(bytes) = &self.data
+            && bytes.len() >= LARGE
+        {
+            let mut buffer = GrowBuffer::new();
+            buffer.extend(bytes)?;
+            self.data = Data::Mapping(buffer);
         }
         Ok(())
     }
@@ -252,7 +258,3 @@ fn unlinked_file() -> io::Result<File> {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "store_tests.rs"]
-mod tests;

@@ -28,7 +28,14 @@ pub struct LineStream {
 impl LineStream {
     /// The lines of this pipe.
     pub fn new(pipe: PipeReader) -> LineStream {
-        LineStream { watch: None, pipe, splitter: Splitter::new(), ends: Ends::default(), done: false, grown: false }
+        LineStream {
+            watch: None,
+            pipe,
+            splitter: Splitter::new(),
+            ends: Ends::default(),
+            done: false,
+            grown: false,
+        }
     }
 
     /// Whether lines include their line feed. Default: false.
@@ -96,6 +103,9 @@ impl LineStream {
 
 impl std::fmt::Debug for LineStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LineStream").field("pipe", &self.pipe).field("done", &self.done).finish_non_exhaustive()
+        f.debug_struct("LineStream")
+            .field("pipe", &self.pipe)
+            .field("done", &self.done)
+            .finish_non_exhaustive()
     }
 }

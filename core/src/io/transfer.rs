@@ -9,7 +9,8 @@ use std::time::Duration;
 
 pub(crate) use crate::sys::fd::{grow_pipe, read, read_vec, set_nonblocking, write};
 pub(crate) use crate::sys::memory::GrowBuffer;
-pub(crate) use crate::sys::poll::{Events, PollFd, poll, readable_now};
+pub(crate) use crate::sys::poll::{EventFd, Events, PollFd, poll, readable_now};
+pub(crate) use crate::sys::scan::{BLOCK, line_feeds};
 
 /// Size of one read of a stream that is passed on or thrown away, in bytes.
 pub(crate) const CHUNK: usize = 256 << 10;

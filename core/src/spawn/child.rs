@@ -9,13 +9,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::io::reactor::{Interest, Watch, watch_fd};
 use crate::io::{PipeReader, PipeWriter};
 use crate::sys::cgroup::Cgroup;
+use crate::sys::clone::{Failure, Unwaited};
 use crate::sys::fork;
 use crate::sys::poll::{Events, PollFd, poll};
 use crate::sys::wait::{Ending, Process, Reaped};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -33,7 +34,8 @@ enum State {
 pub(crate) struct Core {
     /// Taken out only when the core goes away.
     process: Option<Process>,
-    live: Option<LiveCount>,
+    /// Given up once its end is recorded.
+    live: Mutex<Option<LiveCount>>,
     state: Mutex<State>,
     ended: Condvar,
     generation: u64,
@@ -43,13 +45,17 @@ pub(crate) struct Core {
     pub(super) kill_tree: bool,
     pub(super) tree_level: TreeLevel,
     pub(super) leads_group: bool,
+    /// What the child uses until it has exec'd, when nobody waited for that.
+    unwaited: Mutex<Option<Unwaited>>,
+    /// Why the program was not executed, when nobody waited for that.
+    failure: OnceLock<Failure>,
 }
 
 impl Core {
     pub(super) fn new(process: Process, live: LiveCount, started: (SystemTime, Instant), cgroup: Option<Arc<Cgroup>>) -> Core {
         Core {
             process: Some(process),
-            live: Some(live),
+            live: Mutex::new(Some(live)),
             state: Mutex::new(State::Running),
             ended: Condvar::new(),
             generation: fork::generation(),
@@ -59,6 +65,36 @@ impl Core {
             kill_tree: false,
             tree_level: TreeLevel::Process,
             leads_group: false,
+            unwaited: Mutex::new(None),
+            failure: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn with_unwaited(mut self, unwaited: Option<Unwaited>) -> Core {
+        self.unwaited = Mutex::new(unwaited);
+        self
+    }
+
+    /// Why the program was not executed; known once the child has ended.
+    pub(super) fn start_failure(&self) -> Option<&Failure> {
+        self.failure.get()
+    }
+
+    /// The error of a start that nobody waited for.
+    fn executed(&self) -> Result<()> {
+        match self.start_failure() {
+            None => Ok(()),
+            Some(failure) => {
+                let detail = format!("the program was not executed, step {} failed", failure.stage.name());
+                Err(Error::from_io("spawn", &failure.error, detail).with_stage(failure.stage))
+            }
+        }
+    }
+
+    /// Notes the end. The caller holds the state's lock or is the only one that reaps.
+    fn settle(&self) {
+        if let Some(failure) = self.unwaited.lock().take().and_then(Unwaited::finish) {
+            let _ = self.failure.set(failure);
         }
     }
 
@@ -84,6 +120,7 @@ impl Core {
     }
 
     fn record(&self, ending: Option<Ending>) -> Exit {
+        drop(self.live.lock().take());
         let status = ending.map_or(ExitStatus::Unknown, |ending| ExitStatus::from_waitid(ending.code, ending.status));
         let usage = ending.and_then(|ending| ending.usage).map(|usage| Usage {
             user_time: usage.user,
@@ -125,6 +162,7 @@ impl Core {
     fn reap_blocking(&self, process: &Process) -> Exit {
         let ending = process.reap_blocking();
         let exit = self.record(ending);
+        self.settle();
         *self.state.lock() = State::Ended(exit);
         self.ended.notify_all();
         exit
@@ -152,6 +190,7 @@ impl Core {
             Reaped::Ended(ending) => self.record(Some(ending)),
             Reaped::Unknown => self.record(None),
         };
+        self.settle();
         *state = State::Ended(exit);
         self.ended.notify_all();
         Ok(Some(exit))
@@ -181,8 +220,11 @@ impl Drop for Core {
             return;
         }
         match process.reap() {
-            Ok(Reaped::Running) => reap_later(process, self.live.take()),
-            _ => drop(self.live.take()),
+            Ok(Reaped::Running) => reap_later(process, self.live.lock().take(), self.unwaited.lock().take()),
+            _ => {
+                self.settle();
+                drop(self.live.lock().take());
+            }
         }
     }
 }
@@ -191,6 +233,7 @@ impl Drop for Core {
 struct Orphan {
     process: Process,
     _live: Option<LiveCount>,
+    unwaited: Mutex<Option<Unwaited>>,
     watch: Mutex<Option<Watch>>,
 }
 
@@ -200,6 +243,8 @@ impl Wake for Orphan {
         drop(spent);
         if let Ok(Reaped::Running) = self.process.reap() {
             self.watch_again();
+        } else if let Some(unwaited) = self.unwaited.lock().take() {
+            let _ = unwaited.finish();
         }
     }
 }
@@ -214,8 +259,8 @@ impl Orphan {
 }
 
 /// Lets the reactor reap a process that nobody will wait for.
-pub(super) fn reap_later(process: Process, live: Option<LiveCount>) {
-    Arc::new(Orphan { process, _live: live, watch: Mutex::new(None) }).watch_again();
+pub(super) fn reap_later(process: Process, live: Option<LiveCount>, unwaited: Option<Unwaited>) {
+    Arc::new(Orphan { process, _live: live, unwaited: Mutex::new(unwaited), watch: Mutex::new(None) }).watch_again();
 }
 
 /// A handle to a child that any number of threads may hold: waits, signals and stops it. It owns no streams.
@@ -234,8 +279,12 @@ impl ChildHandle {
     }
 
     /// Waits until the child has ended. Any number of threads may wait; all get the same answer.
+    ///
+    /// # Errors
+    /// Only with `wait_for_exec(false)`: why the program was not executed, with the [`Stage`](crate::Stage).
     pub fn wait(&self) -> Result<ExitStatus> {
         let exit = self.core.wait_deadline(Deadline::NEVER)?;
+        self.core.executed()?;
         Ok(exit.map_or(ExitStatus::Unknown, |exit| exit.status))
     }
 
@@ -246,12 +295,16 @@ impl ChildHandle {
 
     /// Waits until the deadline; `None` when the child still runs.
     pub fn wait_deadline(&self, deadline: Deadline) -> Result<Option<ExitStatus>> {
-        Ok(self.core.wait_deadline(deadline)?.map(|exit| exit.status))
+        let exit = self.core.wait_deadline(deadline)?;
+        self.core.executed()?;
+        Ok(exit.map(|exit| exit.status))
     }
 
     /// The status if the child has ended. Never blocks.
     pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
-        Ok(self.core.try_wait()?.map(|exit| exit.status))
+        let exit = self.core.try_wait()?;
+        self.core.executed()?;
+        Ok(exit.map(|exit| exit.status))
     }
 
     /// The full record, once the child was waited for.
@@ -293,6 +346,11 @@ impl ChildHandle {
     /// The means that stopping the tree will use.
     pub fn tree_level(&self) -> TreeLevel {
         self.core.tree_level
+    }
+
+    /// Whether the command asked for its tree to be stopped with it.
+    pub(crate) fn kills_tree(&self) -> bool {
+        self.core.kill_tree
     }
 }
 

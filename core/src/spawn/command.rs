@@ -37,7 +37,9 @@ pub(crate) struct StartOptions {
     pub(crate) die_with_parent: Option<i32>,
     pub(crate) signals: SignalPolicy,
     pub(crate) keep_fds: bool,
+    pub(crate) blocking_stdio: bool,
     pub(crate) offload: bool,
+    pub(crate) no_exec_wait: bool,
     pub(crate) program_after_chdir: bool,
     pub(crate) allow_relative_path: bool,
     pub(crate) keep_control_env: bool,
@@ -211,6 +213,13 @@ impl Command {
         self
     }
 
+    /// Clears O_NONBLOCK on the descriptions that become the child's 0 to 2, also where the host shares them: most programs take EAGAIN
+    /// for an error. Default: false. Source: uv_spawn of libuv.
+    pub fn blocking_stdio(&mut self, blocking: bool) -> &mut Command {
+        self.start.blocking_stdio = blocking;
+        self
+    }
+
     /// Asks for this size of the child's pipes, in bytes; a refusal is ignored. Source: F_SETPIPE_SZ of fcntl(2).
     pub fn pipe_size(&mut self, bytes: u32) -> &mut Command {
         self.start.pipe_size = Some(bytes);
@@ -311,6 +320,13 @@ impl Command {
     /// The timeout and cancel handle of the command then bound the start as well.
     pub fn offload(&mut self, offload: bool) -> &mut Command {
         self.start.offload = offload;
+        self
+    }
+
+    /// Whether `spawn` waits until the program is executing (default). Without, it returns about 25 µs earlier, and why a program could not
+    /// be executed is told by `wait` instead of by `spawn`. Ignored where the system or another option does not allow it.
+    pub fn wait_for_exec(&mut self, wait: bool) -> &mut Command {
+        self.start.no_exec_wait = !wait;
         self
     }
 

@@ -1,7 +1,8 @@
 //! Program, arguments, environment and directory of a command, checked and copied into an image.
 
 use super::command::{Command, EnvChange};
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, Result, Stage};
+use crate::sys::environ::{self, Pass};
 use crate::sys::exec::Image;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -24,6 +25,10 @@ const CONTROL: [&[u8]; 10] = [
     b"NODE_UNIQUE_ID",
     b"PROCS_CHANNEL_FD",
 ];
+
+fn is_control(name: &[u8]) -> bool {
+    CONTROL.contains(&name)
+}
 
 fn refuse(detail: String) -> Error {
     Error::invalid("spawn", detail).with_stage(Stage::Prepare)
@@ -60,20 +65,27 @@ pub(super) fn fill(image: &mut Image, command: &Command) -> Result<()> {
 
 /// Writes the child's environment; gives its PATH.
 fn environment(image: &mut Image, command: &Command) -> Result<Option<Vec<u8>>> {
+    let pass = if command.start.keep_control_env { Pass::All } else { Pass::AllBut(is_control) };
+    if command.env.is_empty()
+        && !command.env_clear
+        && let Some(snapshot) = environ::snapshot(pass)
+    {
+        let searched = !command.program.as_bytes().contains(&b'/');
+        let path = snapshot.path().filter(|_| searched).map(<[u8]>::to_vec);
+        image.inherit(snapshot);
+        return Ok(path);
+    }
     let mut path = None;
     let changes = final_changes(&command.env)?;
     if !command.env_clear {
-        // Taken under the lock of the standard library, so that `set_var` in another thread cannot tear it.
-        for (key, value) in std::env::vars_os() {
-            let key = key.as_bytes();
-            let hidden = !command.start.keep_control_env && CONTROL.contains(&key);
-            if hidden || (!changes.is_empty() && changes.contains_key(key)) {
+        for (key, value) in environ::copy() {
+            if (!command.start.keep_control_env && is_control(&key)) || changes.contains_key(key.as_slice()) {
                 continue;
             }
+            image.env(&key, &value);
             if key == b"PATH" {
-                path = Some(value.as_bytes().to_vec());
+                path = Some(value);
             }
-            image.env(key, value.as_bytes());
         }
     }
     for (index, change) in command.env.iter().enumerate() {
@@ -163,7 +175,6 @@ pub(super) fn explain(command: &Command, stage: Stage, error: &std::io::Error) -
     };
     let mut failure = Error::from_os("spawn", errno, text).with_stage(stage);
     failure = match stage {
-        Stage::Exec if errno == libc::ENOEXEC => failure.with_kind(ErrorKind::InvalidArgument),
         Stage::Directory => failure.with_path(command.current_dir.clone().unwrap_or_default()),
         _ => failure,
     };

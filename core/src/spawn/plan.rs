@@ -98,6 +98,17 @@ impl Streams {
         Ok(())
     }
 
+    /// Makes the descriptions behind 0 to 2 blocking.
+    pub(super) fn make_blocking(&self) -> Result<()> {
+        for entry in self.moves.iter().filter(|entry| entry.target <= 2) {
+            let number = if entry.source < 0 { entry.target } else { entry.source };
+            fd::make_blocking(number).map_err(|error| {
+                Error::from_io("spawn", &error, format!("cannot make descriptor {} of the child blocking", entry.target)).with_stage(Stage::Stdio)
+            })?;
+        }
+        Ok(())
+    }
+
     fn childs_end(&mut self, fd: OwnedFd) -> RawFd {
         let number = fd.as_raw_fd();
         self.childs.push(fd);

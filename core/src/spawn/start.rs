@@ -113,7 +113,7 @@ impl Drop for Started {
     fn drop(&mut self) {
         if let Some((process, _)) = self.0.take() {
             let _ = process.signal(libc::SIGKILL);
-            super::child::reap_later(process, None);
+            super::child::reap_later(process, None, None);
         }
     }
 }
@@ -128,20 +128,35 @@ impl Command {
     /// `NotFound`, `PermissionDenied`, `InvalidArgument`, `Exhausted`, `TooLarge` with the failed [`Stage`] and errno; no process, descriptor
     /// or zombie is left. `Timeout` and `Cancelled` only with [`offload`](Command::offload).
     pub fn spawn(&mut self) -> Result<Child> {
-        self.spawn_with([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], Deadline::from_timeout(self.run.timeout))
+        let after = if self.start.no_exec_wait { After::End } else { After::Exec };
+        self.start([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], Deadline::from_timeout(self.run.timeout), after)
     }
 
     /// Runs the child to its end; standard streams that were not set are inherited. Timeout, cancel, grace and `kill_tree` hold.
+    ///
+    /// Does not wait for the exec before it waits for the end, which makes a short program's run faster than [`spawn`](Command::spawn) and
+    /// wait.
     ///
     /// # Errors
     /// As [`spawn`](Command::spawn); `Timeout` and `Cancelled` after the child was stopped; `ChildFailed` with [`check`](Command::check)
     /// when it did not exit with 0.
     pub fn status(&mut self) -> Result<ExitStatus> {
         let deadline = Deadline::from_timeout(self.run.timeout);
-        let mut child = self.spawn_with([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], deadline)?;
-        child.stdin = None;
-        let cancel = self.run.cancel.clone();
-        let why = match wait_or_cancel(child.handle(), cancel.as_ref(), deadline)? {
+        let mut busy = 0;
+        let (mut child, waited) = loop {
+            let mut child = self.start([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], deadline, After::End)?;
+            child.stdin = None;
+            let waited = wait_or_cancel(child.handle(), self.run.cancel.as_ref(), deadline)?;
+            match child.handle().core.start_failure() {
+                None => break (child, waited),
+                Some(failure) if failure.error.raw_os_error() == Some(libc::ETXTBSY) && busy < BUSY_RETRIES => {
+                    busy += 1;
+                    std::thread::sleep(BUSY_PAUSE);
+                }
+                Some(failure) => return Err(image::explain(self, failure.stage, &failure.error)),
+            }
+        };
+        let why = match waited {
             Waited::Ended(status) if self.run.check && !status.success() => {
                 return Err(Error::new(ErrorKind::ChildFailed, "status", format!("the command failed with {status} (program = {:?})", self.program)));
             }
@@ -158,6 +173,10 @@ impl Command {
 
     /// Starts the child with these standard streams where none were set. The deadline bounds an offloaded start.
     pub(crate) fn spawn_with(&mut self, defaults: [Stdio; 3], deadline: Deadline) -> Result<Child> {
+        self.start(defaults, deadline, After::Exec)
+    }
+
+    fn start(&mut self, defaults: [Stdio; 3], deadline: Deadline, after: After) -> Result<Child> {
         let live = LiveCount::take()?;
         let mut launcher = Launcher::take().map_err(|failure| image::explain(self, failure.stage, &failure.error))?;
         let prepared = image::fill(&mut launcher.image, self).and_then(|()| self.prepare(defaults));
@@ -172,18 +191,31 @@ impl Command {
         let leads_group = setup.new_session || setup.process_group == Some(0);
         let cgroup = setup.cgroup.clone();
         let (started_at, started) = (SystemTime::now(), Instant::now());
-        let (process, retries) = self.launch(launcher, setup, deadline)?;
+        let unwaited = match after {
+            After::End if !plan::needs_spawner(&self.start) => launcher.launch_unwaited(setup),
+            _ => Err((launcher, setup)),
+        };
+        let (process, retries, unwaited) = match unwaited {
+            Ok((process, unwaited)) => (process, 0, Some(unwaited)),
+            Err((launcher, setup)) => {
+                let (process, retries) = self.launch(launcher, setup, deadline)?;
+                (process, retries, None)
+            }
+        };
         let reader = |fd: Option<_>| fd.map(PipeReader::from);
         let stdin = streams.hosts.remove(&0).map(PipeWriter::from);
         let stdout = reader(streams.hosts.remove(&1));
         let stderr = reader(streams.hosts.remove(&2));
-        let core = Core::new(process, live, (started_at, started), cgroup);
+        let core = Core::new(process, live, (started_at, started), cgroup).with_unwaited(unwaited);
         let core = core.with_tree(self.run.kill_tree, if leads_group { tree_level } else { no_group(tree_level) }, leads_group);
         Ok(Child::new(core, (stdin, stdout, stderr), streams.hosts, self.start.kill_on_drop).with_retries(retries).with_run(self.run.take()))
     }
 
     fn prepare(&mut self, defaults: [Stdio; 3]) -> Result<(Streams, Setup)> {
         let mut streams = Streams::open(self, defaults)?;
+        if self.start.blocking_stdio {
+            streams.make_blocking()?;
+        }
         let moves = std::mem::take(&mut streams.moves);
         let setup = plan::setup(&self.start, self.run.kill_tree, moves)?;
         Ok((streams, setup))
@@ -224,6 +256,15 @@ impl Command {
     }
 }
 
+/// When a start returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// Once the program is executing.
+    Exec,
+    /// At once, where possible, because the caller waits for the end; a failure is known then.
+    End,
+}
+
 enum Waited {
     Ended(ExitStatus),
     Cancelled,
@@ -248,10 +289,10 @@ fn no_group(level: TreeLevel) -> TreeLevel {
     if level == TreeLevel::Group { TreeLevel::Process } else { level }
 }
 
-fn launch_here(mut launcher: Launcher, mut setup: Setup) -> std::result::Result<(Process, u32), Failure> {
+fn launch_here(mut launcher: Launcher, setup: Setup) -> std::result::Result<(Process, u32), Failure> {
     let mut retries = 0;
     let result = loop {
-        match launcher.launch(&mut setup) {
+        match launcher.launch(&setup) {
             Err(failure) if failure.error.raw_os_error() == Some(libc::ETXTBSY) && retries < BUSY_RETRIES => {
                 retries += 1;
                 std::thread::sleep(BUSY_PAUSE);

@@ -85,6 +85,14 @@ impl Stdio {
         Stdio(Kind::Same(child_fd))
     }
 
+    /// The same for several children; a descriptor given by value is duplicated.
+    pub(crate) fn duplicate(&self) -> std::io::Result<Stdio> {
+        match &self.0 {
+            Kind::Fd(fd) => fd.try_clone().map(|copy| Stdio(Kind::Fd(copy))),
+            other => Ok(Stdio(other.copy())),
+        }
+    }
+
     /// The same for one start; a descriptor given by value moves over.
     pub(crate) fn take(&mut self) -> Stdio {
         let copy = self.0.copy();

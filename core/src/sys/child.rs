@@ -5,7 +5,7 @@
 //! lazily): raw system calls on a plan that the parent prepared, and on the stack made for it.
 //!
 //! System calls made here, in order, each only when asked for: rt_sigprocmask, rt_sigaction, prctl(PR_SET_PDEATHSIG), ppoll, getppid,
-//! setsid, setpgid, write (cgroup.procs), fcntl, dup3, close_range (or openat, getdents64, close), ioctl(TIOCSCTTY), ioctl(TIOCSPGRP),
+//! setsid, setpgid, write (cgroup.procs), fcntl, dup3, close_range (or openat, getdents64, lseek, close), ioctl(TIOCSCTTY), getpgid, ioctl(TIOCSPGRP),
 //! chdir, umask, prlimit64, setpriority, sched_setaffinity, setgroups, setresgid, setresuid, prctl(PR_SET_NO_NEW_PRIVS), execve,
 //! exit_group. None of them goes through libc, so the list of async-signal-safe functions of signal-safety(7) is not exceeded.
 
@@ -83,8 +83,9 @@ pub(super) struct Plan {
     pub(super) argv: *const *const c_char,
     pub(super) envp: *const *const c_char,
     pub(super) cwd: *const c_char,
-    pub(super) moves: *mut FdMove,
-    pub(super) moves_len: usize,
+    pub(super) moves: Span<FdMove>,
+    /// For each move the descriptor to take, first equal to its source; the child's to change.
+    pub(super) sources: *mut i32,
     /// Descriptors that stay open although they are no target, ascending: the parent's end-of-exec pipe.
     pub(super) hold: i32,
     pub(super) keep_fds: bool,
@@ -118,11 +119,17 @@ pub(super) struct Plan {
 
 const NO_ARGS: [usize; 5] = [0; 5];
 
-/// Makes a system call; every argument comes from the plan, whose owner vouches for it.
+/// Makes a system call, again while a signal interrupts it; every argument comes from the plan, whose owner vouches for it.
 #[inline(always)]
 fn call(number: libc::c_long, args: [usize; 5]) -> isize {
-    // SAFETY: pointers among the arguments come from the plan or the child's own stack and are valid for the call that takes them.
-    unsafe { syscall(number, args) }
+    loop {
+        // SAFETY: pointers among the arguments come from the plan or the child's own stack and are valid for the call that takes them.
+        let result = unsafe { syscall(number, args) };
+        // An interrupted close has closed: once more could hit another descriptor. Source: close(2).
+        if result != -(libc::EINTR as isize) || number == libc::SYS_close {
+            return result;
+        }
+    }
 }
 
 /// A failed step: stage and negative errno.
@@ -247,17 +254,16 @@ fn rearm_parent_death(plan: &Plan, born_under: isize) -> Step {
 }
 
 #[inline(always)]
-fn move_at(plan: &Plan, index: usize) -> *mut FdMove {
-    // SAFETY: every caller keeps index below `moves_len`, the length of the array `moves` points to.
-    unsafe { plan.moves.add(index) }
+fn source_at(plan: &Plan, index: usize) -> *mut i32 {
+    // SAFETY: every caller keeps index below the number of moves, the length of the array `sources` points to.
+    unsafe { plan.sources.add(index) }
 }
 
 #[inline(always)]
 fn is_target(plan: &Plan, fd: i32) -> bool {
     let mut index = 0;
-    while index < plan.moves_len {
-        // SAFETY: move_at gives a pointer into the plan's array.
-        if unsafe { (*move_at(plan, index)).target } == fd {
+    while let Some(entry) = plan.moves.get(index) {
+        if entry.target == fd {
             return true;
         }
         index += 1;
@@ -269,24 +275,24 @@ fn is_target(plan: &Plan, fd: i32) -> bool {
 #[inline(always)]
 fn place_descriptors(plan: &Plan) -> Step {
     let mut index = 0;
-    while index < plan.moves_len {
-        // SAFETY: move_at gives a pointer into the plan's array, which nobody else touches.
-        let entry = unsafe { &mut *move_at(plan, index) };
+    while let Some(entry) = plan.moves.get(index) {
         if entry.source != entry.target && is_target(plan, entry.source) {
-            entry.source = lift(plan, entry.source)?;
+            let lifted = lift(plan, entry.source)?;
+            // SAFETY: index is below the number of moves; nobody else touches the array.
+            unsafe { *source_at(plan, index) = lifted };
         }
         index += 1;
     }
     index = 0;
-    while index < plan.moves_len {
+    while let Some(entry) = plan.moves.get(index) {
         // SAFETY: as above.
-        let entry = unsafe { *move_at(plan, index) };
-        let result = if entry.source < 0 {
+        let source = unsafe { *source_at(plan, index) };
+        let result = if source < 0 {
             0
-        } else if entry.source == entry.target {
-            call(libc::SYS_fcntl, [entry.source as usize, libc::F_SETFD as usize, 0, 0, 0])
+        } else if source == entry.target {
+            call(libc::SYS_fcntl, [source as usize, libc::F_SETFD as usize, 0, 0, 0])
         } else {
-            call(libc::SYS_dup3, [entry.source as usize, entry.target as usize, 0, 0, 0])
+            call(libc::SYS_dup3, [source as usize, entry.target as usize, 0, 0, 0])
         };
         step(Stage::Descriptors, result)?;
         index += 1;
@@ -317,12 +323,7 @@ fn close_others(plan: &Plan) -> Step {
     let mut first: u32 = 0;
     let mut index = 0;
     loop {
-        let target = if index < plan.moves_len {
-            // SAFETY: move_at gives a pointer into the plan's array.
-            Some(unsafe { (*move_at(plan, index)).target })
-        } else {
-            None
-        };
+        let target = plan.moves.get(index).map(|entry| entry.target);
         let last = target.map_or(u32::MAX, |target| (target as u32).wrapping_sub(1));
         if target != Some(first as i32) {
             close_range(plan, first, last)?;

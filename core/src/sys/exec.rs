@@ -1,7 +1,9 @@
 //! The prepared image of a program: every string and pointer array that exec needs, made before the clone.
 
+use super::environ::Snapshot;
 use std::ffi::c_char;
 use std::ptr;
+use std::sync::Arc;
 
 /// Program paths to try, arguments and environment in one block of memory, reused from spawn to spawn.
 #[derive(Default)]
@@ -11,6 +13,8 @@ pub(crate) struct Image {
     argv: Vec<usize>,
     envp: Vec<usize>,
     cwd: Option<usize>,
+    /// The host's environment, used instead of `envp`.
+    inherited: Option<Arc<Snapshot>>,
     pointers: Vec<*const c_char>,
 }
 
@@ -36,6 +40,12 @@ impl Image {
         self.argv.clear();
         self.envp.clear();
         self.cwd = None;
+        self.inherited = None;
+    }
+
+    /// Passes the host's environment on as it is.
+    pub(crate) fn inherit(&mut self, environment: Arc<Snapshot>) {
+        self.inherited = Some(environment);
     }
 
     /// Stores the parts as one C string. The caller has refused NUL bytes.
@@ -81,7 +91,10 @@ impl Image {
         }
         let candidates = self.pointers.as_ptr();
         let argv = candidates.wrapping_add(self.candidates.len() + 1);
-        let envp = argv.wrapping_add(self.argv.len() + 1);
+        let envp = match &self.inherited {
+            Some(environment) => environment.pointers(),
+            None => argv.wrapping_add(self.argv.len() + 1),
+        };
         Pointers { candidates, argv, envp, cwd: self.cwd.map_or(ptr::null(), |offset| base.wrapping_add(offset)) }
     }
 }

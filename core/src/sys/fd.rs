@@ -78,6 +78,16 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Clears O_NONBLOCK on a description that is shared on purpose.
+pub(crate) fn make_blocking(fd: RawFd) -> io::Result<()> {
+    let flags = status_flags(fd)?;
+    if flags & libc::O_NONBLOCK != 0 {
+        // SAFETY: fcntl takes no pointers here.
+        check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags & !libc::O_NONBLOCK) })?;
+    }
+    Ok(())
+}
+
 /// Asks for a larger pipe; false when refused, which is never an error (unprivileged users have a budget).
 pub(crate) fn grow_pipe(fd: BorrowedFd<'_>, bytes: usize) -> bool {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);

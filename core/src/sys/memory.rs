@@ -55,13 +55,13 @@ impl Mapping {
         Ok(())
     }
 
-    /// Gives advice about the bytes from `from` to the end of what was touched. A refusal changes nothing that matters.
-    fn advise(&self, from: usize, advice: libc::c_int) {
-        let length = self.touched.saturating_sub(from);
-        if length > 0 {
-            // SAFETY: `from` is page-aligned and from + length lies within the mapping; the advice given here only drops or regroups pages
-            // whose content is no longer used.
-            unsafe { libc::madvise(self.base.as_ptr().add(from).cast(), length, advice) };
+    /// Gives advice about the bytes from `from` to `to`. A refusal changes nothing that matters.
+    fn advise(&self, from: usize, to: usize, advice: libc::c_int) {
+        if from < to && to <= self.capacity {
+            // SAFETY: `from` lies within the mapping by the check above.
+            let start = unsafe { self.base.as_ptr().add(from) };
+            // SAFETY: the range lies within the mapping; the advice given here only drops or regroups pages whose content is no longer used.
+            unsafe { libc::madvise(start.cast(), to - from, advice) };
         }
     }
 }
@@ -82,7 +82,7 @@ fn take() -> Option<Mapping> {
 
 /// Keeps a mapping for the next large output, unless the pool is full.
 fn give_back(mapping: Mapping) {
-    mapping.advise(0, libc::MADV_FREE);
+    mapping.advise(0, mapping.touched, libc::MADV_FREE);
     if let Some(mut pool) = POOL.try_lock() {
         let held: usize = pool.iter().map(|mapping| mapping.touched).sum();
         if pool.len() < POOL_ENTRIES && held.saturating_add(mapping.touched) <= POOL_BYTES {
@@ -102,14 +102,10 @@ impl GrowBuffer {
     pub(crate) fn new() -> GrowBuffer {
         let mapping = take();
         if let Some(mapping) = &mapping {
-            mapping.advise(0, libc::MADV_HUGEPAGE);
+            // For the whole mapping: advice for a part would split it, and a split mapping cannot be grown.
+            mapping.advise(0, mapping.capacity, libc::MADV_HUGEPAGE);
         }
         GrowBuffer { mapping, len: 0 }
-    }
-
-    /// The number of bytes held.
-    pub(crate) fn len(&self) -> usize {
-        self.len
     }
 
     /// The bytes held.
@@ -183,11 +179,11 @@ impl GrowBuffer {
         // The largest page size in use on Linux, so that the advice is aligned everywhere.
         const ALIGN: usize = 64 << 10;
         let end = self.len.next_multiple_of(ALIGN);
-        if let Some(mapping) = &mut self.mapping {
-            if mapping.touched > end.saturating_add(self.len / 32) {
-                mapping.advise(end, libc::MADV_DONTNEED);
-                mapping.touched = end.min(mapping.capacity);
-            }
+        if let Some(mapping) = &mut self.mapping
+            && mapping.touched > end.saturating_add(self.len / 32)
+        {
+            mapping.advise(end, mapping.touched, libc::MADV_DONTNEED);
+            mapping.touched = end.min(mapping.capacity);
         }
     }
 }

@@ -9,6 +9,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod child;
 pub(crate) mod clone;
+pub(crate) mod environ;
 pub(crate) mod exec;
 pub(crate) mod fd;
 pub(crate) mod fork;
@@ -16,6 +17,7 @@ pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod poll;
 mod raw;
+pub(crate) mod scan;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod tree;

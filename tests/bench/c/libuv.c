@@ -26,7 +26,7 @@ static void wait(void *loop) {
 }
 
 int main(int argc, char **argv) {
-    const bench_spawner spawner = {"uv_spawn", start, wait};
+    const bench_spawner spawner = {"uv_spawn", start, wait, NULL};
     bench_times times = {{0}, {0}};
     if (argc == 2 && strcmp(argv[1], "version") == 0) return puts(uv_version_string()) < 0;
     program = (char *)bench_text(argv, "true", NULL);

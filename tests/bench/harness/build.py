@@ -67,7 +67,7 @@ def build_ours_c(name):
 
 def build_libuv():
     """The libuv peer against the system's libuv, or against Debian's package unpacked into the work folder."""
-    if (Path("/usr/include/uv.h")).exists():
+    if Path("/usr/include/uv.h").exists():
         return compile_c("c/libuv.c", "libuv", "-luv")
     folder = WORK / "libuv"
     if not folder.exists():
@@ -78,7 +78,7 @@ def build_libuv():
         call("apt-get", "download", "libuv1-dev", "libuv1", cwd=download)
         for package in download.glob("libuv1*.deb"):
             call("dpkg", "-x", package, folder)
-    library = next(folder.glob("usr/lib/*/libuv.a"))
+    library = next(folder.glob("usr/lib/*/libuv_a.a"))
     return compile_c("c/libuv.c", "libuv", "-I", folder / "usr/include", library, "-ldl", "-lrt")
 
 

@@ -6,6 +6,7 @@ import random
 import signal
 import statistics
 import subprocess
+import time
 from dataclasses import dataclass, field
 
 from . import machine
@@ -23,6 +24,7 @@ class Case:
     role: str  # "limit", "peer" or "ours"
     command: tuple
     env: tuple = ()
+    absent: str = ""  # why it cannot be run
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Result:
 
 def run_case(case, pinned):
     """Runs a case once and returns its metrics; raises RuntimeError with the reason when it fails."""
+    if case.absent:
+        raise RuntimeError(case.absent)
     command = list(case.command)
     if pinned:
         command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command]
@@ -103,7 +107,7 @@ def run_section(section, tell):
         tell(f"{section.id}: round {number + 1} of {section.rounds}")
     shares = [share for samples in result.samples.values() for _, share, _ in samples]
     foreign = statistics.median(shares) if shares else 0.0
-    result.conditions = (f"{section.rounds} rounds, load {before:.2f} → {machine.load_average():.2f}, "
+    result.conditions = (f"{time.strftime('%Y-%m-%d %H:%M')}, {section.rounds} rounds, load {before:.2f} → {machine.load_average():.2f}, "
                          f"median foreign CPU {foreign:.0%}{', pinned to one CPU' if section.pinned else ''}")
     for case_id, reason in result.absent.items():
         tell(f"{section.id}: {case_id} absent: {reason}")

@@ -93,11 +93,12 @@ static inline double bench_quantile(bench_samples *s, double q) {
     return s->values[i];
 }
 
-/* One start as the library or system call does it, and the wait for its end. */
+/* One start as the library or system call does it, the wait for its status, and what is let go of afterwards (may be NULL). */
 typedef struct {
     const char *name;
     int (*start)(void *state);
     void (*wait)(void *state);
+    void (*release)(void *state);
 } bench_spawner;
 
 /* Starts and ends of one loop, in microseconds. */
@@ -116,6 +117,7 @@ static inline void bench_spawn_loop(const bench_spawner *s, void *state, double 
         uint64_t called = bench_now();
         s->wait(state);
         uint64_t ended = bench_now();
+        if (s->release != NULL) s->release(state);
         if (i < 0) continue;
         bench_add(&times->call, (double)(called - begin) / 1e3);
         bench_add(&times->total, (double)(ended - begin) / 1e3);

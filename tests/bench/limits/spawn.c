@@ -120,19 +120,22 @@ static void wait_pidfd(void *p) {
     state *s = p;
     siginfo_t info;
     if (waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED) != 0 || info.si_status != 0) bench_fail("waitid");
-    close(s->pidfd);
+}
+
+static void close_pidfd(void *p) {
+    close(((state *)p)->pidfd);
 }
 #endif
 
 static const bench_spawner SPAWNERS[] = {
-    {"vfork", start_vfork, wait_pid},
-    {"clone", start_clone, wait_pid},
+    {"vfork", start_vfork, wait_pid, NULL},
+    {"clone", start_clone, wait_pid, NULL},
 #if defined(__x86_64__)
-    {"clone3", start_clone3, wait_pidfd},
+    {"clone3", start_clone3, wait_pidfd, close_pidfd},
 #endif
-    {"clone-nowait", start_clone_nowait, wait_pid},
-    {"posix_spawn", start_posix_spawn, wait_pid},
-    {"fork", start_fork, wait_pid},
+    {"clone-nowait", start_clone_nowait, wait_pid, NULL},
+    {"posix_spawn", start_posix_spawn, wait_pid, NULL},
+    {"fork", start_fork, wait_pid, NULL},
 };
 
 typedef struct {

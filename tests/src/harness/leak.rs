@@ -5,6 +5,8 @@ use std::path::Path;
 
 /// Descriptors that the library's own permanent threads keep, each at most this often.
 const SERVICE_FDS: &[(&str, usize)] = &[("anon_inode:[eventpoll]", 1), ("anon_inode:[eventfd]", 1), ("anon_inode:[timerfd]", 1)];
+/// What the library would name memory after, if it named any.
+const OWN_NAME: &str = "procs";
 /// Permanent threads of the library carry this prefix; they are not leaks.
 const SERVICE_THREADS: &str = "procs-";
 
@@ -15,14 +17,23 @@ pub struct Snapshot {
     threads: Vec<String>,
     service_threads: usize,
     children: Vec<String>,
+    shared_names: Vec<String>,
 }
 
 impl Snapshot {
     /// What this process has now.
     pub fn take() -> Snapshot {
-        let mut snapshot = Snapshot { fds: open_fds(), children: children(), ..Snapshot::default() };
+        let mut snapshot = Snapshot {
+            fds: open_fds(),
+            children: children(),
+            shared_names: shared_names(),
+            ..Snapshot::default()
+        };
         for task in entries("/proc/self/task") {
-            let name = fs::read_to_string(format!("/proc/self/task/{task}/comm")).unwrap_or_default().trim().to_owned();
+            let name = fs::read_to_string(format!("/proc/self/task/{task}/comm"))
+                .unwrap_or_default()
+                .trim()
+                .to_owned();
             if name.starts_with(SERVICE_THREADS) {
                 snapshot.service_threads += 1;
             } else {
@@ -51,7 +62,14 @@ impl Snapshot {
         if self.threads.len() > before.threads.len() {
             leaks.push(format!("threads: {:?} before, {:?} after", before.threads, self.threads));
         }
-        leaks.extend(self.children.iter().filter(|child| !before.children.contains(child)).map(|child| format!("child left: {child}")));
+        let new_names = self.shared_names.iter().filter(|name| !before.shared_names.contains(name));
+        leaks.extend(new_names.map(|name| format!("name left in /dev/shm: {name}")));
+        leaks.extend(
+            self.children
+                .iter()
+                .filter(|child| !before.children.contains(child))
+                .map(|child| format!("child left: {child}")),
+        );
         leaks
     }
 }
@@ -78,6 +96,11 @@ fn open_fds() -> Vec<String> {
     targets
 }
 
+/// Names of shared memory that could be ours; other programs of the machine make theirs at any time.
+fn shared_names() -> Vec<String> {
+    entries("/dev/shm").into_iter().filter(|name| name.contains(OWN_NAME)).collect()
+}
+
 /// `PID STATE NAME` of each child of any thread, zombies included.
 fn children() -> Vec<String> {
     let mut found = Vec::new();
@@ -101,13 +124,22 @@ pub fn cookie_holders(cookie: &str) -> Vec<u32> {
         environ.split(|byte| *byte == 0).any(|entry| entry == needle)
     };
     let own = std::process::id();
-    entries("/proc").iter().filter_map(|name| name.parse().ok()).filter(|pid| *pid != own).filter(holds).collect()
+    entries("/proc")
+        .iter()
+        .filter_map(|name| name.parse().ok())
+        .filter(|pid| *pid != own)
+        .filter(holds)
+        .collect()
 }
 
 /// The resident set of this process, in bytes.
 pub fn rss_bytes() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split(' ').nth(1).and_then(|field| field.parse().ok()).expect("/proc/self/statm has a resident field");
+    let pages: u64 = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|field| field.parse().ok())
+        .expect("/proc/self/statm has a resident field");
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
     pages * page as u64
 }

@@ -16,7 +16,7 @@ impl Spawner for Ours {
         Command::new(program).spawn().map_err(io::Error::other)
     }
 
-    fn wait(&self, mut child: Child) -> io::Result<()> {
+    fn wait(&self, child: &mut Child) -> io::Result<()> {
         check(child.wait().map_err(io::Error::other)?)
     }
 }

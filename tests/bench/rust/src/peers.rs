@@ -16,7 +16,7 @@ impl Spawner for Std {
         Command::new(program).spawn()
     }
 
-    fn wait(&self, mut child: Child) -> io::Result<()> {
+    fn wait(&self, child: &mut Child) -> io::Result<()> {
         check(child.wait()?)
     }
 }

@@ -1,0 +1,387 @@
+"""Types of ``procs``. Times are seconds, sizes are bytes; the texts are in the docstrings of the modules."""
+
+import concurrent.futures
+import concurrent.futures.process
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from os import PathLike
+from types import GenericAlias, TracebackType
+from typing import IO, Any, AnyStr, BinaryIO, Final, Generic, Literal, NamedTuple, Protocol, Self, TypeAlias, TypedDict, Unpack, overload
+
+__version__: str
+
+PIPE: Final = -1
+STDOUT: Final = -2
+DEVNULL: Final = -3
+
+class _HasFileno(Protocol):
+    def fileno(self) -> int: ...
+
+_Path: TypeAlias = str | bytes | PathLike[str] | PathLike[bytes]
+_Command: TypeAlias = _Path | Sequence[_Path]
+_Stream: TypeAlias = None | int | _HasFileno
+_Env: TypeAlias = Mapping[bytes, _Path] | Mapping[str, _Path]
+_Bytes: TypeAlias = bytes | bytearray | memoryview
+_Policy: TypeAlias = Literal["error", "head", "tail", "spill"]
+_Limit: TypeAlias = None | int | tuple[str, int]
+_Sink: TypeAlias = (
+    None | Callable[[bytes], object] | int | PathLike[str] | PathLike[bytes] | IO[bytes] | Literal["buffer", "discard"]
+    | tuple[Literal["file", "append"], _Path] | list[Any]
+)
+_Action: TypeAlias = Literal["wait", "close-stdin", "kill"] | int
+_Level: TypeAlias = Literal["process", "group", "walk", "cgroup"]
+
+class _StartOptions(TypedDict, total=False):
+    executable: _Path | None
+    stdin: _Stream
+    stdout: _Stream
+    stderr: _Stream
+    preexec_fn: Callable[[], object] | None
+    close_fds: bool
+    shell: bool
+    cwd: _Path | None
+    env: _Env | None
+    startupinfo: None
+    creationflags: int
+    restore_signals: bool
+    start_new_session: bool
+    pass_fds: Iterable[int]
+    user: str | int | None
+    group: str | int | None
+    extra_groups: Iterable[str | int] | None
+    umask: int
+    pipesize: int
+    process_group: int | None
+    kill_tree: bool
+    tree_level: _Level | None
+    limits: Mapping[str | int, int | None | tuple[int | None, int | None]] | Mapping[str, int] | None
+    nice: int | None
+    affinity: Iterable[int] | None
+    no_new_privs: bool
+    die_with_parent: bool
+    parent_death_signal: int | None
+    controlling_tty: int | None
+    foreground: bool
+    signals: Literal["restore", "default", "inherit"] | None
+    fds: Mapping[int, int | _HasFileno] | None
+    kill_on_drop: bool
+    offload: bool
+
+class _RunOptions(_StartOptions, total=False):
+    grace: float | None
+    drain_grace: float | None
+    drain_after_exit: float | None
+    max_output: _Limit
+    stdout_limit: _Limit
+    stderr_limit: _Limit
+    stdout_sink: _Sink
+    stderr_sink: _Sink
+    cancel: CancelHandle | None
+
+# ---- errors ----
+
+class ProcsError(Exception):
+    kind: str
+    detail: str | None
+    stage: str | None
+
+class InvalidArgumentError(ProcsError, ValueError): ...
+class InvalidStateError(ProcsError, RuntimeError): ...
+class NotFoundError(ProcsError, FileNotFoundError): ...
+class NoDirectoryError(ProcsError, NotADirectoryError): ...
+class NoProcessError(ProcsError, ProcessLookupError): ...
+class PermissionDeniedError(ProcsError, PermissionError): ...
+class TimedOutError(ProcsError, TimeoutError): ...
+
+class CancelledError(ProcsError, concurrent.futures.CancelledError):
+    output: Any
+    stderr: Any
+    completed: CompletedProcess[Any] | None
+
+class WouldBlockError(ProcsError, BlockingIOError): ...
+class ClosedError(ProcsError, BrokenPipeError, EOFError): ...
+
+class TooLargeError(ProcsError, OSError):
+    output: Any
+    stderr: Any
+    completed: CompletedProcess[Any] | None
+
+class ProtocolError(ProcsError, ConnectionError): ...
+class WorkerLostError(ProcsError, concurrent.futures.process.BrokenProcessPool): ...
+class TaskFailedError(ProcsError): ...
+class OwnerDiedError(ProcsError, RuntimeError): ...
+class ExhaustedError(ProcsError, OSError): ...
+class TryAgainError(ProcsError, BlockingIOError): ...
+class NoMemoryError(ProcsError, OSError, MemoryError): ...
+class UnsupportedError(ProcsError, NotImplementedError): ...
+class SystemCallError(ProcsError, OSError): ...
+class PanicError(ProcsError, RuntimeError): ...
+
+class SubprocessError(ProcsError, subprocess.SubprocessError):
+    completed: CompletedProcess[Any] | None
+
+class CalledProcessError(SubprocessError, subprocess.CalledProcessError):
+    def __init__(self, returncode: int, cmd: _Command, output: Any = None, stderr: Any = None) -> None: ...
+
+class TimeoutExpired(SubprocessError, subprocess.TimeoutExpired, TimeoutError):
+    def __init__(self, cmd: _Command, timeout: float, output: Any = None, stderr: Any = None) -> None: ...
+
+# ---- records ----
+
+class Usage(NamedTuple):
+    user_time: float
+    system_time: float
+    max_rss_bytes: int
+
+class StopReport(NamedTuple):
+    returncode: int | None
+    ended_by: str | None
+    level: str
+    survivors: list[int]
+
+class StreamReport(NamedTuple):
+    total_bytes: int
+    truncated: bool
+    limit_exceeded: bool
+    spill: BinaryIO | None
+
+class CompletedProcess(Generic[AnyStr]):
+    args: Any
+    returncode: int
+    # Any, as in typeshed: whether a stream was captured is not in the type.
+    stdout: Any
+    stderr: Any
+    def __init__(self, args: _Command, returncode: int, stdout: AnyStr | None = None, stderr: AnyStr | None = None) -> None: ...
+    def check_returncode(self) -> None: ...
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def started(self) -> float | None: ...
+    @property
+    def wall_time(self) -> float | None: ...
+    @property
+    def timed_out(self) -> bool | None: ...
+    @property
+    def cancelled(self) -> bool | None: ...
+    @property
+    def pipes_left_open(self) -> bool | None: ...
+    @property
+    def stopped(self) -> StopReport | None: ...
+    @property
+    def stdout_report(self) -> StreamReport | None: ...
+    @property
+    def stderr_report(self) -> StreamReport | None: ...
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+
+class CancelHandle:
+    def cancel(self) -> None: ...
+    def cancelled(self) -> bool: ...
+    def fileno(self) -> int: ...
+
+# ---- one child ----
+
+class Popen(Generic[AnyStr]):
+    args: _Command
+    stdin: IO[AnyStr] | None
+    stdout: IO[AnyStr] | None
+    stderr: IO[AnyStr] | None
+    pid: int
+    returncode: int | Any
+    encoding: str | None
+    errors: str | None
+    pipesize: int
+    text_mode: bool | None
+    universal_newlines: bool | None
+    @overload
+    def __init__(
+        self: Popen[str], args: _Command, bufsize: int = -1, *, text: Literal[True], encoding: str | None = None,
+        errors: str | None = None, universal_newlines: bool | None = None, **options: Unpack[_StartOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Popen[str], args: _Command, bufsize: int = -1, *, text: bool | None = None, encoding: str,
+        errors: str | None = None, universal_newlines: bool | None = None, **options: Unpack[_StartOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Popen[str], args: _Command, bufsize: int = -1, *, text: bool | None = None, encoding: str | None = None,
+        errors: str, universal_newlines: bool | None = None, **options: Unpack[_StartOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Popen[str], args: _Command, bufsize: int = -1, *, text: bool | None = None, encoding: str | None = None,
+        errors: str | None = None, universal_newlines: Literal[True], **options: Unpack[_StartOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Popen[bytes], args: _Command, bufsize: int = -1, *, text: Literal[False] | None = None, encoding: None = None,
+        errors: None = None, universal_newlines: Literal[False] | None = None, **options: Unpack[_StartOptions],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Popen[Any], args: _Command, bufsize: int = -1, *, text: bool | None = None, encoding: str | None = None,
+        errors: str | None = None, universal_newlines: bool | None = None, **options: Unpack[_StartOptions],
+    ) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, exc_type: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def communicate(self, input: AnyStr | None = None, timeout: float | None = None) -> tuple[Any, Any]: ...
+    def send_signal(self, sig: int) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+    def stop(
+        self, grace: float = 5.0, *, steps: Iterable[tuple[_Action, float]] | None = None, tree: bool | None = None,
+    ) -> StopReport: ...
+    def kill_tree(self) -> StopReport: ...
+    def fileno(self) -> int: ...
+    def take_fd(self, number: int) -> int | None: ...
+    def lines(self, *, keep_ends: bool = False) -> Iterator[AnyStr]: ...
+    def chunks(self, size: int = 262144) -> Iterator[bytes]: ...
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def tree_level(self) -> _Level: ...
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+
+def wait_any(children: Iterable[Popen[Any]], timeout: float | None = None) -> Popen[Any] | None: ...
+
+# ---- one command to its end ----
+
+@overload
+def run(
+    args: _Command, bufsize: int = -1, *, input: str | None = None, capture_output: bool = False, timeout: float | None = None,
+    check: bool = False, text: Literal[True], encoding: str | None = None, errors: str | None = None,
+    universal_newlines: bool | None = None, **options: Unpack[_RunOptions],
+) -> CompletedProcess[str]: ...
+@overload
+def run(
+    args: _Command, bufsize: int = -1, *, input: str | None = None, capture_output: bool = False, timeout: float | None = None,
+    check: bool = False, text: bool | None = None, encoding: str, errors: str | None = None,
+    universal_newlines: bool | None = None, **options: Unpack[_RunOptions],
+) -> CompletedProcess[str]: ...
+@overload
+def run(
+    args: _Command, bufsize: int = -1, *, input: str | None = None, capture_output: bool = False, timeout: float | None = None,
+    check: bool = False, text: bool | None = None, encoding: str | None = None, errors: str,
+    universal_newlines: bool | None = None, **options: Unpack[_RunOptions],
+) -> CompletedProcess[str]: ...
+@overload
+def run(
+    args: _Command, bufsize: int = -1, *, input: str | None = None, capture_output: bool = False, timeout: float | None = None,
+    check: bool = False, text: bool | None = None, encoding: str | None = None, errors: str | None = None,
+    universal_newlines: Literal[True], **options: Unpack[_RunOptions],
+) -> CompletedProcess[str]: ...
+@overload
+def run(
+    args: _Command, bufsize: int = -1, *, input: _Bytes | None = None, capture_output: bool = False, timeout: float | None = None,
+    check: bool = False, text: Literal[False] | None = None, encoding: None = None, errors: None = None,
+    universal_newlines: Literal[False] | None = None, **options: Unpack[_RunOptions],
+) -> CompletedProcess[bytes]: ...
+@overload
+def run(
+    args: _Command, bufsize: int = -1, *, input: str | _Bytes | None = None, capture_output: bool = False,
+    timeout: float | None = None, check: bool = False, text: bool | None = None, encoding: str | None = None,
+    errors: str | None = None, universal_newlines: bool | None = None, **options: Unpack[_RunOptions],
+) -> CompletedProcess[Any]: ...
+def call(args: _Command, bufsize: int = -1, *, timeout: float | None = None, text: bool | None = None, encoding: str | None = None,
+         errors: str | None = None, universal_newlines: bool | None = None, **options: Unpack[_RunOptions]) -> int: ...
+def check_call(args: _Command, bufsize: int = -1, *, timeout: float | None = None, text: bool | None = None,
+               encoding: str | None = None, errors: str | None = None, universal_newlines: bool | None = None,
+               **options: Unpack[_RunOptions]) -> int: ...
+@overload
+def check_output(
+    args: _Command, bufsize: int = -1, *, input: str | None = None, timeout: float | None = None, text: Literal[True],
+    encoding: str | None = None, errors: str | None = None, universal_newlines: bool | None = None, **options: Unpack[_RunOptions],
+) -> str: ...
+@overload
+def check_output(
+    args: _Command, bufsize: int = -1, *, input: str | None = None, timeout: float | None = None, text: bool | None = None,
+    encoding: str, errors: str | None = None, universal_newlines: bool | None = None, **options: Unpack[_RunOptions],
+) -> str: ...
+@overload
+def check_output(
+    args: _Command, bufsize: int = -1, *, input: str | None = None, timeout: float | None = None, text: bool | None = None,
+    encoding: str | None = None, errors: str | None = None, universal_newlines: Literal[True], **options: Unpack[_RunOptions],
+) -> str: ...
+@overload
+def check_output(
+    args: _Command, bufsize: int = -1, *, input: _Bytes | None = None, timeout: float | None = None,
+    text: Literal[False] | None = None, encoding: None = None, errors: None = None,
+    universal_newlines: Literal[False] | None = None, **options: Unpack[_RunOptions],
+) -> bytes: ...
+@overload
+def check_output(
+    args: _Command, bufsize: int = -1, *, input: str | _Bytes | None = None, timeout: float | None = None, text: bool | None = None,
+    encoding: str | None = None, errors: str | None = None, universal_newlines: bool | None = None, **options: Unpack[_RunOptions],
+) -> Any: ...
+def getstatusoutput(cmd: _Command, *, encoding: str | None = None, errors: str | None = None) -> tuple[int, str]: ...
+def getoutput(cmd: _Command, *, encoding: str | None = None, errors: str | None = None) -> str: ...
+def list2cmdline(seq: Iterable[_Path]) -> str: ...
+
+# ---- several commands ----
+
+_Job: TypeAlias = _Command | Mapping[str, Any]
+
+@overload
+def run_many(
+    commands: Iterable[_Job], jobs: int | None = None,
+    progress: Callable[[int, CompletedProcess[str] | BaseException], object] | None = None, *, cancel: CancelHandle | None = None,
+    input: str | None = None, timeout: float | None = None, check: bool = False, text: Literal[True], encoding: str | None = None,
+    errors: str | None = None, **options: Unpack[_StartOptions],
+) -> list[CompletedProcess[str] | BaseException]: ...
+@overload
+def run_many(
+    commands: Iterable[_Job], jobs: int | None = None,
+    progress: Callable[[int, CompletedProcess[Any] | BaseException], object] | None = None, *, cancel: CancelHandle | None = None,
+    input: str | _Bytes | None = None, timeout: float | None = None, check: bool = False, text: bool | None = None,
+    encoding: str | None = None, errors: str | None = None, **options: Unpack[_StartOptions],
+) -> list[CompletedProcess[Any] | BaseException]: ...
+
+class Stage(Generic[AnyStr]):
+    args: Any
+    pid: int
+    returncode: int
+    stderr: AnyStr
+    usage: Usage | None
+
+class PipelineResult(Generic[AnyStr]):
+    stages: list[Stage[AnyStr]]
+    stdout: AnyStr
+    wall_time: float
+    timed_out: bool
+    cancelled: bool
+    truncated: bool
+    pipes_left_open: bool
+    stopped: StopReport | None
+    @property
+    def returncodes(self) -> list[int]: ...
+    @property
+    def returncode(self) -> int: ...
+    def check_returncode(self) -> None: ...
+
+class Pipeline:
+    def __init__(self, *commands: _Job) -> None: ...
+    def then(self, args: _Command, **options: Unpack[_StartOptions]) -> Pipeline: ...
+    @overload
+    def run(
+        self, *, input: str | None = None, timeout: float | None = None, grace: float | None = None, kill_tree: bool = False,
+        max_output: _Limit = None, cancel: CancelHandle | None = None, check: bool = False, text: Literal[True],
+        encoding: str | None = None, errors: str | None = None,
+    ) -> PipelineResult[str]: ...
+    @overload
+    def run(
+        self, *, input: _Bytes | None = None, timeout: float | None = None, grace: float | None = None, kill_tree: bool = False,
+        max_output: _Limit = None, cancel: CancelHandle | None = None, check: bool = False, text: Literal[False] | None = None,
+        encoding: None = None, errors: None = None,
+    ) -> PipelineResult[bytes]: ...
+    @overload
+    def run(
+        self, *, input: str | _Bytes | None = None, timeout: float | None = None, grace: float | None = None, kill_tree: bool = False,
+        max_output: _Limit = None, cancel: CancelHandle | None = None, check: bool = False, text: bool | None = None,
+        encoding: str | None = None, errors: str | None = None,
+    ) -> PipelineResult[Any]: ...
+
+def engine_info() -> dict[str, Any]: ...

@@ -1,0 +1,324 @@
+//! From the structs of C to the core's `Command` and `RunOptions`.
+
+use crate::cancel::CancelObject;
+use crate::choices::{self, timeout, whole_timeout, yes};
+use crate::options::*;
+use crate::ptr::{self, Operation, UserData};
+use crate::slab;
+use crate::status::invalid;
+use procs::{Command, Input, OutputLimit, Result, RunOptions, Sink, Stdio};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+/// Options of C, checked and copied: the command and, apart from it, how its output is captured.
+pub(crate) struct Plan {
+    pub(crate) command: Command,
+    pub(crate) run: RunOptions,
+    /// Whether the options leave standard input, output and error to the function.
+    pub(crate) default_stdio: [bool; 3],
+}
+
+impl Plan {
+    /// Reads the options of a call.
+    pub(crate) fn read(operation: Operation, options: *const procs_spawn_options) -> Result<Plan> {
+        let options = ptr::read_options(operation, options, DEFAULTS)?;
+        let reader = Reader { operation, options: &options };
+        let mut command = reader.program()?;
+        reader.environment(&mut command)?;
+        let default_stdio = reader.stdio(&mut command)?;
+        reader.identity(&mut command)?;
+        reader.session(&mut command)?;
+        reader.limits(&mut command)?;
+        reader.policy(&mut command)?;
+        let run = reader.run()?;
+        command.kill_tree(run.kill_tree);
+        Ok(Plan { command, run, default_stdio })
+    }
+
+    /// The command with the run options inside, for functions that take the command alone.
+    pub(crate) fn into_command(self) -> Command {
+        let Plan { mut command, run, .. } = self;
+        if let Some(timeout) = run.timeout {
+            command.timeout(timeout);
+        }
+        if let Some(grace) = run.drain_after_exit {
+            command.drain_after_exit(grace);
+        }
+        if let Some(input) = run.input {
+            command.input(input);
+        }
+        if let Some(cancel) = &run.cancel {
+            command.cancel(cancel);
+        }
+        command.grace(run.grace).drain_grace(run.drain_grace).check(run.check);
+        command.stdout_limit(run.stdout_limit).stderr_limit(run.stderr_limit);
+        command.stdout_sink(run.stdout_sink).stderr_sink(run.stderr_sink);
+        command
+    }
+}
+
+struct Reader<'a> {
+    operation: Operation,
+    options: &'a procs_spawn_options,
+}
+
+impl Reader<'_> {
+    fn program(&self) -> Result<Command> {
+        let (op, o) = (self.operation, self.options);
+        if let Some(line) = ptr::optional_text(op, "shell", o.shell)? {
+            if !o.program.is_null() || !o.argv.is_null() {
+                return Err(invalid(op, "a command line and a program are given (shell and program or argv, expected one of them)"));
+            }
+            return Ok(Command::shell(line));
+        }
+        let argv = if o.argv.is_null() { None } else { Some(ptr::text_list(op, "argv", o.argv)?) };
+        let first = argv.as_ref().and_then(|argv| argv.first()).cloned();
+        let program = match ptr::optional_text(op, "program", o.program)? {
+            Some(program) => program.to_owned(),
+            None => first.ok_or_else(|| invalid(op, "nothing to run (program = NULL, argv is empty, shell = NULL)"))?,
+        };
+        let mut command = Command::new(program);
+        if let Some(argv) = argv {
+            command.raw_argv(argv);
+        }
+        command.program_after_chdir(yes(op, "program_after_chdir", o.program_after_chdir)?);
+        command.allow_relative_path(yes(op, "allow_relative_path", o.allow_relative_path)?);
+        Ok(command)
+    }
+
+    fn environment(&self, command: &mut Command) -> Result<()> {
+        let (op, o) = (self.operation, self.options);
+        match o.env_mode {
+            mode if mode == procs_env_mode::PROCS_ENV_INHERIT as i32 => {}
+            mode if mode == procs_env_mode::PROCS_ENV_CLEAR as i32 => {
+                command.env_clear();
+            }
+            mode => return Err(choices::unknown(op, "env_mode", mode)),
+        }
+        command.keep_control_env(yes(op, "keep_control_env", o.keep_control_env)?);
+        if !o.env.is_null() {
+            for entry in ptr::text_list(op, "env", o.env)? {
+                let bytes = entry.as_bytes();
+                match bytes.iter().position(|&byte| byte == b'=') {
+                    Some(at) => command.env(OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..])),
+                    None => command.env_remove(&entry),
+                };
+            }
+        }
+        if let Some(dir) = ptr::optional_text(op, "cwd", o.cwd)? {
+            command.current_dir(dir);
+        }
+        Ok(())
+    }
+
+    fn stdio(&self, command: &mut Command) -> Result<[bool; 3]> {
+        let (op, o) = (self.operation, self.options);
+        let mut left = [false; 3];
+        for (fd, from) in [(0, &o.stdin_from), (1, &o.stdout_to), (2, &o.stderr_to)] {
+            match self.stream(from)? {
+                Some(stdio) => {
+                    command.fd(fd, stdio);
+                }
+                None => left[fd as usize] = true,
+            }
+        }
+        let extra = ptr::array(op, "extra_fds", o.extra_fds, o.extra_fd_count)?;
+        for (index, entry) in extra.iter().enumerate() {
+            choices::reserved(op, "extra_fds[].reserved", entry.reserved)?;
+            if entry.child_fd < 3 {
+                return Err(invalid(op, format!("a descriptor has its own field or is negative (extra_fds[{index}].child_fd = {}, expected 3 or more)", entry.child_fd)));
+            }
+            if extra[..index].iter().any(|other| other.child_fd == entry.child_fd) {
+                return Err(invalid(op, format!("a descriptor is given twice (extra_fds[{index}].child_fd = {})", entry.child_fd)));
+            }
+            match self.stream(&entry.stdio)? {
+                Some(stdio) => command.fd(entry.child_fd, stdio),
+                None => return Err(invalid(op, format!("PROCS_STDIO_DEFAULT means nothing here (extra_fds[{index}].stdio.kind = 0)"))),
+            };
+        }
+        Ok(left)
+    }
+
+    fn stream(&self, from: &procs_stdio) -> Result<Option<Stdio>> {
+        use procs_stdio_kind as Kind;
+        let op = self.operation;
+        let path = || ptr::text(op, "procs_stdio.path", from.path);
+        let stdio = match choices::find(op, "procs_stdio.kind", from.kind, choices::STDIO)? {
+            Kind::PROCS_STDIO_DEFAULT => return Ok(None),
+            Kind::PROCS_STDIO_INHERIT => Stdio::inherit(),
+            Kind::PROCS_STDIO_NULL => Stdio::null(),
+            Kind::PROCS_STDIO_PIPE => Stdio::pipe(),
+            Kind::PROCS_STDIO_FD if from.fd < 0 => return Err(choices::not_an_fd(op, "procs_stdio.fd", from.fd)),
+            Kind::PROCS_STDIO_FD => Stdio::borrowed(from.fd),
+            Kind::PROCS_STDIO_READ_FILE => Stdio::read_file(path()?),
+            Kind::PROCS_STDIO_WRITE_FILE => Stdio::write_file(path()?),
+            Kind::PROCS_STDIO_APPEND_FILE => Stdio::append_file(path()?),
+            Kind::PROCS_STDIO_SAME_AS if from.fd < 0 => return Err(choices::not_an_fd(op, "procs_stdio.fd", from.fd)),
+            Kind::PROCS_STDIO_SAME_AS => Stdio::same_as(from.fd),
+        };
+        Ok(Some(stdio))
+    }
+
+    fn identity(&self, command: &mut Command) -> Result<()> {
+        let (op, o) = (self.operation, self.options);
+        if let Some(uid) = choices::id(op, "uid", o.uid)? {
+            command.uid(uid);
+        }
+        if let Some(gid) = choices::id(op, "gid", o.gid)? {
+            command.gid(gid);
+        }
+        if o.groups.is_null() && o.group_count > 0 || !o.groups.is_null() {
+            command.groups(ptr::array(op, "groups", o.groups, o.group_count)?);
+        }
+        command.no_new_privs(yes(op, "no_new_privs", o.no_new_privs)?);
+        Ok(())
+    }
+
+    fn session(&self, command: &mut Command) -> Result<()> {
+        let (op, o) = (self.operation, self.options);
+        match o.process_group {
+            -1 => {}
+            group if group < -1 => return Err(invalid(op, format!("not a process group (process_group = {group}, expected -1 or more)"))),
+            group => {
+                command.process_group(group);
+            }
+        }
+        match o.controlling_tty {
+            -1 => {}
+            fd if fd < -1 => return Err(choices::not_an_fd(op, "controlling_tty", fd)),
+            fd => {
+                command.controlling_tty(fd);
+            }
+        }
+        command.new_session(yes(op, "new_session", o.new_session)?).foreground(yes(op, "foreground", o.foreground)?);
+        Ok(())
+    }
+
+    fn limits(&self, command: &mut Command) -> Result<()> {
+        let (op, o) = (self.operation, self.options);
+        let limit = |value: u64| (value != PROCS_UNLIMITED).then_some(value);
+        for entry in ptr::array(op, "rlimits", o.rlimits, o.rlimit_count)? {
+            choices::reserved(op, "rlimits[].reserved", entry.reserved)?;
+            let resource = choices::resource(op, entry.resource)?;
+            command.limit(resource, limit(entry.soft), limit(entry.hard));
+        }
+        if o.nice != PROCS_UNCHANGED {
+            command.nice(o.nice);
+        }
+        match o.umask {
+            -1 => {}
+            mask => {
+                let checked = u32::try_from(mask).ok().filter(|mask| *mask <= 0o777);
+                command.umask(checked.ok_or_else(|| invalid(op, format!("not a file mode mask (umask = {mask:#o}, expected 0 to 0777)")))?);
+            }
+        }
+        let cpus: Vec<usize> = ptr::array(op, "cpus", o.cpus, o.cpu_count)?.iter().map(|&cpu| cpu as usize).collect();
+        if !cpus.is_empty() {
+            command.affinity(&cpus);
+        }
+        if o.pipe_size > 0 {
+            let size = u32::try_from(o.pipe_size).map_err(|_| invalid(op, format!("too large for a pipe (pipe_size = {})", o.pipe_size)))?;
+            command.pipe_size(size);
+        }
+        Ok(())
+    }
+
+    fn policy(&self, command: &mut Command) -> Result<()> {
+        let (op, o) = (self.operation, self.options);
+        command.signals(choices::signal_policy(op, o.signals)?);
+        command.keep_fds(yes(op, "keep_fds", o.keep_fds)?);
+        command.offload(yes(op, "offload", o.offload)?);
+        command.kill_on_drop(yes(op, "kill_on_free", o.kill_on_free)?);
+        command.die_with_parent(yes(op, "die_with_parent", o.die_with_parent)?);
+        if o.parent_death_signal != 0 {
+            command.parent_death_signal(choices::signal(op, "parent_death_signal", o.parent_death_signal)?);
+        }
+        if let Some(level) = choices::tree_level(op, o.tree_level)? {
+            command.tree_level(level);
+        }
+        Ok(())
+    }
+
+    fn run(&self) -> Result<RunOptions> {
+        let (op, o) = (self.operation, self.options);
+        let cancel = match o.cancel.is_null() {
+            true => None,
+            false => Some(slab::get::<CancelObject>(op, o.cancel)?.0.clone()),
+        };
+        Ok(RunOptions {
+            timeout: timeout(op, "timeout_ms", o.timeout_ms)?,
+            grace: whole_timeout(op, "grace_ms", o.grace_ms)?,
+            drain_grace: whole_timeout(op, "drain_grace_ms", o.drain_grace_ms)?,
+            drain_after_exit: timeout(op, "drain_after_exit_ms", o.drain_after_exit_ms)?,
+            kill_tree: yes(op, "kill_tree", o.kill_tree)?,
+            input: self.input()?,
+            stdout_limit: self.limit(&o.stdout_limit)?,
+            stderr_limit: self.limit(&o.stderr_limit)?,
+            stdout_sink: self.sink(&o.stdout_sink)?,
+            stderr_sink: self.sink(&o.stderr_sink)?,
+            cancel,
+            check: yes(op, "check", o.check)?,
+        })
+    }
+
+    fn input(&self) -> Result<Option<Input>> {
+        let (op, o) = (self.operation, self.options);
+        let bytes = ptr::array(op, "input", o.input.cast::<u8>(), o.input_len)?;
+        match (o.input.is_null(), o.input_callback) {
+            (true, None) => Ok(None),
+            (false, None) => Ok(Some(Input::Bytes(bytes.to_vec()))),
+            (false, Some(_)) => Err(invalid(op, "the input is given twice (input and input_callback, expected one of them)")),
+            (true, Some(function)) => {
+                let user = UserData(o.input_user_data);
+                Ok(Some(Input::Callback(Box::new(move |buffer| {
+                    let user: UserData = user;
+                    let count = ptr::call_input(function, buffer, user);
+                    match usize::try_from(count) {
+                        Ok(count) if count <= buffer.len() => Ok(count),
+                        Ok(_) => Err(std::io::Error::from_raw_os_error(libc::EMSGSIZE)),
+                        Err(_) => Err(std::io::Error::from_raw_os_error(i32::try_from(-count).unwrap_or(libc::EIO))),
+                    }
+                }))))
+            }
+        }
+    }
+
+    fn limit(&self, limit: &procs_output_limit) -> Result<OutputLimit> {
+        use procs_limit_policy as Policy;
+        choices::reserved(self.operation, "procs_output_limit.reserved", limit.reserved)?;
+        Ok(match choices::find(self.operation, "procs_output_limit.policy", limit.policy, choices::LIMITS)? {
+            Policy::PROCS_LIMIT_ERROR => OutputLimit::Error(limit.bytes),
+            Policy::PROCS_LIMIT_NONE => OutputLimit::Unlimited,
+            Policy::PROCS_LIMIT_HEAD => OutputLimit::Head(limit.bytes),
+            Policy::PROCS_LIMIT_TAIL => OutputLimit::Tail(limit.bytes),
+            Policy::PROCS_LIMIT_SPILL => OutputLimit::Spill(limit.bytes),
+        })
+    }
+
+    fn sink(&self, sink: &procs_sink) -> Result<Sink> {
+        use procs_sink_kind as Kind;
+        let op = self.operation;
+        let path = || ptr::text(op, "procs_sink.path", sink.path);
+        Ok(match choices::find(op, "procs_sink.kind", sink.kind, choices::SINKS)? {
+            Kind::PROCS_SINK_BUFFER => Sink::Buffer,
+            Kind::PROCS_SINK_DISCARD => Sink::Discard,
+            Kind::PROCS_SINK_FD => Sink::Fd(ptr::duplicate_fd(op, sink.fd)?),
+            Kind::PROCS_SINK_FILE => Sink::File(path()?.into()),
+            Kind::PROCS_SINK_APPEND => Sink::Append(path()?.into()),
+            Kind::PROCS_SINK_CALLBACK => {
+                let function = sink.callback.ok_or_else(|| invalid(op, "a function is missing (procs_sink.callback = NULL)"))?;
+                let user = UserData(sink.user_data);
+                Sink::Callback(Box::new(move |data: &[u8]| {
+                    let user: UserData = user;
+                    ptr::call_output(function, data, user);
+                }))
+            }
+        })
+    }
+}
+
+/// A duration in whole milliseconds for C.
+pub(crate) fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

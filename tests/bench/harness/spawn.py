@@ -1,0 +1,165 @@
+"""Area A: starting and ending children."""
+
+from .build import BENCH, ROOT
+from .rows import Row
+from .sampling import Case, Section
+
+#: Parent sizes in MB, touched and held.
+SMALL, LARGE, HUGE = 20, 1024, 4096
+
+
+class Maker:
+    """Makes cases of one section from the programs that could be built."""
+
+    def __init__(self, box, kind, *options):
+        self.box, self.kind, self.options = box, kind, options
+
+    def program(self, case_id, title, role, words):
+        """A case whose first word names a program of the toolbox."""
+        name, *rest = words
+        path = self.box.programs.get(name)
+        if path is None:
+            return Case(case_id, title, role, (), absent=self.box.absent.get(name, "not built"))
+        return Case(case_id, title, role, (path, *rest, *self.options))
+
+    def python(self, case_id, title, role, name):
+        """A case of python/<kind>.py; the module `procs` is taken from the tree."""
+        case = self.program(case_id, title, role, ("python", str(BENCH / "python" / f"{self.kind}.py"), name))
+        return Case(case.id, case.title, case.role, case.command, (("PYTHONPATH", str(ROOT / "bindings" / "python")),), case.absent)
+
+    def node(self, case_id, title, role, name):
+        """A case of node/<kind>.mjs; the package is taken from the tree."""
+        return self.program(case_id, title, role, ("node", str(BENCH / "node" / f"{self.kind}.mjs"), name))
+
+    def limit(self, case_id, title, name=None):
+        """A case of limits/<kind>.c."""
+        return self.program(case_id, title, "limit", (f"limit-{self.kind}", name or case_id))
+
+
+def spawn_maker(box, seconds, *options):
+    """The options that every spawn case gets."""
+    return Maker(box, "spawn", f"true={box.programs.get('true', '')}", f"seconds={seconds}", *options)
+
+
+def everyone(make):
+    """All that start children one at a time."""
+    return (
+        make.limit("clone", "C clone + execve"),
+        make.limit("vfork", "C vfork + execve"),
+        make.limit("clone3", "C clone3, all that a library needs"),
+        make.limit("clone-nowait", "C clone, not waiting for exec"),
+        make.limit("posix_spawn", "C posix_spawn"),
+        make.limit("fork", "C fork + execve"),
+        make.program("libuv", "libuv uv_spawn", "peer", ("libuv", "uv_spawn")),
+        make.program("command", "Rust Command", "peer", ("rust-peers", "spawn")),
+        make.python("py-run", "Python subprocess.run", "peer", "run"),
+        make.python("py-popen", "Python Popen + wait", "peer", "popen"),
+        make.python("py-posix_spawn", "Python os.posix_spawn", "peer", "posix_spawn"),
+        make.python("py-asyncio", "Python asyncio", "peer", "asyncio"),
+        make.python("py-uvloop", "Python uvloop", "peer", "uvloop"),
+        make.node("node-spawn", "Node spawn", "peer", "spawn"),
+        make.node("node-spawn-pipe", "Node spawn with pipes", "peer", "spawn-pipe"),
+        make.node("node-execFile", "Node execFile", "peer", "execFile"),
+        make.node("node-spawnSync", "Node spawnSync", "peer", "spawnSync"),
+        *ours(make),
+    )
+
+
+def ours(make):
+    """libprocs in four languages."""
+    return (
+        make.program("rust", "libprocs Rust", "ours", ("rust-ours", "spawn")),
+        make.program("c", "libprocs C", "ours", ("ours-c-spawn", "spawn")),
+        make.python("python-run", "libprocs Python run", "ours", "procs-run"),
+        make.python("python-popen", "libprocs Python Popen + wait", "ours", "procs-popen"),
+        make.node("node", "libprocs Node spawn", "ours", "procs-spawn"),
+        make.node("node-sync", "libprocs Node spawnSync", "ours", "procs-spawnSync"),
+    )
+
+
+def threads(make):
+    """Blocking interfaces with 8 threads."""
+    return (
+        make.limit("clone", "C clone + execve"),
+        make.limit("clone3", "C clone3, all that a library needs"),
+        make.limit("posix_spawn", "C posix_spawn"),
+        make.program("command", "Rust Command", "peer", ("rust-peers", "spawn")),
+        make.python("py-run", "Python subprocess.run", "peer", "run"),
+        make.program("rust", "libprocs Rust", "ours", ("rust-ours", "spawn")),
+        make.program("c", "libprocs C", "ours", ("ours-c-spawn", "spawn")),
+        make.python("python-run", "libprocs Python run", "ours", "procs-run"),
+    )
+
+
+def sized(box, megabytes, seconds, with_forkers):
+    """The cases that are repeated with a large parent; forkers are slow there and say little more than their size."""
+    make = spawn_maker(box, seconds, f"mb={megabytes}")
+    size = f"{megabytes} MB" if megabytes < 1024 else f"{megabytes // 1024} GB"
+    cases = [
+        make.limit("clone", "C clone + execve"),
+        make.program("command", "Rust Command", "peer", ("rust-peers", "spawn")),
+        make.program("rust", "libprocs Rust", "ours", ("rust-ours", "spawn")),
+        make.program("c", "libprocs C", "ours", ("ours-c-spawn", "spawn")),
+    ]
+    if with_forkers:
+        cases += [
+            make.limit("fork", "C fork + execve"),
+            make.program("libuv", "libuv uv_spawn", "peer", ("libuv", "uv_spawn")),
+            make.python("py-run", "Python subprocess.run", "peer", "run"),
+            make.node("node-spawn", "Node spawn", "peer", "spawn"),
+            make.python("python-run", "libprocs Python run", "ours", "procs-run"),
+            make.node("node", "libprocs Node spawn", "ours", "procs-spawn"),
+        ]
+    return [Case(f"{case.id}@{megabytes}", f"{case.title}, {size}", case.role, case.command, case.env, case.absent) for case in cases]
+
+
+def sections(box, plan):
+    """The sections of the area."""
+    small = spawn_maker(box, plan.seconds, f"mb={SMALL}")
+    many = spawn_maker(box, plan.seconds, f"mb={SMALL}", "threads=8", "outstanding=64")
+    large = sized(box, SMALL, plan.seconds, True) + sized(box, LARGE, plan.seconds, True)
+    if plan.large:
+        large += sized(box, HUGE, plan.seconds, plan.full)
+    outstanding = (many.node("node-spawn", "Node spawn, 64 outstanding", "peer", "spawn"),
+                   many.node("node", "libprocs Node spawn, 64 outstanding", "ours", "procs-spawn"))
+    return (
+        Section("A1", "A", "One child at a time, parent 20 MB", everyone(small), plan.rounds, pinned=True),
+        Section("A1u", "A", "The same on all CPUs", everyone(small), max(2, plan.rounds // 2)),
+        Section("A2", "A", "8 threads, or 64 outstanding children of a loop", threads(many) + outstanding, plan.rounds),
+        Section("A3", "A", "Large parents", tuple(large), max(2, plan.rounds // 2), pinned=True),
+    )
+
+
+def rows(plan):
+    """The goals of the area."""
+    found = []
+    for name, language in (("rust", "Rust"), ("c", "C")):
+        found += [
+            Row(f"A1-{name}-exit-limit", f"{language}: start → exit", "A1", "total_us", name, "clone", at_most=1.08),
+            Row(f"A1-{name}-exit-peer", f"{language}: start → exit", "A1", "total_us", name, "command", at_least=1.3),
+            Row(f"A1-{name}-call", f"{language}: the call alone", "A1", "call_us", name, "command", at_least=1.85),
+            Row(f"A2-{name}-threads", f"{language}: 8 threads", "A2", "per_s", name, "command", at_least=1.65),
+            Row(f"A3-{name}-1g-size", f"{language}: call with a parent of 1 GB", "A3", "call_us", f"{name}@1024", f"{name}@20", at_most=1.25),
+        ]
+        if plan.large:
+            found += [
+                Row(f"A3-{name}-4g-size", f"{language}: call with a parent of 4 GB", "A3", "call_us", f"{name}@4096", f"{name}@20", at_most=1.25),
+                Row(f"A3-{name}-4g-limit", f"{language}: start → exit with a parent of 4 GB", "A3", "total_us", f"{name}@4096", "clone@4096", at_most=1.08),
+            ]
+    return tuple(found) + reported()
+
+
+def reported():
+    """Python and Node: figures of their thin faces, goals for later."""
+    def row(name, title, section, metric, *pair, **goal):
+        return Row(name, title, section, metric, *pair, gated=False, **goal)
+    return (
+        row("A1-python-run", "Python: run, no pipes", "A1", "total_us", "python-run", "py-run", at_least=1.3),
+        row("A1-python-popen", "Python: Popen + wait", "A1", "total_us", "python-popen", "py-popen", at_least=1.3),
+        row("A1-node-exit", "Node: start → exit", "A1", "total_us", "node", "node-spawn", at_least=16),
+        row("A1-node-call", "Node: the loop is blocked", "A1", "call_us", "node", "node-spawn", at_least=35),
+        row("A1-node-sync", "Node: spawnSync", "A1", "total_us", "node-sync", "node-spawnSync", at_least=1),
+        row("A2-python-threads", "Python: 8 threads", "A2", "per_s", "python-run", "py-run", at_least=1.5),
+        row("A2-node-outstanding", "Node: 64 outstanding", "A2", "per_s", "node", "node-spawn", at_least=14),
+        row("A3-node-1g", "Node: the loop is blocked, parent 1 GB", "A3", "call_us", "node@1024", "node-spawn@1024", at_least=500),
+    )

@@ -1,0 +1,23 @@
+// The scenarios in Node: `node node.mjs ID` prints the facts of one, `--list` the ids. scenarios/README.md has the rules.
+
+import * as limits from './node/limits.mjs';
+import * as many from './node/many.mjs';
+import * as runs from './node/run.mjs';
+import * as setup from './node/setup.mjs';
+import * as spawns from './node/spawn.mjs';
+import * as streams from './node/stream.mjs';
+
+const table = { ...runs.table, ...setup.table, ...limits.table, ...streams.table, ...spawns.table, ...many.table };
+
+const id = process.argv[2];
+if (id === '--list') {
+  for (const name of Object.keys(table)) console.log(name);
+} else if (!Object.hasOwn(table, id ?? '')) {
+  console.error(`usage: node.mjs --list | ID (no scenario ${JSON.stringify(id ?? '')})`);
+  process.exitCode = 64;
+} else if (!process.env.PROCS_TEST_CHILD || !process.env.PROCS_TEST_DIR) {
+  console.error('PROCS_TEST_CHILD and PROCS_TEST_DIR must be set');
+  process.exitCode = 64;
+} else {
+  await table[id]();
+}
