@@ -1,11 +1,12 @@
 //! What the core's threads tell JavaScript: ends of children, results of runs, reports of stops.
 
 use crate::error::Failure;
-use napi::Status;
+use crate::memory::to_buffer;
+use napi::{Env, Status};
 use napi::bindgen_prelude::{Buffer, Either5, FnArgs};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
-use procs::{Error, Exit, ExitStatus, Output, PipelineOutput, StopReport, StreamReport};
+use procs::{Error, Exit, ExitStatus, Output, PipelineOutput, StageResult, StopReport, StreamReport};
 use std::os::fd::IntoRawFd;
 use std::time::Duration;
 
@@ -146,21 +147,21 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    pub(crate) fn into_args(self) -> AnswerArgs {
+    pub(crate) fn into_args(self, env: &Env) -> napi::Result<AnswerArgs> {
         let (id, answer) = match self {
-            Event::Exit(id, exit) => (id, Answer::A(ExitEvent::from(&exit))),
-            Event::Run(id, run) => (id, answer(run, |output| Answer::B(RunInfo::from(output)))),
-            Event::Stop(id, stop) => (id, answer(stop, |report| Answer::C(StopInfo::from(&report)))),
-            Event::Pipeline(id, run) => (id, answer(run, |output| Answer::D(PipelineInfo::from(output)))),
+            Event::Exit(id, exit) => (id, Ok(Answer::A(ExitEvent::from(&exit)))),
+            Event::Run(id, run) => (id, answer(run, |output| RunInfo::new(env, output).map(Answer::B))),
+            Event::Stop(id, stop) => (id, answer(stop, |report| Ok(Answer::C(StopInfo::from(&report))))),
+            Event::Pipeline(id, run) => (id, answer(run, |output| PipelineInfo::new(env, output).map(Answer::D))),
         };
-        (id, answer).into()
+        Ok((id, answer?).into())
     }
 }
 
-fn answer<T>(result: procs::Result<T>, convert: impl FnOnce(T) -> Answer) -> Answer {
+fn answer<T>(result: procs::Result<T>, convert: impl FnOnce(T) -> napi::Result<Answer>) -> napi::Result<Answer> {
     match result {
         Ok(value) => convert(value),
-        Err(error) => Answer::E(Failure::from(&error)),
+        Err(error) => Ok(Answer::E(Failure::from(&error))),
     }
 }
 
@@ -227,15 +228,15 @@ fn action_name(action: procs::StopAction) -> String {
     }
 }
 
-impl From<Output> for RunInfo {
-    fn from(output: Output) -> RunInfo {
+impl RunInfo {
+    fn new(env: &Env, output: Output) -> napi::Result<RunInfo> {
         let (code, signal) = code_and_signal(output.status);
-        RunInfo {
+        Ok(RunInfo {
             pid: output.pid,
             code,
             signal,
-            stdout: Buffer::from(output.stdout.into_vec()),
-            stderr: Buffer::from(output.stderr.into_vec()),
+            stdout: to_buffer(env, output.stdout)?,
+            stderr: to_buffer(env, output.stderr)?,
             stdout_info: output.stdout_report.into(),
             stderr_info: output.stderr_report.into(),
             usage: output.usage.as_ref().map(Usage::from),
@@ -244,25 +245,28 @@ impl From<Output> for RunInfo {
             cancelled: output.cancelled,
             pipes_left_open: output.pipes_left_open,
             stopped: output.stopped.as_ref().map(StopInfo::from),
-        }
+        })
     }
 }
 
-impl From<PipelineOutput> for PipelineInfo {
-    fn from(output: PipelineOutput) -> PipelineInfo {
-        let stage = |stage: procs::StageResult| {
-            let (code, signal) = code_and_signal(stage.status);
-            let usage = stage.usage.as_ref().map(Usage::from);
-            StageInfo { pid: stage.pid, code, signal, stderr: Buffer::from(stage.stderr.into_vec()), usage }
-        };
-        PipelineInfo {
-            stages: output.stages.into_iter().map(stage).collect(),
-            stdout: Buffer::from(output.stdout.into_vec()),
+impl StageInfo {
+    fn new(env: &Env, stage: StageResult) -> napi::Result<StageInfo> {
+        let (code, signal) = code_and_signal(stage.status);
+        let usage = stage.usage.as_ref().map(Usage::from);
+        Ok(StageInfo { pid: stage.pid, code, signal, stderr: to_buffer(env, stage.stderr)?, usage })
+    }
+}
+
+impl PipelineInfo {
+    fn new(env: &Env, output: PipelineOutput) -> napi::Result<PipelineInfo> {
+        Ok(PipelineInfo {
+            stages: output.stages.into_iter().map(|stage| StageInfo::new(env, stage)).collect::<napi::Result<_>>()?,
+            stdout: to_buffer(env, output.stdout)?,
             stdout_info: output.stdout_report.into(),
             wall_ms: milliseconds(output.wall_time),
             timed_out: output.timed_out,
             cancelled: output.cancelled,
             pipes_left_open: output.pipes_left_open,
-        }
+        })
     }
 }

@@ -25,7 +25,7 @@ pub fn open_hub(receive: Function<'_, AnswerArgs, ()>) -> napi::Result<Hub> {
         .build_threadsafe_function::<Event>()
         .weak::<true>()
         .callee_handled::<false>()
-        .build_callback(|context| Ok(context.value.into_args()))?;
+        .build_callback(|context| context.value.into_args(&context.env))?;
     Ok(Hub { wake: Arc::new(wake), executor: OnceCell::new() })
 }
 

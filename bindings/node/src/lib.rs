@@ -2,7 +2,7 @@
 //!
 //! All state belongs to a [`hub::Hub`], of which every environment (main thread, worker) opens its own; there is no global state. Threads of
 //! the core reach JavaScript through the hub's weak thread-safe function only, so nothing here keeps an event loop alive: `lib/hub.js`
-//! decides that.
+//! decides that. `memory` alone may use `unsafe`, to hand out captured bytes without a copy.
 
 #![deny(unsafe_code)]
 
@@ -11,6 +11,7 @@ pub mod error;
 pub mod event;
 pub mod executor;
 pub mod hub;
+mod memory;
 pub mod options;
 pub mod pipeline;
 pub mod run;

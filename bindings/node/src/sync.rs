@@ -2,8 +2,10 @@
 
 use crate::error::{Failure, guard};
 use crate::event::{Usage, code_and_signal};
+use crate::memory::to_buffer;
 use crate::options::SpawnRequest;
 use crate::run::duration;
+use napi::Env;
 use napi::bindgen_prelude::{Buffer, Either, Uint8Array};
 use napi_derive::napi;
 use procs::{Input, Output, OutputLimit, RunOptions};
@@ -67,8 +69,8 @@ impl SyncRequest {
 
 /// Runs a child to its end.
 #[napi]
-pub fn run_sync(request: SpawnRequest, run: SyncRequest) -> Either<SyncOutcome, Failure> {
-    guard(|| {
+pub fn run_sync(env: Env, request: SpawnRequest, run: SyncRequest) -> napi::Result<Either<SyncOutcome, Failure>> {
+    let finished = guard(|| {
         let mut child = request.start()?;
         if run.input.is_none() {
             // Without input the child finds its standard input at the end.
@@ -79,7 +81,11 @@ pub fn run_sync(request: SpawnRequest, run: SyncRequest) -> Either<SyncOutcome, 
         let unread = Arc::new(AtomicUsize::new(0));
         options.input = run.input.map(|input| counted(input.to_vec(), unread.clone()));
         let output = child.capture(options)?.finish()?;
-        Ok(outcome(&request, output, extra, unread.load(Ordering::Relaxed)))
+        Ok((output, extra, unread.load(Ordering::Relaxed)))
+    });
+    Ok(match finished {
+        Either::A((output, extra, unread)) => Either::A(outcome(&env, &request, (output, extra), unread)?),
+        Either::B(failure) => Either::B(failure),
     })
 }
 
@@ -119,7 +125,7 @@ fn read_all(fd: OwnedFd) -> Vec<u8> {
     bytes
 }
 
-fn outcome(request: &SpawnRequest, output: Output, extra: Extra, unread: usize) -> SyncOutcome {
+fn outcome(env: &Env, request: &SpawnRequest, (output, extra): (Output, Extra), unread: usize) -> napi::Result<SyncOutcome> {
     let (code, signal) = code_and_signal(output.status);
     let exceeded = output.stdout_report.limit_exceeded || output.stderr_report.limit_exceeded;
     let errno = match (output.timed_out, exceeded) {
@@ -130,13 +136,13 @@ fn outcome(request: &SpawnRequest, output: Output, extra: Extra, unread: usize) 
     };
     let mut streams: Vec<Option<Buffer>> = (0..request.stdio.len()).map(|_| None).collect();
     if request.is_pipe(1) {
-        streams[1] = Some(output.stdout.into_vec().into());
+        streams[1] = Some(to_buffer(env, output.stdout)?);
     }
     if request.is_pipe(2) {
-        streams[2] = Some(output.stderr.into_vec().into());
+        streams[2] = Some(to_buffer(env, output.stderr)?);
     }
     for (index, reader) in extra {
         streams[index] = Some(reader.join().unwrap_or_default().into());
     }
-    SyncOutcome { pid: output.pid, code, signal, output: streams, errno, usage: output.usage.as_ref().map(Usage::from) }
+    Ok(SyncOutcome { pid: output.pid, code, signal, output: streams, errno, usage: output.usage.as_ref().map(Usage::from) })
 }

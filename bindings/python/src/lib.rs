@@ -19,6 +19,7 @@ mod pipeline;
 mod run;
 mod sink;
 
+use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -37,8 +38,19 @@ fn engine_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     })
 }
 
+/// Objects of one interpreter must not reach another through our statics, so that only the main one may import this.
+fn refuse_sub_interpreters(py: Python<'_>) -> PyResult<()> {
+    let found = py.import("_interpreters").or_else(|_| py.import("_xxsubinterpreters"));
+    let Ok(interpreters) = found else { return Ok(()) };
+    if interpreters.call_method0("get_current")?.eq(interpreters.call_method0("get_main")?)? {
+        return Ok(());
+    }
+    Err(PyImportError::new_err("procs cannot be used in sub-interpreters"))
+}
+
 #[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    refuse_sub_interpreters(module.py())?;
     // subprocess knows no limit of its own, so Python code meets the system's only.
     procs::set_max_children(usize::MAX);
     module.add_class::<cancel::CancelHandle>()?;

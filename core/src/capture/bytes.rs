@@ -4,7 +4,7 @@ use crate::io::transfer::GrowBuffer;
 use std::fmt;
 use std::ops::Deref;
 
-/// Captured bytes, owned and read-only. Dereferences to a byte slice whose address does not change.
+/// Captured bytes, owned. Dereferences to a byte slice whose address does not change.
 ///
 /// Large ones lie in a mapping of their own, which bindings hand over without copying.
 ///
@@ -39,6 +39,14 @@ impl Bytes {
     pub(super) fn from_mapping(mut buffer: GrowBuffer) -> Bytes {
         buffer.trim();
         Bytes(Place::Mapping(buffer))
+    }
+
+    /// The bytes to change in place; the address is the same as when they are read.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        match &mut self.0 {
+            Place::Heap(bytes) => bytes,
+            Place::Mapping(buffer) => buffer.as_mut_slice(),
+        }
     }
 
     /// The bytes as a vector: without copying when they are on the heap (below 1 MiB), else copied.

@@ -143,7 +143,7 @@ impl Drain {
     pub(super) fn run(&mut self, deadline: Deadline) -> Result<bool> {
         self.watches.clear();
         loop {
-            self.tick()?;
+            self.tick();
             if self.is_finished() {
                 return Ok(true);
             }
@@ -159,7 +159,7 @@ impl Drain {
                 self.dispatch(count)?;
             }
             if deadline.passed() {
-                self.tick()?;
+                self.tick();
                 return Ok(self.is_finished());
             }
         }
@@ -169,9 +169,7 @@ impl Drain {
     pub(super) fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.watches.clear();
         for _ in 0..ROUNDS_PER_POLL {
-            if let Err(error) = self.tick() {
-                return Poll::Ready(Err(error));
-            }
+            self.tick();
             if self.is_finished() {
                 return Poll::Ready(Ok(()));
             }
@@ -232,16 +230,16 @@ impl Drain {
     }
 
     /// Does what is due by the clock.
-    fn tick(&mut self) -> Result<()> {
+    fn tick(&mut self) {
         if self.next_timer() == Deadline::NEVER || !self.next_timer().passed() || self.is_finished() {
-            return Ok(());
+            return;
         }
         if self.drain_until.passed() {
             self.give_up_streams();
-            return Ok(());
+            return;
         }
         self.timed_out = true;
-        self.begin_stop()
+        self.begin_stop();
     }
 
     fn give_up_streams(&mut self) {
@@ -309,14 +307,14 @@ impl Drain {
                 Target::Read(index) => {
                     self.intakes[index].read();
                     if self.intakes[index].exceeded() {
-                        self.begin_stop()?;
+                        self.begin_stop();
                     }
                 }
                 Target::Sink(index) => self.intakes[index].flush(),
                 Target::Feed => self.feed_once(),
                 Target::Cancel => {
                     self.cancelled |= matches!(self.phase, Phase::Running);
-                    self.begin_stop()?;
+                    self.begin_stop();
                 }
                 Target::Ladder => self.ladder_done(),
                 Target::Child(index) => self.child_ended(index)?,

@@ -1,13 +1,13 @@
 //! How a run comes to its end: by itself, or stopped step by step while its output is still drained.
 //!
-//! A ladder of stop steps waits between its steps, so it climbs on a spawner thread, one for each child; the loop goes on draining (a child
+//! A ladder of stop steps waits between its steps, so it climbs on a thread of its own, one for each child; the loop goes on draining (a child
 //! that handles SIGTERM may have much to say) and is told through an event descriptor when a ladder is done.
 
 use super::drain::{Drain, Member, MemberEnd, Phase};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::io::transfer::EventFd;
-use crate::spawn::offload::run_on_spawner;
+use crate::spawn::offload::run_aside;
 use crate::spawn::{ChildHandle, ExitStatus, Stop, StopAction, StopReport};
 use parking_lot::Mutex;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -35,7 +35,7 @@ impl Ladders {
                 let (ladders, how, handle) = (Arc::clone(&ladders), how.clone(), handle.clone());
                 move || ladders.note(index, handle.stop(&how))
             };
-            if run_on_spawner(climb).is_err() {
+            if run_aside("procs-stop", climb).is_err() {
                 ladders.note(index, handle.stop(how));
             }
         }
@@ -83,9 +83,10 @@ impl Member {
         self.stopped = Some(report);
     }
 
+    /// Says so, if it ended since its input was closed: maybe before the ladder could look.
     fn ended_by_closed_input(&mut self) {
-        if let Some(report) = &mut self.stopped
-            && report.ended_by == Some(StopAction::Wait)
+        if let (Some(report), Some(_)) = (&mut self.stopped, self.ended)
+            && report.ended_by.is_none_or(|action| action == StopAction::Wait)
         {
             report.ended_by = Some(StopAction::CloseStdin);
         }
@@ -121,25 +122,30 @@ impl Drain {
     }
 
     /// Starts to stop the run by its own rules, unless that has begun.
-    pub(super) fn begin_stop(&mut self) -> Result<()> {
+    pub(super) fn begin_stop(&mut self) {
         if !matches!(self.phase, Phase::Running) {
-            return Ok(());
+            return;
         }
         self.feeder = None;
         let mut how = Stop::new();
         if !self.rules.grace.is_zero() && !self.all_ended() {
             how = how.step(StopAction::Signal(self.rules.stop_signal), self.rules.grace);
         }
-        self.climb(how.step(StopAction::Kill, KILL_PATIENCE), Survivor::GivenUp)
+        self.climb(how.step(StopAction::Kill, KILL_PATIENCE), Survivor::GivenUp);
     }
 
     /// Lets every child climb down a ladder.
-    fn climb(&mut self, how: Stop, survivor: Survivor) -> Result<()> {
+    fn climb(&mut self, how: Stop, survivor: Survivor) {
         let how = how.tree(self.rules.tree);
-        let ladders = Ladders::start(self.members.iter().map(|member| member.handle.clone()), &how)?;
-        self.phase = Phase::Stopping(ladders, survivor);
         self.drain_until = Deadline::NEVER;
-        Ok(())
+        match Ladders::start(self.members.iter().map(|member| member.handle.clone()), &how) {
+            Ok(ladders) => self.phase = Phase::Stopping(ladders, survivor),
+            Err(_) => {
+                // Out of descriptors: the children are stopped all the same, only not drained meanwhile.
+                let reports = self.members.iter().map(|member| member.handle.stop(&how)).collect();
+                self.note_reports(reports, survivor);
+            }
+        }
     }
 
     /// Takes the reports of the ladders, once all are done.
@@ -148,6 +154,10 @@ impl Drain {
         let (Some(reports), survivor) = (ladders.take(), *survivor) else {
             return;
         };
+        self.note_reports(reports, survivor);
+    }
+
+    fn note_reports(&mut self, reports: Vec<Result<StopReport>>, survivor: Survivor) {
         self.phase = Phase::Stopped;
         for (index, report) in reports.into_iter().enumerate() {
             // A refused signal (the child changed its user) reads as a child that outlived the ladder.
@@ -179,9 +189,12 @@ impl Drain {
         while let Some(closing) = rest.iter().position(|(action, _)| *action == StopAction::CloseStdin) {
             // The input is ours, so this step is done here, and its time is given as a wait.
             self.climb_and_wait(&rest[..closing])?;
+            let running: Vec<bool> = self.members.iter().map(|member| member.ended.is_none()).collect();
             self.feeder = None;
             self.climb_and_wait(&[(StopAction::Wait, rest[closing].1)])?;
-            self.members.iter_mut().for_each(Member::ended_by_closed_input);
+            for (member, _) in self.members.iter_mut().zip(running).filter(|(_, ran)| *ran) {
+                member.ended_by_closed_input();
+            }
             rest = &rest[closing + 1..];
         }
         self.climb_and_wait(rest)?;
@@ -201,7 +214,7 @@ impl Drain {
                 tree: None,
             },
             Survivor::RunsOn,
-        )?;
+        );
         self.run_through_stop()
     }
 

@@ -51,10 +51,16 @@ impl Child {
     /// Captures what this child writes to its pipes, with these options; its standard input is fed or closed. The timeout counts from now.
     ///
     /// # Errors
-    /// `NotFound`, `PermissionDenied` when a sink's file cannot be opened; the child is killed then.
+    /// `NotFound`, `PermissionDenied` when a sink's file cannot be opened; `InvalidState` when there is input but its standard input is not a
+    /// pipe or was taken. The child is killed then.
     pub fn capture(self, options: RunOptions) -> Result<Capture> {
         let tree = options.kill_tree;
-        match Prepared::new(options) {
+        let prepared = if options.input.is_some() && self.stdin.is_none() {
+            Err(Error::new(ErrorKind::InvalidState, "capture", "there is input, but standard input is not a pipe or was taken before"))
+        } else {
+            Prepared::new(options)
+        };
+        match prepared {
             Ok(prepared) => prepared.attach(self),
             Err(error) => {
                 // Nobody would read its pipes any more.

@@ -1,4 +1,8 @@
-//! White-box tests of the parts that need no child, and of the rules of a run that only show from inside.
+//! Tests of the parts that need no child; `runs`, `stops` and `futures` have children.
+
+mod futures;
+mod runs;
+mod stops;
 
 use super::lines::Lines;
 use super::splitter::{Ends, Splitter};

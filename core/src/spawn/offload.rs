@@ -34,6 +34,16 @@ pub(crate) fn run_on_spawner<T: Send + 'static>(job: impl FnOnce() -> T + Send +
     Ok(result)
 }
 
+/// Runs `job` on a thread of its own that ends with it: for waits that must not hold up starts.
+pub(crate) fn run_aside(name: &str, job: impl FnOnce() + Send + 'static) -> Result<()> {
+    let builder = std::thread::Builder::new().name(name.into()).stack_size(256 << 10);
+    let started = builder.spawn(move || {
+        signal::block_all_on_this_thread();
+        job();
+    });
+    started.map(drop).map_err(|error| Error::from_io("stop", &error, "cannot start a thread"))
+}
+
 fn submit(job: Job) -> Result<()> {
     let generation = fork::generation();
     let mut slot = SPAWNERS.lock();

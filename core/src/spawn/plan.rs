@@ -27,17 +27,18 @@ pub(super) struct Streams {
     childs: Vec<OwnedFd>,
     /// The host's ends of pipes, by the child's number.
     pub(super) hosts: BTreeMap<RawFd, OwnedFd>,
+    /// Descriptors that copy another one of the child: (number, of).
+    same: Vec<(RawFd, RawFd)>,
+    pipe_size: Option<u32>,
 }
 
 impl Streams {
     /// Makes and opens everything. Descriptors given by value move out of the command.
     pub(super) fn open(command: &mut Command, defaults: [Stdio; 3]) -> Result<Streams> {
-        let mut streams = Streams::default();
-        let pipe_size = command.start.pipe_size;
-        let mut same = Vec::new();
+        let mut streams = Streams { pipe_size: command.start.pipe_size, ..Streams::default() };
         for (target, default) in (0..3).zip(defaults) {
             if !command.stdio.contains_key(&target) {
-                streams.add(target, default, pipe_size, &mut same)?;
+                streams.add(target, default)?;
             }
         }
         for target in command.stdio.keys().copied().collect::<Vec<_>>() {
@@ -53,9 +54,9 @@ impl Streams {
                 }
                 other => other.copy(),
             };
-            streams.add(target, Stdio(taken), pipe_size, &mut same)?;
+            streams.add(target, Stdio(taken))?;
         }
-        for (target, of) in same {
+        for (target, of) in std::mem::take(&mut streams.same) {
             let source = streams.source_of(target, of)?;
             streams.moves.push(FdMove { source, target });
         }
@@ -63,19 +64,19 @@ impl Streams {
         Ok(streams)
     }
 
-    fn add(&mut self, target: RawFd, stdio: Stdio, pipe_size: Option<u32>, same: &mut Vec<(RawFd, RawFd)>) -> Result<()> {
+    fn add(&mut self, target: RawFd, stdio: Stdio) -> Result<()> {
         let failed = |error: io::Error| {
             Error::from_io("spawn", &error, format!("cannot make descriptor {target} of the child")).with_stage(Stage::Stdio)
         };
         let source = match stdio.0 {
             Kind::Inherit => return self.inherit(target),
             Kind::Same(of) => {
-                same.push((target, of));
+                self.same.push((target, of));
                 return Ok(());
             }
             Kind::Null => self.childs_end(fd::open(c"/dev/null", libc::O_RDWR, 0).map_err(failed)?),
             Kind::Pipe => {
-                let (host, child) = pipe_for(target, pipe_size).map_err(failed)?;
+                let (host, child) = pipe_for(target, self.pipe_size).map_err(failed)?;
                 self.hosts.insert(target, host);
                 self.childs_end(child)
             }

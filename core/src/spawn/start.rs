@@ -193,11 +193,12 @@ impl Command {
         let (started_at, started) = (SystemTime::now(), Instant::now());
         let unwaited = match after {
             After::End if !plan::needs_spawner(&self.start) => launcher.launch_unwaited(setup),
-            _ => Err((launcher, setup)),
+            _ => Err(Box::new((launcher, setup))),
         };
         let (process, retries, unwaited) = match unwaited {
             Ok((process, unwaited)) => (process, 0, Some(unwaited)),
-            Err((launcher, setup)) => {
+            Err(unstarted) => {
+                let (launcher, setup) = *unstarted;
                 let (process, retries) = self.launch(launcher, setup, deadline)?;
                 (process, retries, None)
             }
@@ -273,12 +274,12 @@ enum Waited {
 
 fn wait_or_cancel(child: &ChildHandle, cancel: Option<&CancelHandle>, deadline: Deadline) -> Result<Waited> {
     let Some(cancel) = cancel else {
-        return Ok(child.wait_deadline(deadline)?.map_or(Waited::TimedOut, Waited::Ended));
+        return Ok(child.core.wait_deadline(deadline)?.map_or(Waited::TimedOut, |exit| Waited::Ended(exit.status)));
     };
     let mut fds = [PollFd::new(child.as_fd(), Events::Read), PollFd::new(cancel.as_fd(), Events::Read)];
     poll(&mut fds, deadline).map_err(|error| Error::from_io("status", &error, "cannot wait for the child"))?;
-    match (child.try_wait()?, fds[1].ready()) {
-        (Some(status), _) => Ok(Waited::Ended(status)),
+    match (child.core.try_wait()?, fds[1].ready()) {
+        (Some(exit), _) => Ok(Waited::Ended(exit.status)),
         (None, true) => Ok(Waited::Cancelled),
         (None, false) => Ok(Waited::TimedOut),
     }

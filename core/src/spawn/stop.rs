@@ -142,6 +142,7 @@ impl Ladder<'_> {
     /// Takes the steps until all has ended; gives the step that did it.
     fn climb(&mut self, how: &Stop, stdin: &mut Option<PipeWriter>) -> Result<Option<StopAction>> {
         let mut ended_by = None;
+        self.tree.find()?;
         if self.over()? {
             return Ok(None);
         }
@@ -175,9 +176,9 @@ impl Ladder<'_> {
         }
     }
 
-    /// Whether the child and all that is known below it have ended.
+    /// Whether the child and all that is known below it, and that the level reaches, have ended.
     fn over(&mut self) -> Result<bool> {
-        Ok(self.core.has_ended()? && (self.level == TreeLevel::Process || self.tree.survivors().is_empty()))
+        Ok(self.core.has_ended()? && (self.level == TreeLevel::Process || !self.tree.reachable_alive()))
     }
 
     /// Waits until all is over or the deadline passes; whether it is over.

@@ -3,7 +3,7 @@
 use super::child::Core;
 use super::options::TreeLevel;
 use crate::error::Result;
-use crate::sys::tree::{Member, walk};
+use crate::sys::tree::{Member, group_members, walk};
 
 /// A child and what was found below it.
 pub(super) struct Tree<'a> {
@@ -17,15 +17,36 @@ impl<'a> Tree<'a> {
         Tree { core, level, members: Vec::new() }
     }
 
-    /// Looks for descendants that are not yet known. They can only be found while the child itself is unreaped.
+    /// Looks for descendants that are not yet known. Once the child has ended they have another parent: then those of its own group are
+    /// found, as long as it is unreaped.
     pub(super) fn find(&mut self) -> Result<usize> {
         let before = self.members.len();
         if self.level >= TreeLevel::Group {
             let root = self.core.process()?.pid() as u32;
             let found = walk(root, &self.members);
             self.members.extend(found);
+            if self.core.leads_group && self.core.has_ended()? {
+                // Under the lock of reaping, so that the group's number stays its own meanwhile.
+                let found = self.core.while_running(|_| Ok(group_members(root, &self.members)))?;
+                self.members.extend(found.unwrap_or_default());
+            }
         }
         Ok(self.members.len() - before)
+    }
+
+    /// Whether something that the level reaches still runs, besides the child itself.
+    pub(super) fn reachable_alive(&self) -> bool {
+        let leader = self.core.process().map_or(0, |process| process.pid() as u32);
+        let reached = |member: &Member| self.level >= TreeLevel::Walk || member.group == leader;
+        self.members.iter().any(|member| reached(member) && member.alive()) || !self.in_cgroup().is_empty()
+    }
+
+    fn in_cgroup(&self) -> Vec<u32> {
+        let own = self.core.process().map_or(0, |process| process.pid() as u32);
+        match &self.core.cgroup {
+            Some(cgroup) if self.level == TreeLevel::Cgroup => cgroup.members().into_iter().filter(|pid| *pid != own).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Sends a signal to the child and everything that the level reaches.
@@ -73,12 +94,7 @@ impl<'a> Tree<'a> {
     /// Numbers of those that still run, without the child itself.
     pub(super) fn survivors(&self) -> Vec<u32> {
         let mut alive: Vec<u32> = self.members.iter().filter(|member| member.alive()).map(|member| member.pid).collect();
-        if self.level == TreeLevel::Cgroup
-            && let Some(cgroup) = &self.core.cgroup
-        {
-            let own = self.core.process().map_or(0, |process| process.pid() as u32);
-            alive.extend(cgroup.members().into_iter().filter(|pid| *pid != own));
-        }
+        alive.extend(self.in_cgroup());
         alive.sort_unstable();
         alive.dedup();
         alive

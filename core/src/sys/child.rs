@@ -67,7 +67,7 @@ impl<T: Copy> Span<T> {
     fn get(&self, index: usize) -> Option<T> {
         if index < self.len {
             // SAFETY: `start` points to `len` elements that the plan's owner keeps alive until the child has exec'd; index is below len.
-            Some(unsafe { ptr::read(self.start.add(index)) })
+            Some(unsafe { ptr::read(self.start.wrapping_add(index)) })
         } else {
             None
         }
@@ -368,12 +368,12 @@ fn close_by_listing(plan: &Plan) -> Step {
         let mut closed = false;
         let mut offset = 0;
         while offset < length as usize {
-            // SAFETY: the kernel filled `length` bytes with records: inode 8, offset 8, length 2, type 1, name; `offset` is a record's start.
-            let record = unsafe { buffer.as_ptr().cast::<u8>().add(offset) };
+            // Records of the kernel: inode 8 bytes, offset 8, length 2, type 1, name.
+            let record = buffer.as_ptr().cast::<u8>().wrapping_add(offset);
             // SAFETY: the record's length lies at offset 16 and is aligned, as records are 8-aligned.
-            let size = unsafe { record.add(16).cast::<u16>().read() };
+            let size = unsafe { record.wrapping_add(16).cast::<u16>().read() };
             // SAFETY: the name starts at 19 and ends with a zero byte.
-            let fd = unsafe { parse_number(record.add(19)) };
+            let fd = unsafe { parse_number(record.wrapping_add(19)) };
             offset += size as usize;
             if fd >= 0 && fd as isize != dir && fd != plan.hold && !is_target(plan, fd) {
                 call(libc::SYS_close, [fd as usize, 0, 0, 0, 0]);
@@ -468,7 +468,7 @@ fn exec(plan: &Plan) -> isize {
     let mut index = 0;
     loop {
         // SAFETY: the array is null-terminated and the loop ends at the terminator.
-        let candidate = unsafe { *plan.candidates.add(index) };
+        let candidate = unsafe { *plan.candidates.wrapping_add(index) };
         if candidate.is_null() {
             return if denied != 0 { denied } else { -(libc::ENOENT as isize) };
         }
@@ -480,7 +480,7 @@ fn exec(plan: &Plan) -> isize {
         }
         index += 1;
         // SAFETY: as above.
-        let last = unsafe { *plan.candidates.add(index) }.is_null();
+        let last = unsafe { *plan.candidates.wrapping_add(index) }.is_null();
         if last && denied == 0 {
             return error;
         }

@@ -117,6 +117,15 @@ impl GrowBuffer {
         }
     }
 
+    /// The bytes held, to change.
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        match &mut self.mapping {
+            // SAFETY: the first `len` bytes are initialised (see `as_slice`), and the exclusive borrow of `self` covers its own mapping.
+            Some(mapping) => unsafe { std::slice::from_raw_parts_mut(mapping.base.as_ptr(), self.len) },
+            None => &mut [],
+        }
+    }
+
     /// Makes room for `more` bytes after the held ones and gives the pointer to it.
     fn reserve(&mut self, more: usize) -> io::Result<*mut u8> {
         let needed = self.len.checked_add(more).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;

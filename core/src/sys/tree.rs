@@ -73,6 +73,19 @@ fn scan(parent: u32) -> Vec<u32> {
     numbers.filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == parent)).collect()
 }
 
+/// Every process of a group that is not yet in `known`, without its leader. Only while the leader is unreaped is the number the group's own.
+pub(crate) fn group_members(leader: u32, known: &[Member]) -> Vec<Member> {
+    let Ok(all) = fs::read_dir("/proc") else { return Vec::new() };
+    let numbers = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let strangers = numbers.filter(|pid| *pid != leader && known.iter().all(|member| member.pid != *pid));
+    strangers
+        .filter_map(|pid| {
+            let stat = Stat::of(pid)?;
+            if stat.group == leader { Member::hold(pid, &stat) } else { None }
+        })
+        .collect()
+}
+
 /// Every descendant of the process that is not yet in `known`; the process itself is not included.
 pub(crate) fn walk(root: u32, known: &[Member]) -> Vec<Member> {
     let mut seen: BTreeSet<u32> = known.iter().map(|member| member.pid).collect();

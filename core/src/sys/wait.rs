@@ -1,7 +1,7 @@
 //! A process by pidfd: waiting without reaping, reaping, signalling, and the truth about a stolen status.
 
 use super::poll::{EventFd, Events, PollFd, poll};
-use super::{check, fd, fork, raw};
+use super::{check, fd, fork, raw, retry};
 use crate::deadline::Deadline;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -40,6 +40,20 @@ pub(crate) struct Ending {
     /// Exit code or signal.
     pub(crate) status: i32,
     pub(crate) usage: Option<RawUsage>,
+}
+
+impl Ending {
+    /// From a status word. Source: wait(2).
+    fn from_word(word: i32) -> Ending {
+        let (code, status) = if libc::WIFEXITED(word) {
+            (libc::CLD_EXITED, libc::WEXITSTATUS(word))
+        } else if libc::WCOREDUMP(word) {
+            (libc::CLD_DUMPED, libc::WTERMSIG(word))
+        } else {
+            (libc::CLD_KILLED, libc::WTERMSIG(word))
+        };
+        Ending { code, status, usage: None }
+    }
 }
 
 /// What waitid reports of the resources used.
@@ -148,11 +162,6 @@ impl Process {
         }
     }
 
-    /// Whether it has ended, leaving it unreaped: its number stays taken.
-    pub(crate) fn is_zombie(&self) -> bool {
-        matches!(self.waitid(libc::WEXITED | libc::WNOHANG | libc::WNOWAIT), Ok(Some(_)))
-    }
-
     /// Reaps a child that reported a failure before exec; it is exiting at this moment.
     pub(super) fn reap_failed(&self) {
         while self.waitid(libc::WEXITED).is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {}
@@ -167,7 +176,10 @@ impl Process {
                 result => return result,
             }
         }
-        wait_id(libc::P_PID, self.pid as usize, options)
+        match wait_id(libc::P_PID, self.pid as usize, options) {
+            Err(error) if lacks(&error) => wait4(self.pid, options & libc::WNOHANG),
+            result => result,
+        }
     }
 
     /// The status of a child that somebody else reaped: the pidfd keeps it on kernels that have PIDFD_INFO_EXIT.
@@ -181,15 +193,7 @@ impl Process {
             // Reaped by a thread that has not finished doing so: the flag comes with the end of the reaping.
             return if self.alive_by_signal() { Reaped::Running } else { Reaped::Unknown };
         }
-        let word = (info[7] >> 32) as i32;
-        let (code, status) = if libc::WIFEXITED(word) {
-            (libc::CLD_EXITED, libc::WEXITSTATUS(word))
-        } else if libc::WCOREDUMP(word) {
-            (libc::CLD_DUMPED, libc::WTERMSIG(word))
-        } else {
-            (libc::CLD_KILLED, libc::WTERMSIG(word))
-        };
-        Reaped::Ended(Ending { code, status, usage: None })
+        Reaped::Ended(Ending::from_word((info[7] >> 32) as i32))
     }
 
     fn alive_by_signal(&self) -> bool {
@@ -203,7 +207,8 @@ impl Process {
     pub(crate) fn signal(&self, signal: i32) -> io::Result<()> {
         match &self.ended {
             Ended::Pidfd(pidfd) => match pidfd_send_signal(pidfd.as_fd(), signal) {
-                Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => kill_number(self.pid, signal),
+                // A filter may refuse the call itself; where the right is missing, kill says the same.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => kill_number(self.pid, signal),
                 result => result,
             },
             Ended::Watched(_) => kill_number(self.pid, signal),
@@ -286,6 +291,14 @@ fn wait_id(kind: u32, id: usize, options: i32) -> io::Result<Option<Ending>> {
     let time = |value: libc::timeval| Duration::new(value.tv_sec.max(0) as u64, value.tv_usec.max(0) as u32 * 1000);
     let usage = RawUsage { user: time(usage.ru_utime), system: time(usage.ru_stime), max_rss_kib: usage.ru_maxrss.max(0) as u64 };
     Ok(Some(Ending { code: info[2], status: info[6], usage: Some(usage) }))
+}
+
+/// wait4, where even waitid is refused; `None` when it has not ended.
+fn wait4(pid: i32, options: i32) -> io::Result<Option<Ending>> {
+    let mut word = 0;
+    // SAFETY: the status word lives across the call; a null usage is allowed.
+    let ended = retry(|| check(unsafe { libc::wait4(pid, &mut word, options, std::ptr::null_mut()) }))?;
+    Ok((ended == pid).then(|| Ending::from_word(word)))
 }
 
 /// Whether PIDFD_GET_INFO is known here, asked of this very process.

@@ -2,8 +2,8 @@
 
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
+import { constants } from 'node:os';
 import path from 'node:path';
-import { getSystemErrorName } from 'node:util';
 
 // In the tree the package is found from here, wherever the runner was started.
 const require = createRequire(import.meta.url);
@@ -45,10 +45,15 @@ export function status(code, signal) {
   fact(code === null && signal === null ? 'status unknown' : `status ${ending(code, signal)}`);
 }
 
+/** The kernel's name of an errno; getSystemErrorName knows only those of libuv, and ENOEXEC is none of them. */
+function errnoName(errno) {
+  return Object.keys(constants.errno).find((name) => constants.errno[name] === -errno) ?? String(errno);
+}
+
 export function errorFact(error) {
   if (error.kind === 'INVALID_ARGUMENT') return fact('error kind=INVALID_ARGUMENT');
   if (error.kind === undefined) throw error;
-  const errno = error.errno === undefined ? 'none' : getSystemErrorName(error.errno);
+  const errno = error.errno === undefined ? 'none' : errnoName(error.errno);
   return fact(`error kind=${error.kind} stage=${error.stage ?? 'none'} errno=${errno}`);
 }
 

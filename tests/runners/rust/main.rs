@@ -10,7 +10,7 @@ mod spawn;
 mod stream;
 
 use procs::{Error, ErrorKind, ExitStatus, Output, signal_name};
-use procs_tests::Facts;
+use procs_tests::{Facts, Snapshot, poll_until};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -116,11 +116,15 @@ fn main() -> ExitCode {
         eprintln!("PROCS_TEST_CHILD and PROCS_TEST_DIR must be set");
         return ExitCode::from(64);
     };
+    let before = Snapshot::take();
     let mut facts = Facts::new();
     let outcome = body(&scene, &mut facts);
     print!("{}", facts.as_str());
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            poll_until("nothing is left of the scenario", || Snapshot::take().leaks_since(&before).is_empty());
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("{id}: {error}");
             ExitCode::FAILURE

@@ -1,0 +1,175 @@
+'use strict';
+
+// Living inside a Node process: the event loop, workers, exits, errors, memory.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const path = require('node:path');
+const test = require('node:test');
+const { Worker } = require('node:worker_threads');
+const procs = require('..');
+const native = require('../lib/native.js');
+
+const MODULE = JSON.stringify(path.resolve(__dirname, '../index.cjs'));
+const FULL = process.env.PROCS_TEST_FULL === '1';
+
+/** Runs a program of this runtime that has `procs`. */
+function script(body) {
+  return procs.run(process.execPath, ['-e', `const procs = require(${MODULE}); ${body}`], { timeout: 20_000 });
+}
+
+test('every error kind has a code', () => {
+  const table = native.errorKinds();
+  assert.deepEqual(table.map(({ number }) => number), [...Array(17).keys()].map((index) => index + 1).concat(99));
+  for (const { name, code } of table) {
+    assert.match(name, /^[A-Z_]+$/);
+    assert.match(code, /^(E[A-Z]+|ABORT_ERR|ERR_[A-Z_]+)$/);
+    assert.notEqual(code, 'ERR_PROCS_UNKNOWN', `no code for ${name}`);
+  }
+});
+
+test('all names are there, in both module systems', async () => {
+  const names = ['ChildProcess', 'ProcsError', 'exec', 'execFile', 'execFileSync', 'execSync', 'lines', 'pipeline', 'run', 'runMany', 'spawn', 'spawnSync', 'waitAny'];
+  assert.deepEqual(Object.keys(procs).sort(), names);
+  const module = await import('../index.mjs');
+  assert.deepEqual(Object.keys(module).sort(), [...names, 'default'].sort());
+});
+
+test('the event loop goes on while children run', async () => {
+  let turns = 0;
+  const timer = setInterval(() => { turns += 1; }, 5);
+  await Promise.all([procs.run('sleep', ['0.3']), procs.run('head', ['-c', '50000000', '/dev/zero'], { encoding: 'buffer' })]);
+  clearInterval(timer);
+  assert.ok(turns >= 10, `${turns} turns`);
+});
+
+test('a running child keeps the process, one without reference does not', async () => {
+  const kept = await script("procs.spawn('sh', ['-c', 'sleep 0.3; echo waited'], { stdio: 'inherit' })");
+  assert.deepEqual([kept.stdout, kept.code], ['waited\n', 0]);
+  const begun = Date.now();
+  const free = await script("const c = procs.spawn('sleep', ['15'], { stdio: 'ignore' }); c.unref(); console.log(c.pid)");
+  assert.ok(Date.now() - begun < 10_000);
+  process.kill(Number(free.stdout), 'SIGKILL');
+  const again = await script("const c = procs.spawn('sleep', ['0.2'], { stdio: 'ignore' }); c.unref(); c.ref(); c.on('exit', () => console.log('seen'))");
+  assert.equal(again.stdout, 'seen\n');
+  assert.deepEqual((await script('')).code, 0);
+});
+
+test('a pending run keeps the process', async () => {
+  assert.equal((await script("procs.run('sleep', ['0.2']).then(() => console.log('done'))")).stdout, 'done\n');
+});
+
+test('process.exit anywhere is clean', async () => {
+  const places = [
+    'process.exit(7)',
+    "procs.spawn('true').on('exit', () => process.exit(7))",
+    "procs.spawn('echo', ['x']).stdout.on('data', () => process.exit(7))",
+    "procs.run('sleep', ['0.05']).then(() => process.exit(7))",
+    "procs.pipeline([['echo', ['x']], ['cat']]); setTimeout(() => process.exit(7), 2)",
+    "procs.spawn('sleep', ['0.05']).stop({ grace: 5 }); setTimeout(() => process.exit(7), 1)",
+  ];
+  const crowd = "for (let i = 0; i < 8; i++) { procs.spawn('sleep', ['0.0' + i]); procs.run('echo', [String(i)]); }";
+  for (let round = 0; round < (FULL ? 50 : 3); round++) {
+    const results = await Promise.all(places.map((place) => script(`${crowd} ${place}`)));
+    assert.deepEqual(results.map(({ code, signal }) => [code, signal]), places.map(() => [7, null]));
+  }
+});
+
+test('an exception in a handler is an uncaught exception, and the others still hear', async () => {
+  const body = `
+    process.on('uncaughtException', (error) => console.log('uncaught', error.message));
+    procs.spawn('true', { stdio: 'ignore' }).on('exit', () => { throw new Error('mine'); });
+    procs.spawn('sleep', ['0.1'], { stdio: 'ignore' }).on('exit', (code) => console.log('other', code));`;
+  assert.equal((await script(body)).stdout, 'uncaught mine\nother 0\n');
+});
+
+test('an error nobody listens to ends the process, as for every emitter', async () => {
+  const result = await script("procs.spawn('procs-no-such-program')");
+  assert.equal(result.code, 1);
+  assert.match(result.stderr, /spawn procs-no-such-program ENOENT/);
+});
+
+test('works in workers, and a worker may end at any moment', async () => {
+  const answer = `const { parentPort } = require('node:worker_threads'); const procs = require(${MODULE});`;
+  const worker = new Worker(`${answer} procs.spawn('sh', ['-c', 'exit 3']).on('close', (code) => parentPort.postMessage(code))`, { eval: true });
+  assert.deepEqual(await once(worker, 'message'), [3]);
+  assert.deepEqual(await once(worker, 'exit'), [0]);
+  const busy = `${answer} for (let i = 0; i < 3; i++) { procs.spawn('sleep', ['0.02']); procs.run('head', ['-c', '100000', '/dev/zero']); }
+    procs.spawn('sleep', ['0.2']).stop({ grace: 5 }); procs.execFile('echo', ['x'], () => {}); parentPort.postMessage('busy');`;
+  for (let round = 0; round < (FULL ? 1000 : 30); round++) {
+    const victim = new Worker(busy, { eval: true });
+    await once(victim, 'message');
+    await new Promise((resolve) => setTimeout(resolve, round % 7));
+    await victim.terminate();
+  }
+  assert.equal((await procs.run('echo', ['still here'])).stdout, 'still here\n');
+});
+
+test("a worker's environment is its own", async () => {
+  const body = `process.env.ONLY_HERE = 'yes'; const procs = require(${MODULE});
+    procs.execFile('sh', ['-c', 'echo $ONLY_HERE'], (error, out) => require('node:worker_threads').parentPort.postMessage(out));`;
+  const worker = new Worker(body, { eval: true });
+  assert.deepEqual(await once(worker, 'message'), ['yes\n']);
+  assert.equal((await procs.run('sh', ['-c', 'echo $ONLY_HERE'])).stdout, '\n');
+});
+
+test('changes of process.env reach children, also when it is replaced', async () => {
+  const body = `const show = () => procs.spawnSync('sh', ['-c', 'echo $A-$B'], { encoding: 'utf8' }).stdout;
+    process.env.A = 'set'; console.log(show()); delete process.env.A; console.log(show());
+    process.env = { PATH: process.env.PATH, B: 'replaced' }; console.log(show());`;
+  assert.equal((await script(body)).stdout, 'set-\n\n-\n\n-replaced\n\n');
+});
+
+test('no descriptor, child or thread stays behind', async () => {
+  const body = `
+    const fs = require('node:fs');
+    const count = () => [fs.readdirSync('/proc/self/fd').length, fs.readdirSync('/proc/self/task').length];
+    const round = async () => {
+      await new Promise((resolve) => procs.spawn('cat', [], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] }).on('close', resolve).stdin.end());
+      await new Promise((resolve) => procs.spawn('procs-no-such-program').on('error', () => {}).on('close', resolve));
+      await procs.run('echo', ['x']);
+      await procs.pipeline([['echo', ['x']], ['cat']]);
+      procs.spawnSync('echo', ['x'], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
+      await procs.run('procs-no-such-program').catch(() => {});
+    };
+    const settled = async (want) => {
+      for (let i = 0; i < 400; i++) {
+        const now = count();
+        if (want === undefined ? i > 20 : now.every((n, k) => n <= want[k])) return now;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      return count();
+    };
+    (async () => {
+      for (let i = 0; i < 3; i++) await round();
+      const before = await settled();
+      for (let i = 0; i < 30; i++) await round();
+      const after = await settled(before);
+      const children = fs.readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8').trim();
+      console.log(JSON.stringify([after.every((n, k) => n <= before[k]), children, before, after]));
+    })();`;
+  const [clean, children, before, after] = JSON.parse((await script(body)).stdout);
+  assert.ok(clean, `before ${before}, after ${after}`);
+  assert.equal(children, '');
+});
+
+test('child_process and procs-native work side by side', async () => {
+  const childProcess = require('node:child_process');
+  const rounds = FULL ? 500 : 50;
+  const codes = await Promise.all(Array.from({ length: rounds * 2 }, async (_, index) => {
+    const api = index % 2 ? childProcess : procs;
+    const [code] = await once(api.spawn('sh', ['-c', `exit ${index % 200}`], { stdio: 'ignore' }), 'exit');
+    return code;
+  }));
+  assert.deepEqual(codes, codes.map((_, index) => index % 200));
+});
+
+test('a child that stops waiting for its output is collected', async () => {
+  const fd = fs.openSync('/dev/null', 'w');
+  const child = procs.spawn('echo', ['x'], { stdio: ['ignore', fd, fd] });
+  fs.closeSync(fd);
+  const [code] = await once(child, 'close');
+  assert.equal(code, 0);
+  assert.equal(child.usage.maxRssBytes > 0, true);
+});

@@ -1,0 +1,91 @@
+"""Every test runs in a fresh folder, under a watchdog, and leaves no descriptor, thread or child behind."""
+
+import faulthandler
+import gc
+import os
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+WATCHDOG_SECONDS = 90
+SETTLE_SECONDS = 20
+
+
+def descriptors():
+    """The open descriptors with their targets; those of the engine's own threads stay open on purpose."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue
+        if not target.startswith("anon_inode:"):
+            found.append(target)
+    return sorted(found)
+
+
+def threads():
+    """The names of all threads but the engine's."""
+    names = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            name = Path("/proc/self/task", task, "comm").read_text().strip()
+        except OSError:
+            continue
+        if not name.startswith("procs-"):
+            names.append(name)
+    return sorted(names)
+
+
+def children():
+    """Process ids of the children in any state."""
+    found = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            found += Path("/proc/self/task", task, "children").read_text().split()
+        except OSError:
+            continue
+    return sorted(found)
+
+
+def state():
+    """What is open, runs or lives, counted."""
+    kinds = {"descriptor": descriptors(), "thread": threads(), "child": children()}
+    return Counter((kind, name) for kind, names in kinds.items() for name in names)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path, monkeypatch):
+    """The leak check and the watchdog around every test."""
+    monkeypatch.chdir(tmp_path)
+    gc.collect()
+    before = state()
+    faulthandler.dump_traceback_later(WATCHDOG_SECONDS, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+    end = time.monotonic() + SETTLE_SECONDS
+    while (left := state() - before) and time.monotonic() < end:
+        gc.collect()
+        time.sleep(0.005)
+    assert not left
+
+
+@pytest.fixture(scope="session")
+def helper():
+    """The helper child of the test package."""
+    given = os.environ.get("PROCS_TEST_CHILD")
+    candidates = [Path(given)] if given else [ROOT / "target" / kind / "procs-child" for kind in ("release", "debug")]
+    found = [path for path in candidates if path.exists()]
+    assert found, "the helper is missing: cargo build -p procs-tests, or set PROCS_TEST_CHILD"
+    return str(found[0])
+
+
+def wait_until(condition, what):
+    """Polls until the condition holds; the only place that sleeps."""
+    end = time.monotonic() + SETTLE_SECONDS
+    while not condition():
+        assert time.monotonic() < end, f"never happened: {what}"
+        time.sleep(0.005)
