@@ -5,14 +5,14 @@
 const assert = require('node:assert/strict');
 const childProcess = require('node:child_process');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 const test = require('node:test');
 const { inspect } = require('node:util');
 const native = require('..');
-const differences = require('./peer/differences.json');
+const differences = require('../peer/differences.json');
+const { inFolder } = require('../peer/folder.cjs');
 
-const CASES = Object.assign({}, ...['validation', 'events', 'exec', 'stdio'].map((name) => require(`./peer/${name}.cjs`).cases));
+const CASES = Object.assign({}, ...['validation', 'events', 'exec', 'stdio'].map((name) => require(`../peer/${name}.cjs`).cases));
 
 const PEER = { ...childProcess, modulePath: 'node:child_process' };
 const OURS = { ...native, modulePath: path.resolve(__dirname, '../index.cjs') };
@@ -23,17 +23,11 @@ function line(values) {
 
 /** What a case logs, run in a fresh folder. */
 async function transcript(run, api) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'procs-peer-'));
-  fs.writeFileSync(path.join(folder, 'script-without-interpreter'), 'echo "run by $0 with $*"\n', { mode: 0o755 });
-  const before = process.cwd();
-  process.chdir(folder);
   const lines = [];
-  try {
+  await inFolder(async (folder) => {
+    fs.writeFileSync(path.join(folder, 'script-without-interpreter'), 'echo "run by $0 with $*"\n', { mode: 0o755 });
     await run(api, (...values) => lines.push(line(values)), folder);
-  } finally {
-    process.chdir(before);
-    fs.rmSync(folder, { recursive: true, force: true });
-  }
+  });
   return lines;
 }
 

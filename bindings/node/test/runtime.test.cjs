@@ -165,7 +165,7 @@ test('child_process and procs-native work side by side', async () => {
   assert.deepEqual(codes, codes.map((_, index) => index % 200));
 });
 
-test('a child that stops waiting for its output is collected', async () => {
+test('a child knows what it used once it has ended', async () => {
   const fd = fs.openSync('/dev/null', 'w');
   const child = procs.spawn('echo', ['x'], { stdio: ['ignore', fd, fd] });
   fs.closeSync(fd);

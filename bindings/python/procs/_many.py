@@ -6,11 +6,10 @@ import sys
 import types
 
 from . import _native, _options
-from ._errors import CalledProcessError, CancelledError, TimeoutExpired, TooLargeError
+from ._errors import CalledProcessError, CancelledError, ProcsError, TimeoutExpired, TooLargeError
 from ._options import DEVNULL, PIPE
-from ._popen import translate
-from ._records import CompletedProcess, StopReport, Usage
-from ._run import failed, judge
+from ._plan import Plan, checked, translate
+from ._records import StopReport, Usage
 
 # The cap of runs under our own names; subprocess has none.
 DEFAULT_MAX_OUTPUT = 64 << 20
@@ -24,43 +23,29 @@ def _split(command):
     return command, {}
 
 
-class _Job:
-    """One command of ``run_many``: what the core needs, and how its result becomes a ``CompletedProcess``."""
+class Job:
+    """One command of ``run_many``: its plan, and how its result becomes an item of the list."""
 
     def __init__(self, command, shared):
-        self.args, own = _split(command)
-        self.given = {"stdin": DEVNULL, "stdout": PIPE, "stderr": PIPE, "max_output": DEFAULT_MAX_OUTPUT, **shared, **own}
-        self.check = self.given.pop("check", False)
-        self.timeout = self.given.pop("timeout", None)
-        input = self.given.pop("input", None)
-        _options.refuse_unknown(self.given, "run_many")
-        self.mode, self.encoding, self.errors = _options.text_mode(self.given)
-        executable = self.given.get("executable")
-        self.argv = _options.argument_vector(self.args, self.given.get("shell", False), executable)
-        self.options = _options.native_options(self.given)
-        if self.timeout is not None:
-            self.options["timeout"] = self.timeout
+        args, own = _split(command)
+        given = {"stdin": DEVNULL, "stdout": PIPE, "stderr": PIPE, "max_output": DEFAULT_MAX_OUTPUT, **shared, **own}
+        self._check = given.pop("check", False)
+        timeout, input = given.pop("timeout", None), given.pop("input", None)
         if input is not None:
-            self.options["stdin"] = PIPE
-            self.options["input"] = input.encode(self.encoding, self.errors or "strict") if self.mode else input
-        sys.audit("subprocess.Popen", self.argv[0] if executable is None else executable, self.argv, self.given.get("cwd"),
-                  self.given.get("env"))
+            given["stdin"] = PIPE
+        self.plan = Plan(args, given, input, timeout)
 
-    def result(self, item):
+    def item(self, result):
         """A ``CompletedProcess``, or the exception that ``run`` would raise."""
-        if isinstance(item, BaseException):
-            return _options.start_error(item, self.argv, self.given)
-        outcome, stdout, stderr = item
-        code = outcome.code if outcome.signal is None else -outcome.signal
-        stdout = stdout if self.options.get("stdout") == PIPE else None
-        stderr = stderr if self.options.get("stderr") == PIPE else None
-        done = CompletedProcess(self.args, code, stdout, stderr)
-        done._outcome = outcome
-        decode = (lambda data: translate(data, self.encoding, self.errors)) if self.mode else None
-        error = judge(done, self.timeout, decode)
-        if error is None and self.check and done.returncode:
-            error = failed(done)
-        return done if error is None else error
+        if isinstance(result, OSError):
+            return self.plan.start_error(result)
+        if isinstance(result, BaseException):
+            return result
+        try:
+            done = self.plan.captured(*result)
+            return checked(done) if self._check else done
+        except (OSError, ProcsError, UnicodeError) as error:
+            return error
 
 
 def run_many(commands, jobs=None, progress=None, *, cancel=None, **options):
@@ -70,11 +55,13 @@ def run_many(commands, jobs=None, progress=None, *, cancel=None, **options):
     Each item is a ``CompletedProcess`` or the exception that ``run`` would have raised: one failure does not end the others.
     ``progress(index, item)`` is called as they end. Standard input is empty, both outputs are captured, at most 64 MiB each.
     """
-    made = [_Job(command, options) for command in commands]
+    made = [Job(command, options) for command in commands]
+    for job in made:
+        job.plan.audit()
     jobs = len(os.sched_getaffinity(0)) if jobs is None else int(jobs)
-    tell = None if progress is None else lambda index, item: progress(index, made[index].result(item))
-    items = _native.run_many([(job.argv, job.options) for job in made], jobs, tell, cancel)
-    return [job.result(item) for job, item in zip(made, items)]
+    tell = None if progress is None else lambda index, result: progress(index, made[index].item(result))
+    results = _native.run_many([(job.plan.argv, job.plan.options) for job in made], jobs, tell, cancel)
+    return [job.item(result) for job, result in zip(made, results)]
 
 
 class Stage:

@@ -12,6 +12,7 @@ import warnings
 from . import _native, _options
 from ._errors import SubprocessError, TimeoutExpired
 from ._options import PIPE
+from ._plan import translate
 from ._records import StopReport, Usage
 
 # How long a child is left to end by itself after Ctrl-C, which the terminal sent to it as well.
@@ -23,14 +24,6 @@ def _leftover(file):
     os.set_blocking(file.fileno(), False)
     peek = getattr(file, "peek", None)
     return peek() if peek else b""
-
-
-def translate(data, encoding, errors):
-    """Bytes as text with the line ends of all systems as one newline."""
-    text = data.decode(encoding, errors or "strict")
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text
 
 
 class Popen:

@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+mod aio;
 mod aside;
 mod cancel;
 mod capture;
@@ -53,6 +54,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_sub_interpreters(module.py())?;
     // subprocess knows no limit of its own, so Python code meets the system's only.
     procs::set_max_children(usize::MAX);
+    module.add_class::<aio::AsyncRun>()?;
+    module.add_class::<aio::Hub>()?;
     module.add_class::<cancel::CancelHandle>()?;
     module.add_class::<capture::Capture>()?;
     module.add_class::<child::Child>()?;
@@ -64,6 +67,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(error::stages, module)?)?;
     module.add_function(wrap_pyfunction!(many::run_many, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::run_pipeline, module)?)?;
+    module.add_function(wrap_pyfunction!(aio::run_async, module)?)?;
     module.add_function(wrap_pyfunction!(run::run, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -5,12 +5,13 @@
 
 use super::drain::{Drain, Member, MemberEnd, Phase};
 use crate::deadline::Deadline;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::io::transfer::EventFd;
 use crate::spawn::offload::run_aside;
 use crate::spawn::{ChildHandle, ExitStatus, Stop, StopAction, StopReport};
 use parking_lot::Mutex;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,11 @@ impl Ladders {
         for (index, handle) in handles.enumerate() {
             let climb = {
                 let (ladders, how, handle) = (Arc::clone(&ladders), how.clone(), handle.clone());
-                move || ladders.note(index, handle.stop(&how))
+                move || {
+                    // A report must come whatever happens: the loop waits for it.
+                    let report = catch_unwind(AssertUnwindSafe(|| handle.stop(&how)));
+                    ladders.note(index, report.unwrap_or_else(|_| Err(Error::new(ErrorKind::Panic, "stop", "stopping the child panicked"))));
+                }
             };
             if run_aside("procs-stop", climb).is_err() {
                 ladders.note(index, handle.stop(how));

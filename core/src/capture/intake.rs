@@ -69,6 +69,8 @@ impl Intake {
                     transfer::grow_pipe(pipe.as_fd(), LARGE_PIPE);
                 }
             }
+            // A descriptor of the caller's that does not block: there is nothing after all.
+            Err(error) if error.os_error() == Some(libc::EAGAIN) => {}
             Err(error) => {
                 self.sinks.fail(error);
                 self.pipe = None;

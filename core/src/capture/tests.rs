@@ -10,6 +10,23 @@ use super::store::Store;
 use crate::spawn::OutputLimit;
 use std::io::{Cursor, Read};
 
+#[test]
+fn what_crosses_threads_may_cross_threads() {
+    fn send<T: Send>() {}
+    fn sync<T: Sync>() {}
+    send::<crate::Capture>();
+    send::<crate::OutputFuture>();
+    send::<crate::LineStream>();
+    send::<crate::Lines>();
+    send::<crate::Chunks>();
+    send::<crate::Pipeline>();
+    send::<crate::PipelineChild>();
+    send::<crate::Output>();
+    sync::<crate::Output>();
+    sync::<crate::PipelineOutput>();
+    sync::<crate::Bytes>();
+}
+
 fn store_of(limit: OutputLimit, blocks: &[&[u8]]) -> Store {
     let mut store = Store::new(limit);
     for block in blocks {

@@ -3,10 +3,12 @@
 mod cancel;
 mod child;
 mod command;
+mod core;
 mod future;
 mod image;
 pub(crate) mod offload;
 mod options;
+mod orphan;
 mod plan;
 mod start;
 mod status;

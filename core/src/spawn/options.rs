@@ -62,7 +62,7 @@ pub enum OutputLimit {
     Error(u64),
     /// Keeps the first bytes and discards the rest while the child runs on.
     Head(u64),
-    /// Keeps the last bytes while the child runs on.
+    /// Keeps the last bytes while the child runs on. Uses up to twice as much memory meanwhile.
     Tail(u64),
     /// Keeps this many bytes in memory and writes *all* of the output to an unlinked temporary file once there is more.
     Spill(u64),

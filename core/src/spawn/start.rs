@@ -1,8 +1,9 @@
 //! From a command to a running child.
 
 use super::cancel::CancelHandle;
-use super::child::{Child, ChildHandle, Core};
+use super::child::{Child, ChildHandle};
 use super::command::Command;
+use super::core::Core;
 use super::image;
 use super::offload::run_on_spawner;
 use super::options::TreeLevel;
@@ -113,7 +114,7 @@ impl Drop for Started {
     fn drop(&mut self) {
         if let Some((process, _)) = self.0.take() {
             let _ = process.signal(libc::SIGKILL);
-            super::child::reap_later(process, None, None);
+            super::orphan::reap_later(process, None, None);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::child::{self, FdMove, Plan, RawLimit, Report, Span};
 use super::exec::Image;
+use super::mapping::Mapping;
+use super::reset::{ResetSignals, reset_mask};
 use super::signal::{self, Mask};
 use super::wait::Process;
 use super::{fd, fork, raw};
@@ -11,8 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::{Arc, OnceLock};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -54,17 +55,6 @@ pub(crate) fn close_range_works() -> bool {
         CLOSE_RANGE.store(result == 0, Ordering::Relaxed);
     });
     CLOSE_RANGE.load(Ordering::Relaxed)
-}
-
-/// Which signals the child sets to default itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ResetSignals {
-    /// All, and the mask is emptied.
-    All,
-    /// None: mask and ignored signals as in the host.
-    None,
-    /// SIGPIPE and SIGXFSZ; the mask as in the host.
-    Python,
 }
 
 /// What happens to a child besides program, arguments, environment and directory; plain data.
@@ -116,36 +106,6 @@ pub(crate) struct Launcher {
     /// Where each descriptor is taken from; the child changes it while it rearranges them.
     sources: Vec<i32>,
     pub(crate) image: Image,
-}
-
-/// Anonymous memory, unmapped when dropped.
-struct Mapping {
-    start: *mut u8,
-    len: usize,
-}
-
-// SAFETY: the mapping is owned by this value; nothing else knows its address.
-unsafe impl Send for Mapping {}
-
-impl Mapping {
-    fn new(len: usize, flags: i32) -> io::Result<Mapping> {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: an anonymous mapping at an address the kernel chooses touches no existing memory.
-        let start = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_ANONYMOUS | flags, -1, 0) };
-        if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Mapping { start: start.cast(), len }) }
-    }
-
-    fn protect_start(&self, len: usize) -> io::Result<()> {
-        // SAFETY: the range is the beginning of a mapping of our own in which nothing lives yet.
-        super::check(unsafe { libc::mprotect(self.start.cast(), len, libc::PROT_NONE) }).map(drop)
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours and no reference into it outlives this value.
-        unsafe { libc::munmap(self.start.cast(), self.len) };
-    }
 }
 
 static POOL: Mutex<Vec<Launcher>> = Mutex::new(Vec::new());
@@ -440,37 +400,4 @@ fn host_pidfd() -> Option<BorrowedFd<'static>> {
     }
     let fd: &'static OwnedFd = host.as_ref()?.1;
     Some(fd.as_fd())
-}
-
-const fn bit(signal: i32) -> Mask {
-    1 << (signal - 1)
-}
-
-/// Signals that programs ignore and restore around a start: set to default in every child without asking. Each costs 0.15 µs.
-const USUAL: Mask =
-    bit(libc::SIGHUP) | bit(libc::SIGINT) | bit(libc::SIGQUIT) | bit(libc::SIGPIPE) | bit(libc::SIGTERM) | bit(libc::SIGCHLD);
-
-/// How long the probe of the other signals stays good. 56 probes cost 8 µs, a tenth of a whole spawn: a burst of spawns shares one.
-const PROBE_NANOS: u64 = 1_000_000;
-
-fn reset_mask(reset: ResetSignals) -> Mask {
-    match reset {
-        ResetSignals::None => 0,
-        ResetSignals::Python => bit(libc::SIGPIPE) | bit(libc::SIGXFSZ),
-        ResetSignals::All => USUAL | others_ignored(),
-    }
-}
-
-/// The other signals that the host ignores.
-fn others_ignored() -> Mask {
-    static IGNORED: AtomicU64 = AtomicU64::new(0);
-    static PROBED_AT: AtomicU64 = AtomicU64::new(0);
-    static EPOCH: OnceLock<Instant> = OnceLock::new();
-    let now = EPOCH.get_or_init(Instant::now).elapsed().as_nanos() as u64 + PROBE_NANOS;
-    if now - PROBED_AT.load(Ordering::Acquire) >= PROBE_NANOS {
-        let signals = (1..=64).filter(|signal| USUAL & bit(*signal) == 0 && *signal != libc::SIGKILL && *signal != libc::SIGSTOP);
-        IGNORED.store(signal::probe_ignored(signals), Ordering::Release);
-        PROBED_AT.store(now, Ordering::Release);
-    }
-    IGNORED.load(Ordering::Acquire)
 }

@@ -1,0 +1,32 @@
+// Compiled, not run: everything that takes node:child_process takes procs-native.
+
+import * as cp from 'node:child_process';
+import { promisify } from 'node:util';
+import * as procs from '../index';
+
+export const asPeer: Pick<typeof cp, 'spawn' | 'exec' | 'execFile' | 'spawnSync' | 'execSync' | 'execFileSync' | 'ChildProcess'> = procs;
+
+export async function uses(): Promise<number | null> {
+  const child = procs.spawn('cat', ['-n'], { cwd: new URL('file:///'), killTree: true, limits: { noFile: [10, 20] } });
+  child.stdin.end('x');
+  for await (const line of child.lines()) line.trim();
+  const quiet: procs.ChildProcessByStdio<null, import('node:stream').Readable, null> =
+    procs.spawn('cat', [], { stdio: ['ignore', 'pipe', 'inherit'] });
+  quiet.stdout.resume();
+  // @ts-expect-error stdin was ignored
+  quiet.stdin.end();
+  const any: procs.ChildProcess = procs.spawn('cat', { stdio: 'inherit', signal: AbortSignal.timeout(5) });
+  any.on('exit', (code, signal) => [code?.toFixed(), signal?.toLowerCase()]);
+  const { stdout } = await promisify(procs.execFile)('true', [], { encoding: 'buffer' });
+  const bytes: Buffer = stdout;
+  const text: string = (await promisify(procs.exec)('true')).stdout;
+  const captured: Buffer = (await procs.run('true', [bytes, text], { encoding: 'buffer' })).stdout;
+  const result: procs.RunResult = await procs.run('true', { maxOutput: { stdout: { policy: 'tail', bytes: 5 }, stderr: Infinity } });
+  // @ts-expect-error no such policy
+  await procs.run('true', { maxOutput: { policy: 'some' } });
+  const stages = (await procs.pipeline([['a', ['b']], ['c']], { check: true })).stages.map((stage) => stage.code);
+  const report: procs.StopReport = await child.stop({ signal: 'SIGINT', grace: 10 });
+  const index: number = await procs.waitAny([child, any]);
+  const synchronous: string = procs.execSync('true', { encoding: 'utf8' });
+  return captured.length + result.stdout.length + stages.length + report.survivors.length + index + synchronous.length;
+}
