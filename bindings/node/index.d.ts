@@ -50,6 +50,8 @@ export type Limits = Partial<Record<
 export interface StartOptions {
   /** Stopping the child stops all its descendants. The child then leads a process group of its own. Default: false. */
   killTree?: boolean | undefined;
+  /** With killTree: time between killSignal and SIGKILL after a timeout or abort, in ms. Default: 0. */
+  grace?: number | undefined;
   /** Resource limits. */
   limits?: Limits | undefined;
   /** File mode creation mask. */

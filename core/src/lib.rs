@@ -17,7 +17,7 @@ mod spawn;
 mod sys;
 
 pub use capture::{
-    Bytes, Capture, Chunks, LineStream, Lines, Output, OutputFuture, Pipeline, PipelineChild, PipelineOutput, StageResult, StreamReport,
+    Bytes, Capture, ChunkStream, Chunks, LineStream, Lines, Output, OutputFuture, Pipeline, PipelineChild, PipelineOutput, StageResult, StreamReport,
     run_many,
 };
 pub use deadline::Deadline;

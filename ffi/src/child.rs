@@ -9,7 +9,7 @@ use crate::results::{self, procs_exit_status, procs_stop_report, procs_usage};
 use crate::slab::{self, Object, lock};
 use crate::status::{invalid, procs_status};
 use crate::stop::{Ladder, procs_stop_options};
-use procs::{Child, ChildHandle, Deadline, Error, ErrorKind, PipeReader, PipeWriter, Result, RunOptions, StopAction, StopReport};
+use procs::{Child, ChildHandle, Deadline, Error, ErrorKind, PipeReader, PipeWriter, PipelineChild, Result, RunOptions, StopAction, StopReport};
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::{Arc, Mutex};
@@ -35,6 +35,8 @@ pub(crate) struct ChildObject {
     /// How its output would be captured.
     run: Mutex<Option<RunOptions>>,
     retries: u32,
+    /// Keeps the children of a pipeline until the last stage's handle is freed.
+    pipeline: Mutex<Option<Arc<Mutex<PipelineChild>>>>,
 }
 
 impl Object for ChildObject {
@@ -56,12 +58,25 @@ impl ChildObject {
             owner: Mutex::new(Some(child)),
             pipes: Mutex::new(pipes),
             run: Mutex::new(run),
+            pipeline: Mutex::new(None),
         }
     }
 
     /// A further handle to a child that something else owns.
     pub(crate) fn shared(handle: ChildHandle) -> ChildObject {
-        ChildObject { handle, owner: Mutex::new(None), pipes: Mutex::default(), run: Mutex::new(None), retries: 0 }
+        ChildObject { handle, owner: Mutex::new(None), pipes: Mutex::default(), run: Mutex::new(None), retries: 0, pipeline: Mutex::new(None) }
+    }
+
+    /// With the host's ends of these pipes.
+    pub(crate) fn with_pipes(mut self, pipes: Pipes) -> ChildObject {
+        self.pipes = Mutex::new(pipes);
+        self
+    }
+
+    /// As a stage of this pipeline.
+    pub(crate) fn with_pipeline(mut self, pipeline: Arc<Mutex<PipelineChild>>) -> ChildObject {
+        self.pipeline = Mutex::new(Some(pipeline));
+        self
     }
 
     /// The child with its pipes, for a capture.
@@ -320,7 +335,8 @@ pub unsafe extern "C" fn procs_child_free(child: *mut procs_child) -> procs_stat
             // Taken out now, because a call in another thread may keep the object itself for long.
             let owner = lock(&object.owner).take();
             let pipes = std::mem::take(&mut *lock(&object.pipes));
-            drop((owner, pipes));
+            let pipeline = lock(&object.pipeline).take();
+            drop((owner, pipes, pipeline));
         }
         Ok(())
     })

@@ -3,13 +3,12 @@
 use crate::cancel::CancelObject;
 use crate::choices::{self, timeout, whole_timeout, yes};
 use crate::options::*;
-use crate::ptr::{self, Operation, UserData};
+use crate::ptr::{self, InputFn, Operation, UserData};
 use crate::slab;
 use crate::status::invalid;
 use procs::{Command, Input, OutputLimit, Result, RunOptions, Sink, Stdio};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, c_void};
 use std::os::unix::ffi::OsStrExt;
-use std::time::Duration;
 
 /// Options of C, checked and copied: the command and, apart from it, how its output is captured.
 pub(crate) struct Plan {
@@ -51,7 +50,7 @@ impl Plan {
         if let Some(cancel) = &run.cancel {
             command.cancel(cancel);
         }
-        command.grace(run.grace).drain_grace(run.drain_grace).check(run.check);
+        command.grace(run.grace).stop_signal(run.stop_signal).drain_grace(run.drain_grace).check(run.check);
         command.stdout_limit(run.stdout_limit).stderr_limit(run.stderr_limit);
         command.stdout_sink(run.stdout_sink).stderr_sink(run.stderr_sink);
         command
@@ -116,7 +115,7 @@ impl Reader<'_> {
         let (op, o) = (self.operation, self.options);
         let mut left = [false; 3];
         for (fd, from) in [(0, &o.stdin_from), (1, &o.stdout_to), (2, &o.stderr_to)] {
-            match self.stream(from)? {
+            match stream(op, from)? {
                 Some(stdio) => {
                     command.fd(fd, stdio);
                 }
@@ -132,32 +131,12 @@ impl Reader<'_> {
             if extra[..index].iter().any(|other| other.child_fd == entry.child_fd) {
                 return Err(invalid(op, format!("a descriptor is given twice (extra_fds[{index}].child_fd = {})", entry.child_fd)));
             }
-            match self.stream(&entry.stdio)? {
+            match stream(op, &entry.stdio)? {
                 Some(stdio) => command.fd(entry.child_fd, stdio),
                 None => return Err(invalid(op, format!("PROCS_STDIO_DEFAULT means nothing here (extra_fds[{index}].stdio.kind = 0)"))),
             };
         }
         Ok(left)
-    }
-
-    fn stream(&self, from: &procs_stdio) -> Result<Option<Stdio>> {
-        use procs_stdio_kind as Kind;
-        let op = self.operation;
-        let path = || ptr::text(op, "procs_stdio.path", from.path);
-        let stdio = match choices::find(op, "procs_stdio.kind", from.kind, choices::STDIO)? {
-            Kind::PROCS_STDIO_DEFAULT => return Ok(None),
-            Kind::PROCS_STDIO_INHERIT => Stdio::inherit(),
-            Kind::PROCS_STDIO_NULL => Stdio::null(),
-            Kind::PROCS_STDIO_PIPE => Stdio::pipe(),
-            Kind::PROCS_STDIO_FD if from.fd < 0 => return Err(choices::not_an_fd(op, "procs_stdio.fd", from.fd)),
-            Kind::PROCS_STDIO_FD => Stdio::borrowed(from.fd),
-            Kind::PROCS_STDIO_READ_FILE => Stdio::read_file(path()?),
-            Kind::PROCS_STDIO_WRITE_FILE => Stdio::write_file(path()?),
-            Kind::PROCS_STDIO_APPEND_FILE => Stdio::append_file(path()?),
-            Kind::PROCS_STDIO_SAME_AS if from.fd < 0 => return Err(choices::not_an_fd(op, "procs_stdio.fd", from.fd)),
-            Kind::PROCS_STDIO_SAME_AS => Stdio::same_as(from.fd),
-        };
-        Ok(Some(stdio))
     }
 
     fn identity(&self, command: &mut Command) -> Result<()> {
@@ -168,7 +147,7 @@ impl Reader<'_> {
         if let Some(gid) = choices::id(op, "gid", o.gid)? {
             command.gid(gid);
         }
-        if o.groups.is_null() && o.group_count > 0 || !o.groups.is_null() {
+        if !o.groups.is_null() || o.group_count > 0 {
             command.groups(ptr::array(op, "groups", o.groups, o.group_count)?);
         }
         command.no_new_privs(yes(op, "no_new_privs", o.no_new_privs)?);
@@ -249,76 +228,91 @@ impl Reader<'_> {
         Ok(RunOptions {
             timeout: timeout(op, "timeout_ms", o.timeout_ms)?,
             grace: whole_timeout(op, "grace_ms", o.grace_ms)?,
+            stop_signal: choices::signal(op, "stop_signal", o.stop_signal)?,
             drain_grace: whole_timeout(op, "drain_grace_ms", o.drain_grace_ms)?,
             drain_after_exit: timeout(op, "drain_after_exit_ms", o.drain_after_exit_ms)?,
             kill_tree: yes(op, "kill_tree", o.kill_tree)?,
-            input: self.input()?,
-            stdout_limit: self.limit(&o.stdout_limit)?,
-            stderr_limit: self.limit(&o.stderr_limit)?,
-            stdout_sink: self.sink(&o.stdout_sink)?,
-            stderr_sink: self.sink(&o.stderr_sink)?,
+            input: input(op, o.input, o.input_len, (o.input_callback, o.input_user_data))?,
+            stdout_limit: limit(op, &o.stdout_limit)?,
+            stderr_limit: limit(op, &o.stderr_limit)?,
+            stdout_sink: sink(op, &o.stdout_sink)?,
+            stderr_sink: sink(op, &o.stderr_sink)?,
             cancel,
             check: yes(op, "check", o.check)?,
         })
     }
+}
 
-    fn input(&self) -> Result<Option<Input>> {
-        let (op, o) = (self.operation, self.options);
-        let bytes = ptr::array(op, "input", o.input.cast::<u8>(), o.input_len)?;
-        match (o.input.is_null(), o.input_callback) {
-            (true, None) => Ok(None),
-            (false, None) => Ok(Some(Input::Bytes(bytes.to_vec()))),
-            (false, Some(_)) => Err(invalid(op, "the input is given twice (input and input_callback, expected one of them)")),
-            (true, Some(function)) => {
-                let user = UserData(o.input_user_data);
-                Ok(Some(Input::Callback(Box::new(move |buffer| {
-                    let user: UserData = user;
-                    let count = ptr::call_input(function, buffer, user);
-                    match usize::try_from(count) {
-                        Ok(count) if count <= buffer.len() => Ok(count),
-                        Ok(_) => Err(std::io::Error::from_raw_os_error(libc::EMSGSIZE)),
-                        Err(_) => Err(std::io::Error::from_raw_os_error(i32::try_from(-count).unwrap_or(libc::EIO))),
-                    }
-                }))))
-            }
+/// The bytes or the function that feed standard input.
+pub(crate) fn input(op: Operation, data: *const c_void, len: usize, callback: (procs_input_fn, *mut c_void)) -> Result<Option<Input>> {
+    let bytes = ptr::array(op, "input", data.cast::<u8>(), len)?;
+    match (data.is_null(), callback.0) {
+        (true, None) => Ok(None),
+        (false, None) => Ok(Some(Input::Bytes(bytes.to_vec()))),
+        (false, Some(_)) => Err(invalid(op, "the input is given twice (input and input_callback, expected one of them)")),
+        (true, Some(function)) => {
+            let user = UserData(callback.1);
+            Ok(Some(Input::Callback(Box::new(move |buffer| supply(function, buffer, user)))))
         }
-    }
-
-    fn limit(&self, limit: &procs_output_limit) -> Result<OutputLimit> {
-        use procs_limit_policy as Policy;
-        choices::reserved(self.operation, "procs_output_limit.reserved", limit.reserved)?;
-        Ok(match choices::find(self.operation, "procs_output_limit.policy", limit.policy, choices::LIMITS)? {
-            Policy::PROCS_LIMIT_ERROR => OutputLimit::Error(limit.bytes),
-            Policy::PROCS_LIMIT_NONE => OutputLimit::Unlimited,
-            Policy::PROCS_LIMIT_HEAD => OutputLimit::Head(limit.bytes),
-            Policy::PROCS_LIMIT_TAIL => OutputLimit::Tail(limit.bytes),
-            Policy::PROCS_LIMIT_SPILL => OutputLimit::Spill(limit.bytes),
-        })
-    }
-
-    fn sink(&self, sink: &procs_sink) -> Result<Sink> {
-        use procs_sink_kind as Kind;
-        let op = self.operation;
-        let path = || ptr::text(op, "procs_sink.path", sink.path);
-        Ok(match choices::find(op, "procs_sink.kind", sink.kind, choices::SINKS)? {
-            Kind::PROCS_SINK_BUFFER => Sink::Buffer,
-            Kind::PROCS_SINK_DISCARD => Sink::Discard,
-            Kind::PROCS_SINK_FD => Sink::Fd(ptr::duplicate_fd(op, sink.fd)?),
-            Kind::PROCS_SINK_FILE => Sink::File(path()?.into()),
-            Kind::PROCS_SINK_APPEND => Sink::Append(path()?.into()),
-            Kind::PROCS_SINK_CALLBACK => {
-                let function = sink.callback.ok_or_else(|| invalid(op, "a function is missing (procs_sink.callback = NULL)"))?;
-                let user = UserData(sink.user_data);
-                Sink::Callback(Box::new(move |data: &[u8]| {
-                    let user: UserData = user;
-                    ptr::call_output(function, data, user);
-                }))
-            }
-        })
     }
 }
 
-/// A duration in whole milliseconds for C.
-pub(crate) fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+fn supply(function: InputFn, buffer: &mut [u8], user: UserData) -> std::io::Result<usize> {
+    let count = ptr::call_input(function, buffer, user);
+    match usize::try_from(count) {
+        Ok(count) if count <= buffer.len() => Ok(count),
+        Ok(_) => Err(std::io::Error::from_raw_os_error(libc::EMSGSIZE)),
+        Err(_) => Err(std::io::Error::from_raw_os_error(i32::try_from(count.saturating_neg()).unwrap_or(libc::EIO))),
+    }
+}
+
+/// The limit of a captured stream.
+pub(crate) fn limit(op: Operation, limit: &procs_output_limit) -> Result<OutputLimit> {
+    use procs_limit_policy as Policy;
+    choices::reserved(op, "procs_output_limit.reserved", limit.reserved)?;
+    Ok(match choices::find(op, "procs_output_limit.policy", limit.policy, choices::LIMITS)? {
+        Policy::PROCS_LIMIT_ERROR => OutputLimit::Error(limit.bytes),
+        Policy::PROCS_LIMIT_NONE => OutputLimit::Unlimited,
+        Policy::PROCS_LIMIT_HEAD => OutputLimit::Head(limit.bytes),
+        Policy::PROCS_LIMIT_TAIL => OutputLimit::Tail(limit.bytes),
+        Policy::PROCS_LIMIT_SPILL => OutputLimit::Spill(limit.bytes),
+    })
+}
+
+/// Where a captured stream goes.
+pub(crate) fn sink(op: Operation, sink: &procs_sink) -> Result<Sink> {
+    use procs_sink_kind as Kind;
+    let path = || ptr::text(op, "procs_sink.path", sink.path);
+    Ok(match choices::find(op, "procs_sink.kind", sink.kind, choices::SINKS)? {
+        Kind::PROCS_SINK_BUFFER => Sink::Buffer,
+        Kind::PROCS_SINK_DISCARD => Sink::Discard,
+        Kind::PROCS_SINK_FD => Sink::Fd(ptr::duplicate_fd(op, sink.fd)?),
+        Kind::PROCS_SINK_FILE => Sink::File(path()?.into()),
+        Kind::PROCS_SINK_APPEND => Sink::Append(path()?.into()),
+        Kind::PROCS_SINK_CALLBACK => {
+            let function = sink.callback.ok_or_else(|| invalid(op, "a function is missing (procs_sink.callback = NULL)"))?;
+            let user = UserData(sink.user_data);
+            Sink::Callback(Box::new(move |data: &[u8]| ptr::call_output(function, data, user)))
+        }
+    })
+}
+
+/// Where one of the child's descriptors comes from or leads to; `None` is the function's default.
+pub(crate) fn stream(op: Operation, from: &procs_stdio) -> Result<Option<Stdio>> {
+    use procs_stdio_kind as Kind;
+    let path = || ptr::text(op, "procs_stdio.path", from.path);
+    let stdio = match choices::find(op, "procs_stdio.kind", from.kind, choices::STDIO)? {
+        Kind::PROCS_STDIO_DEFAULT => return Ok(None),
+        Kind::PROCS_STDIO_INHERIT => Stdio::inherit(),
+        Kind::PROCS_STDIO_NULL => Stdio::null(),
+        Kind::PROCS_STDIO_PIPE => Stdio::pipe(),
+        Kind::PROCS_STDIO_FD if from.fd < 0 => return Err(choices::not_an_fd(op, "procs_stdio.fd", from.fd)),
+        Kind::PROCS_STDIO_FD => Stdio::borrowed(from.fd),
+        Kind::PROCS_STDIO_READ_FILE => Stdio::read_file(path()?),
+        Kind::PROCS_STDIO_WRITE_FILE => Stdio::write_file(path()?),
+        Kind::PROCS_STDIO_APPEND_FILE => Stdio::append_file(path()?),
+        Kind::PROCS_STDIO_SAME_AS if from.fd < 0 => return Err(choices::not_an_fd(op, "procs_stdio.fd", from.fd)),
+        Kind::PROCS_STDIO_SAME_AS => Stdio::same_as(from.fd),
+    };
+    Ok(Some(stdio))
 }

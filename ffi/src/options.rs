@@ -2,7 +2,7 @@
 
 use crate::cancel::procs_cancel;
 use crate::guard::guard;
-use crate::ptr::{InputFn, OutputFn, Sized8, init_options};
+use crate::ptr::{Sized8, init_options};
 use crate::status::procs_status;
 use std::ffi::{c_char, c_int, c_void};
 
@@ -200,11 +200,11 @@ pub enum procs_sink_kind {
 /// A function that gets each chunk of output as it arrives, on the thread that is inside the run (or inside `procs_capture_dispatch`; for
 /// `procs_run_many` a thread of the library). No lock is held: it may call anything but the function that is running the capture. It must
 /// return normally: no longjmp, no C++ exception.
-pub type procs_output_fn = Option<OutputFn>;
+pub type procs_output_fn = Option<unsafe extern "C" fn(data: *const c_char, len: usize, user_data: *mut c_void)>;
 
 /// A function that fills `buffer` with the next input bytes and returns how many; 0 ends the input, a negative number is minus an errno value
 /// and fails the run with it. Called as `procs_output_fn` is.
-pub type procs_input_fn = Option<InputFn>;
+pub type procs_input_fn = Option<unsafe extern "C" fn(buffer: *mut c_char, capacity: usize, user_data: *mut c_void) -> i64>;
 
 /// Where one captured stream goes. All zero is PROCS_SINK_BUFFER.
 #[repr(C)]
@@ -307,9 +307,13 @@ pub struct procs_spawn_options {
     pub tree_level: c_int,
     /// run, 1: anything but exit code 0 is an error; `procs_last_error_take_output` then has the output. Default: 0.
     pub check: c_int,
+    /// run: the signal that asks the child to end when the run is stopped. Default: SIGTERM.
+    pub stop_signal: c_int,
+    /// 0.
+    pub reserved: c_int,
     /// run: time for start, child, descendants and the draining of their pipes; -1: no limit (default).
     pub timeout_ms: i64,
-    /// run: time between SIGTERM and SIGKILL when the run is stopped. Default: 0, SIGKILL at once.
+    /// run: time between `stop_signal` and SIGKILL when the run is stopped. Default: 0, SIGKILL at once.
     pub grace_ms: i64,
     /// run: how long output is still read after a kill although somebody holds the pipe. Default: 100.
     pub drain_grace_ms: i64,
@@ -394,6 +398,8 @@ pub(crate) const DEFAULTS: procs_spawn_options = procs_spawn_options {
     kill_tree: 0,
     tree_level: procs_tree_level::PROCS_TREE_STRONGEST as c_int,
     check: 0,
+    stop_signal: libc::SIGTERM,
+    reserved: 0,
     timeout_ms: -1,
     grace_ms: 0,
     drain_grace_ms: 100,

@@ -215,8 +215,8 @@ unsafe impl Send for UserData {}
 pub(crate) type OutputFn = unsafe extern "C" fn(*const c_char, usize, *mut c_void);
 /// `int64_t input(char *buffer, size_t capacity, void *user_data)`.
 pub(crate) type InputFn = unsafe extern "C" fn(*mut c_char, usize, *mut c_void) -> i64;
-/// `void progress(size_t index, int status, const procs_output *output, void *user_data)`, the handle as a plain pointer.
-pub(crate) type ProgressFn = unsafe extern "C" fn(usize, c_int, *const crate::output::procs_output, *mut c_void);
+/// `void progress(size_t index, int status, const char *message, void *user_data)`.
+pub(crate) type ProgressFn = unsafe extern "C" fn(usize, c_int, *const c_char, *mut c_void);
 
 /// Gives a chunk to the caller's output function.
 pub(crate) fn call_output(function: OutputFn, data: &[u8], user: UserData) {
@@ -231,9 +231,9 @@ pub(crate) fn call_input(function: InputFn, buffer: &mut [u8], user: UserData) -
 }
 
 /// Tells the caller's progress function about one finished command.
-pub(crate) fn call_progress(function: ProgressFn, index: usize, status: c_int, output: *const crate::output::procs_output, user: UserData) {
-    // SAFETY: the function is the caller's and matches its type by the rules.
-    unsafe { function(index, status, output, user.0) }
+pub(crate) fn call_progress(function: ProgressFn, index: usize, status: c_int, message: &CStr, user: UserData) {
+    // SAFETY: the function is the caller's and matches its type by the rules; `message` is alive during the call.
+    unsafe { function(index, status, message.as_ptr(), user.0) }
 }
 
 #[cfg(test)]

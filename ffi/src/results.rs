@@ -1,7 +1,6 @@
 //! The structs in which C gets plain results.
 
 use crate::choices::tree_level_number;
-use crate::command::milliseconds;
 use crate::ptr::Sized8;
 use procs::{Exit, ExitStatus, StopAction, StopReport, StreamReport, Usage};
 use std::ffi::c_int;
@@ -196,9 +195,4 @@ pub(crate) fn stream_report(report: &StreamReport) -> procs_stream_report {
         spilled: report.spill.is_some().into(),
         sink_error,
     }
-}
-
-/// Milliseconds of a wall time, for messages and getters.
-pub(crate) fn wall_time_ms(duration: Duration) -> i64 {
-    milliseconds(duration)
 }

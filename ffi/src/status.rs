@@ -1,6 +1,6 @@
 //! Return codes, and the last error of each thread.
 
-use procs::{Error, ErrorKind, Output, Stage};
+use procs::{Error, ErrorKind, Output, PipelineOutput, Stage};
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};
 
@@ -88,7 +88,14 @@ struct Last {
     stage: Option<Stage>,
     message: CString,
     path: Option<CString>,
-    output: Option<Output>,
+    payload: Payload,
+}
+
+/// The run that an error came from.
+enum Payload {
+    None,
+    Output(Box<Output>),
+    Pipeline(Box<PipelineOutput>),
 }
 
 thread_local! {
@@ -117,16 +124,39 @@ pub(crate) fn store(error: Error) -> procs_status {
         stage: error.stage(),
         message: c_string(error.to_string()),
         path: error.path().map(|path| c_string(path.as_os_str().as_bytes())),
-        output: error.into_output(),
+        payload: payload(error),
     };
     // A thread that is being torn down has no last error any more; the code still goes back. The old one is dropped outside the borrow.
     drop(LAST.try_with(|slot| slot.replace(Some(last))));
     code
 }
 
+fn payload(error: Error) -> Payload {
+    if error.output().is_some() {
+        return error.into_output().map_or(Payload::None, |output| Payload::Output(Box::new(output)));
+    }
+    error.into_pipeline_output().map_or(Payload::None, |output| Payload::Pipeline(Box::new(output)))
+}
+
+fn take_payload(wanted: fn(&Payload) -> bool) -> Payload {
+    let take = |last: &mut Last| if wanted(&last.payload) { std::mem::replace(&mut last.payload, Payload::None) } else { Payload::None };
+    LAST.try_with(|slot| slot.borrow_mut().as_mut().map_or(Payload::None, take)).unwrap_or(Payload::None)
+}
+
 /// The output that came with the last error of this thread; a second call finds none.
 pub(crate) fn take_output() -> Option<Output> {
-    LAST.try_with(|slot| slot.borrow_mut().as_mut()?.output.take()).ok().flatten()
+    match take_payload(|payload| matches!(payload, Payload::Output(_))) {
+        Payload::Output(output) => Some(*output),
+        _ => None,
+    }
+}
+
+/// As [`take_output`], for a pipeline.
+pub(crate) fn take_pipeline_output() -> Option<PipelineOutput> {
+    match take_payload(|payload| matches!(payload, Payload::Pipeline(_))) {
+        Payload::Pipeline(output) => Some(*output),
+        _ => None,
+    }
 }
 
 fn last<R>(default: R, read: impl FnOnce(&Last) -> R) -> R {

@@ -12,7 +12,7 @@ pub const PROCS_VERSION_MAJOR: u32 = 0;
 pub const PROCS_VERSION_MINOR: u32 = 1;
 /// Version of this header, third part.
 pub const PROCS_VERSION_PATCH: u32 = 0;
-/// Version of this header as one number: major × 1,000,000 + minor × 1,000 + patch.
+/// Version of this header as one number: major x 1,000,000 + minor x 1,000 + patch.
 pub const PROCS_VERSION_NUMBER: u32 = 1_000;
 /// Number of the binary interface, N of libprocs.so.N: the minor version while the major one is 0, then the major one.
 pub const PROCS_ABI_VERSION: u32 = 1;

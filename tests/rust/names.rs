@@ -15,7 +15,7 @@ use procs::{
     signal_number, wait_any,
 };
 
-/// One concept: names that must exist. A name with a dot is a field or option of a type: only its last part is looked up.
+/// One concept: names that must exist. No names: the language has the concept elsewhere (Node: `process.versions`, `package.json`). A name with a dot is a field or option of a type: only its last part is looked up.
 struct Row {
     concept: &'static str,
     c: &'static [&'static str],
@@ -26,12 +26,7 @@ struct Row {
 const TABLE: &[Row] = &[
     Row {
         concept: "what to run",
-        c: &[
-            "procs_spawn_options",
-            "procs_spawn_options_init",
-            "procs_run_options",
-            "procs_run_options_init",
-        ],
+        c: &["procs_spawn_options", "procs_spawn_options_init"],
         python: &["run", "Popen"],
         node: &["SpawnOptions", "RunOptions"],
     },
@@ -63,7 +58,7 @@ const TABLE: &[Row] = &[
         concept: "exit",
         c: &["procs_exit_status", "procs_child_wait", "procs_child_try_wait"],
         python: &["returncode", "status", "wait", "poll"],
-        node: &["exitCode", "signalCode", "status"],
+        node: &["code", "signal", "status"],
     },
     Row {
         concept: "use of resources",
@@ -103,7 +98,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         concept: "truth about the streams",
-        c: &["pipes_left_open", "truncated"],
+        c: &["procs_output_pipes_left_open", "truncated"],
         python: &["pipes_left_open", "truncated"],
         node: &["pipesLeftOpen", "truncated"],
     },
@@ -123,7 +118,7 @@ const TABLE: &[Row] = &[
         concept: "pipeline",
         c: &["procs_pipeline"],
         python: &["Pipeline"],
-        node: &["Pipeline", "pipeline"],
+        node: &["pipeline"],
     },
     Row {
         concept: "wait for any of many",
@@ -141,7 +136,7 @@ const TABLE: &[Row] = &[
         concept: "what the kernel offers",
         c: &["procs_engine", "procs_engine_info"],
         python: &["engine_info"],
-        node: &["engineInfo"],
+        node: &[],
     },
     Row {
         concept: "errors",
@@ -160,7 +155,7 @@ const TABLE: &[Row] = &[
         concept: "version",
         c: &["procs_version", "procs_abi_version"],
         python: &["__version__"],
-        node: &["version"],
+        node: &[],
     },
 ];
 

@@ -12,7 +12,7 @@ fn shipped() -> impl Iterator<Item = Source> {
     SHIPPED
         .into_iter()
         .flat_map(|folder| sources(folder, &CODE))
-        .filter(|source| !source.path.contains("/test"))
+        .filter(|source| !source.path.contains("/test") && !source.path.contains("/peer/"))
 }
 
 /// The value of `key = "…"` or `"key": "…"` in a manifest.

@@ -3,8 +3,7 @@
 // What our ChildProcess can do beyond Node's.
 
 const { ChildProcess } = require('./child-process.js');
-const { nodeError, unwrap } = require('./errors.js');
-const { answer } = require('./hub.js');
+const { nodeError } = require('./errors.js');
 const { lines } = require('./lines.js');
 const check = require('./validate.js');
 
@@ -27,10 +26,9 @@ function toReport(event) {
 }
 
 function climb(child, steps, tree) {
-  const native = child._handle?.native;
-  if (!native) return alreadyEnded(child);
+  if (!child._handle?.running) return alreadyEnded(child);
   child.killed = true;
-  return answer((id) => unwrap(native.stop(id, steps, tree)), toReport);
+  return child._handle.stop(steps, tree).then(toReport);
 }
 
 function grace(value) {

@@ -108,11 +108,11 @@ function normalizeExecFile(file, args, options, callback) {
   }
   if (typeof options === 'function') {
     callback = options;
-    options = {};
+    options = undefined;
   } else if (options != null) {
     check.object(options, 'options');
   }
-  options ??= {};
+  options ??= { __proto__: null };
   if (callback != null) check.callable(callback, 'callback');
   if (options.argv0 != null) argv0(options.argv0);
   return { file, args: args ?? [], options, callback };

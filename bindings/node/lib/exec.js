@@ -5,7 +5,8 @@
 const { promisify, getSystemErrorName } = require('node:util');
 const { nodeError } = require('./errors.js');
 const { normalizeExec, normalizeExecFile } = require('./arguments.js');
-const { spawn } = require('./spawn.js');
+const { START_OPTIONS } = require('./request.js');
+const { spawn, terminate } = require('./spawn.js');
 const check = require('./validate.js');
 
 const MAX_BUFFER = 1024 * 1024;
@@ -78,7 +79,7 @@ class Execution {
     this.#dropStreams();
     this.#killed = true;
     try {
-      this.child.kill(this.options.killSignal);
+      terminate(this.child, this.options.killSignal);
     } catch (error) {
       this.#error = error;
       this.#finish();
@@ -116,6 +117,13 @@ class Execution {
   }
 }
 
+/** Node passes a fixed list of options on to spawn; ours are added to it. */
+function ours(options) {
+  const given = { __proto__: null };
+  for (const name of START_OPTIONS) if (options[name] !== undefined) given[name] = options[name];
+  return given;
+}
+
 /** Runs a program and gives its whole output to the callback. Signature and options as in node:child_process. */
 function execFile(file, args, options, callback) {
   ({ file, args, options, callback } = normalizeExecFile(file, args, options, callback));
@@ -138,6 +146,7 @@ function execFile(file, args, options, callback) {
     cwd, env, gid, shell, signal, uid,
     windowsHide: !!options.windowsHide,
     windowsVerbatimArguments: !!options.windowsVerbatimArguments,
+    ...ours(options),
   });
   new Execution(child, args.length > 0 ? `${file} ${args.join(' ')}` : file, options, callback);
   return child;
@@ -152,14 +161,13 @@ function exec(command, options, callback) {
 
 function promised(original) {
   return (...args) => {
-    let child;
-    const promise = new Promise((resolve, reject) => {
-      child = original(...args, (error, stdout, stderr) => {
-        if (error === null) resolve({ stdout, stderr });
-        else reject(Object.assign(error, { stdout, stderr }));
-      });
+    let settle;
+    const promise = new Promise((resolve, reject) => { settle = { resolve, reject }; });
+    // Outside the promise: bad input is thrown at the caller, as Node does.
+    promise.child = original(...args, (error, stdout, stderr) => {
+      if (error === null) settle.resolve({ stdout, stderr });
+      else settle.reject(Object.assign(error, { stdout, stderr }));
     });
-    promise.child = child;
     return promise;
   };
 }

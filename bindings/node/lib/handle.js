@@ -2,8 +2,8 @@
 
 // One native child: the shape of the handle that Node's ChildProcess keeps in `_handle`.
 
-const { hub, expect, forget, hold, letGo } = require('./hub.js');
-const { isFailure } = require('./errors.js');
+const { hub, answer, expect, forget, hold, letGo } = require('./hub.js');
+const { isFailure, unwrap } = require('./errors.js');
 const native = require('./native.js');
 const request = require('./request.js');
 
@@ -18,6 +18,9 @@ class Handle {
   pid = undefined;
   /** The core's record of why the start failed. */
   failure = undefined;
+  /** Whether an end by timeout or abort takes the descendants along, and how long they are given. */
+  tree = false;
+  grace = 0;
   /** Called once with (exitCode, signalName, record). */
   onexit = undefined;
 
@@ -31,6 +34,8 @@ class Handle {
       return -(started.errno || EINVAL);
     }
     this.#child = started;
+    this.tree = !!options.killTree;
+    this.grace = options.grace ?? 0;
     this.pid = started.pid;
     this.#running = true;
     if (this.#referenced) hold();
@@ -53,9 +58,14 @@ class Handle {
     return this.#child === null ? -3 : this.#child.kill(signal); // ESRCH
   }
 
-  /** The native child, for the additions to child_process. */
-  get native() {
-    return this.#child;
+  /** Starts the stop ladder; the promise of its report. */
+  stop(steps, tree) {
+    return answer((id) => unwrap(this.#child.stop(id, steps, tree)), (report) => report);
+  }
+
+  /** Whether there is a child to stop. */
+  get running() {
+    return this.#running;
   }
 
   ref() {

@@ -51,6 +51,7 @@ function complaint(result) {
 async function pipeline(commands, options = {}) {
   check.array(commands, 'commands');
   check.object(options, 'options');
+  options = { __proto__: null, ...options };
   check.abortSignal(options.signal, 'options.signal');
   const encoding = options.encoding === undefined ? 'utf8' : options.encoding;
   const stages = commands.map((command) => request.build(normalizeSpawn(...[].concat(command)), []));

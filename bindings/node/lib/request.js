@@ -6,6 +6,11 @@ const { PIPE } = require('./stdio.js');
 
 const FLAGS = { detached: 1, killTree: 2, dieWithParent: 4, noNewPrivs: 8, setsid: 16 };
 
+/** The options of a start that child_process does not have. */
+const START_OPTIONS = [
+  'killTree', 'grace', 'dieWithParent', 'noNewPrivs', 'limits', 'umask', 'nice', 'affinity', 'groups', 'processGroup',
+];
+
 function asText(value) {
   return typeof value === 'string' ? value : String(value);
 }
@@ -26,7 +31,7 @@ function block(values) {
 function limitList(limits) {
   return Object.entries(limits).map(([resource, value]) => {
     const [soft, hard] = Array.isArray(value) ? value : [value, value];
-    return { resource, soft: soft === Infinity ? undefined : soft, hard: hard === Infinity ? undefined : hard };
+    return { __proto__: null, resource, soft: soft === Infinity ? undefined : soft, hard: hard === Infinity ? undefined : hard };
   });
 }
 
@@ -35,7 +40,9 @@ function build(options, plans) {
   const { args } = options;
   let flags = 0;
   for (const name in FLAGS) if (options[name]) flags |= FLAGS[name];
+  // Without a prototype: what somebody put on Object.prototype is no option of ours.
   const request = {
+    __proto__: null,
     file: options.file,
     argv: block(args && args.length > 0 ? args : [options.file]),
     stdio: plans.map((plan) => plan.code),
@@ -55,4 +62,4 @@ function build(options, plans) {
   return request;
 }
 
-module.exports = { build };
+module.exports = { build, START_OPTIONS };

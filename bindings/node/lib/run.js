@@ -46,6 +46,7 @@ function bounds(options) {
   const { maxOutput } = options;
   const each = maxOutput !== null && typeof maxOutput === 'object' && !('policy' in maxOutput) ? maxOutput : undefined;
   return {
+    __proto__: null,
     input: inputBytes(options.input),
     timeoutMs: milliseconds(options.timeout, 'options.timeout'),
     graceMs: milliseconds(options.grace, 'options.grace'),

@@ -63,12 +63,18 @@ function plan(stdio, sync) {
   return plans;
 }
 
-/** A stream that was handed to a child is not read here any more: both would take bytes from one description. */
+/** A stream that was handed to a child is not read here until somebody resumes it: both would take bytes from one description. */
 function release(stream) {
   if (typeof stream.pause !== 'function') return;
-  stream._handle?.readStop?.();
+  if (stream._handle) {
+    stream._handle.reading = false;
+    stream._handle.readStop?.();
+  }
   stream.pause();
-  stream.readableFlowing = false;
+  if (stream._readableState) {
+    stream._readableState.flowing = false;
+    stream._readableState.reading = false;
+  }
 }
 
 /** The host's end of a child's pipe: stdin is written, 1 and 2 are read, higher ones are duplex. */

@@ -57,10 +57,12 @@ function spawnSync(file, args, options) {
   const plans = stdio.plan(options.stdio || 'pipe', true);
   const input = options.input ? inputBytes(options.input, 0, options.encoding) : undefined;
   const outcome = native.runSync(request.build(options, plans), {
+    __proto__: null,
     input,
     timeoutMs: options.timeout > 0 ? options.timeout : undefined,
     maxBuffer: options.maxBuffer === Infinity ? undefined : options.maxBuffer ?? undefined,
     killSignal: options.killSignal ?? SIGTERM,
+    killTree: !!options.killTree,
   });
   return toResult(outcome, options);
 }

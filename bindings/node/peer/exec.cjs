@@ -111,6 +111,33 @@ const BLOCKING = {
   'execSync over time': (cp) => cp.execSync('exec sleep 30', { timeout: 60, stdio: 'pipe' }),
 };
 
+/** What somebody put on Object.prototype is no option. */
+async function tampered(cp, log) {
+  for (const [name, value] of [['cwd', '/tmp'], ['uid', 4711], ['shell', true], ['timeout', 1], ['killTree', true], ['umask', 5]]) {
+    Object.prototype[name] = value;
+    try {
+      const outputs = [cp.execFileSync('sh', ['-c', 'pwd; id -u; umask']), cp.spawnSync('pwd').stdout, cp.execSync('pwd')];
+      log(name, outputs.map((output) => output.toString().replace(process.cwd(), 'here')));
+      const child = cp.spawn('sh', ['-c', 'test $(pwd) != /tmp && sleep 0.02']);
+      log(await new Promise((resolve) => child.on('exit', (...end) => resolve(end))));
+      log(await new Promise((resolve) => cp.execFile('sh', ['-c', 'id -u; sleep 0.02'], (...all) => resolve(all))));
+    } finally {
+      delete Object.prototype[name];
+    }
+  }
+}
+
+/** Bad input of the promise forms is thrown, not rejected. */
+function thrownAtOnce(cp, log) {
+  for (const call of [() => promisify(cp.exec)('true', { signal: {} }), () => promisify(cp.execFile)(5), () => promisify(cp.exec)('true', { timeout: -1 })]) {
+    try {
+      log('returned', typeof call());
+    } catch (error) {
+      log('threw', error.code);
+    }
+  }
+}
+
 /** The stack names the code, as for every error of Node. */
 function stacks(cp, log) {
   for (const call of [() => cp.exec(''), () => cp.spawn(5), () => cp.spawn('true', { timeout: -1 }), () => cp.spawn('')]) {
@@ -131,4 +158,6 @@ module.exports.cases = {
   },
   'promises of exec and execFile': promises,
   'stacks of refusals': stacks,
+  'tampered prototypes': tampered,
+  'bad input of the promise forms': thrownAtOnce,
 };

@@ -79,15 +79,11 @@ async function feeding(cp, log) {
   const child = cp.spawn('wc', ['-c']);
   const done = closed(child);
   const block = Buffer.alloc(1 << 16, 'x');
-  let waits = 0;
   for (let i = 0; i < 40; i++) {
-    if (!child.stdin.write(block)) {
-      waits++;
-      await new Promise((resolve) => child.stdin.once('drain', resolve));
-    }
+    if (!child.stdin.write(block)) await new Promise((resolve) => child.stdin.once('drain', resolve));
   }
   child.stdin.end();
-  log('waited', waits > 0, (await collect(child.stdout)).trim(), await done);
+  log((await collect(child.stdout)).trim(), await done);
 }
 
 async function backPressure(cp, log) {
@@ -107,6 +103,57 @@ async function inherited(cp, log, folder) {
     cp.spawnSync('sh', ['-c', 'echo sync'], { stdio: ['ignore', 'inherit', 'inherit'] });`;
   const result = cp.spawnSync(process.execPath, ['-e', script], { input: 'through\n', encoding: 'utf8', cwd: folder });
   log(result.stdout.split('\n').sort(), result.stderr.split('\n').sort(), result.status);
+}
+
+/** Three writers into one program: two children and this process. */
+async function mergedInput(cp, log) {
+  const sink = cp.spawn('cat', [], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [one, two] = [1, 2].map(() => cp.spawn('cat', [], { stdio: ['pipe', sink.stdin, 'inherit'] }));
+  const heard = () => new Promise((resolve) => sink.stdout.once('data', (chunk) => resolve(chunk.toString())));
+  const ends = [sink, one, two].map(closed);
+  one.stdin.end('one\n');
+  log(await heard());
+  two.stdin.end('two\n');
+  log(await heard());
+  sink.stdin.end('here\n');
+  log(await heard());
+  log('ends', await Promise.all(ends));
+}
+
+/** What a child left in a pipe that it was given is read here afterwards. */
+async function readAfterwards(cp, log) {
+  const source = cp.spawn('cat', [], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const head = cp.spawn('head', ['-n1'], { stdio: [source.stdout, 'pipe', 'inherit'] });
+  const ends = [source, head].map(closed);
+  source.stdin.write('first\n');
+  head.stdout.on('data', (chunk) => log('head', chunk.toString()));
+  await new Promise((resolve) => head.once('exit', resolve));
+  source.stdin.end('second\n');
+  source.stdout.on('data', (chunk) => log('here', chunk.toString())).resume();
+  log('ends', await Promise.all(ends));
+}
+
+/** The write side is filled, and ended while it still drains. */
+async function endWhileDraining(cp, log) {
+  const child = cp.spawn('wc', ['-c']);
+  const done = closed(child);
+  let sent = 0;
+  for (let size = 1024; child.stdin.write(Buffer.alloc(size, '.')); size += 1024) sent += size;
+  for (let i = 0; i < 50; i++) child.stdin.write(Buffer.alloc(10_000, '.'));
+  child.stdin.end();
+  log('more', Number(await collect(child.stdout)) > sent, await done);
+}
+
+async function partlyRead(cp, log) {
+  const untouched = cp.spawn('echo');
+  untouched.stdout.read();
+  log('end', await closed(untouched));
+  const child = cp.spawn('echo', ['123']);
+  const chunks = [];
+  child.stdout.on('readable', () => setImmediate(() => {
+    for (let chunk = child.stdout.read(); chunk; chunk = child.stdout.read()) chunks.push(chunk);
+  }));
+  log('end', await closed(child), Buffer.concat(chunks).toString());
 }
 
 async function binary(cp, log) {
@@ -129,4 +176,8 @@ module.exports.cases = {
   'stdio: reading with back-pressure': backPressure,
   'stdio: inherited': inherited,
   'stdio: all byte values': binary,
+  'stdio: three writers': mergedInput,
+  'stdio: read after another child': readAfterwards,
+  'stdio: ended while draining': endWhileDraining,
+  'stdio: partly read': partlyRead,
 };

@@ -33,6 +33,8 @@ pub struct SyncRequest {
     pub max_buffer: Option<f64>,
     /// Sent when a limit is exceeded.
     pub kill_signal: i32,
+    /// Whether the descendants are ended too.
+    pub kill_tree: bool,
 }
 
 /// What came of it.
@@ -60,6 +62,7 @@ impl SyncRequest {
             // child_process sends its one signal and then waits, however long it takes.
             grace: if self.kill_signal == SIGKILL { Duration::ZERO } else { Duration::MAX },
             stop_signal: self.kill_signal,
+            kill_tree: self.kill_tree,
             stdout_limit: limit,
             stderr_limit: limit,
             ..RunOptions::default()

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const test = require('node:test');
-const { run, runMany, waitAny, pipeline, spawn, lines, ProcsError } = require('..');
+const { execFile, run, runMany, waitAny, pipeline, spawn, spawnSync, lines, ProcsError } = require('..');
 
 const sh = (script, options) => run('sh', ['-c', script], options);
 
@@ -113,19 +113,45 @@ test('stop can close stdin first', async () => {
   assert.deepEqual([report.code, await exit], [0, [0, null]]);
 });
 
+/** Whether a process is gone, or a zombie that its parent has not looked at yet. */
+function gone(pid) {
+  try {
+    return fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].startsWith('Z');
+  } catch {
+    return true;
+  }
+}
+
+/** Waits until every process is gone: the leader's end may be heard of before the last of its tree has died. */
+async function allGone(...pids) {
+  for (let i = 0; i < 4000 && !pids.every(gone); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual(pids.filter((pid) => !gone(pid)), []);
+}
+
+test('a timeout or abort of a child with killTree ends its descendants', async () => {
+  const script = 'setsid sleep 60 & echo $!; sleep 60';
+  const output = (options) => new Promise((resolve) => {
+    execFile('sh', ['-c', script], { killTree: true, ...options }, (error, stdout) => resolve([error, stdout.trim()]));
+  });
+  const [late, first] = await output({ timeout: 200 });
+  assert.equal(late.killed, true);
+  const [aborted, second] = await output({ signal: AbortSignal.timeout(200) });
+  assert.equal(aborted.code, 'ABORT_ERR');
+  const child = spawn('sh', ['-c', script], { killTree: true, timeout: 200, stdio: ['ignore', 'pipe', 'ignore'] });
+  const exit = once(child, 'exit');
+  const { value: third } = await child.lines().next();
+  assert.equal((await exit)[1], 'SIGTERM');
+  const blocking = spawnSync('sh', ['-c', script], { killTree: true, timeout: 200, killSignal: 'SIGKILL', encoding: 'utf8' });
+  assert.deepEqual([blocking.error.code, gone(blocking.stdout.trim())], ['ETIMEDOUT', true]);
+  await allGone(first, second, third);
+});
+
 test('killTree ends descendants', async () => {
   const child = spawn('sh', ['-c', 'setsid sleep 60 & echo $!; sleep 60'], { killTree: true });
   const { value: pid } = await child.lines().next();
   const report = await child.killTree();
   assert.deepEqual([report.signal, report.survivors], ['SIGKILL', []]);
-  const gone = () => {
-    try {
-      return fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].startsWith('Z');
-    } catch {
-      return true;
-    }
-  };
-  assert.ok(gone());
+  assert.ok(gone(pid));
 });
 
 test('lines: endings, length, characters split over chunks', async () => {

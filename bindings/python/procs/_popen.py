@@ -1,6 +1,7 @@
 """``Popen``: one child with pipes as Python files, shaped like ``subprocess.Popen``."""
 
 import io
+import itertools
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ import warnings
 
 from . import _native, _options
 from ._errors import SubprocessError, TimeoutExpired
+from ._lines import LINE_BLOCK, byte_batches, text_batches, untouched
 from ._options import PIPE
 from ._plan import translate
 from ._records import StopReport, Usage
@@ -314,7 +316,7 @@ class Popen:
         return self._result
 
     def chunks(self, size=262144):
-        """Yields standard output as bytes of at most ``size``, as it comes. The pipe is enlarged once a read fills the buffer."""
+        """Yields standard output as bytes of at most ``size``, as it comes. The pipe is enlarged once there is much."""
         file = self._binary_stdout()
         while data := file.read1(size):
             yield data
@@ -323,18 +325,22 @@ class Popen:
                 break
         while data := file.read1(size):
             yield data
-        file.close()
+        self.stdout.close()
 
     def lines(self, *, keep_ends=False):
-        """Yields the lines of standard output without their ends: str in text mode, else bytes. No line is too long; a last line
-        without newline is delivered."""
-        if self.text_mode:
-            for line in self._need_stdout():
-                yield line if keep_ends else line.removesuffix("\n")
-            self.stdout.close()
-            return
-        for line in self._need_stdout():
-            yield line if keep_ends else line.removesuffix(b"\n")
+        """Iterates over the lines of standard output without their ends: str in text mode, else bytes. No line is too long; a last
+        line without newline is delivered. Each line comes as soon as it is there."""
+        stdout = self._need_stdout()
+        if keep_ends or (self.text_mode and not untouched(stdout)):
+            return self._plain_lines(keep_ends)
+        chunks = self.chunks(LINE_BLOCK)
+        batches = text_batches(chunks, stdout.encoding, stdout.errors) if self.text_mode else byte_batches(chunks)
+        return itertools.chain.from_iterable(batches)
+
+    def _plain_lines(self, keep_ends):
+        newline = "\n" if self.text_mode else b"\n"
+        for line in self.stdout:
+            yield line if keep_ends else line.removesuffix(newline)
         self.stdout.close()
 
     def _need_stdout(self):

@@ -99,7 +99,7 @@ impl<R: Read> Lines<R> {
 
 impl Lines<PipeReader> {
     /// The lines of a pipe, which is enlarged once a read finds it full.
-    pub(super) fn of_pipe(pipe: PipeReader) -> Lines<PipeReader> {
+    pub fn of_pipe(pipe: PipeReader) -> Lines<PipeReader> {
         Lines {
             grow: Some(grow_pipe),
             ..Lines::new(pipe)

@@ -39,4 +39,4 @@ pub use output::{Output, StreamReport};
 pub use pipeline::{Pipeline, PipelineChild};
 pub use run::Capture;
 pub use stages::{PipelineOutput, StageResult};
-pub use stream::LineStream;
+pub use stream::{ChunkStream, LineStream};

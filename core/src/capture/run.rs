@@ -6,7 +6,7 @@ use super::future::OutputFuture;
 use super::lines::Lines;
 use super::output::Output;
 use super::start::{self, Prepared};
-use super::stream::LineStream;
+use super::stream::{ChunkStream, LineStream};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::PipeReader;
@@ -101,6 +101,14 @@ impl Child {
     /// `InvalidState` when standard output is not a pipe or was taken.
     pub fn line_stream(&mut self) -> Result<LineStream> {
         self.take_stdout("line_stream").map(LineStream::new)
+    }
+
+    /// The blocks of standard output, for async code.
+    ///
+    /// # Errors
+    /// `InvalidState` when standard output is not a pipe or was taken.
+    pub fn chunk_stream(&mut self) -> Result<ChunkStream> {
+        self.take_stdout("chunk_stream").map(ChunkStream::new)
     }
 
     fn take_stdout(&mut self, operation: &'static str) -> Result<PipeReader> {

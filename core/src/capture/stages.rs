@@ -121,7 +121,7 @@ impl PipelineOutput {
                 format!("standard error of stage {number} of {count} exceeded its limit (limit = {limit} bytes)"),
             )
         } else {
-            let (number, stage) = numbered().filter(|(_, stage)| !stage.status.success()).next_back()?;
+            let (number, stage) = numbered().rfind(|(_, stage)| !stage.status.success())?;
             let (pid, status) = (stage.pid, stage.status);
             (
                 ErrorKind::ChildFailed,

@@ -1,6 +1,6 @@
 //! A running child: waiting, signalling, letting go.
 
-use super::core::Core;
+use super::life::Core;
 use super::future::{WaitFuture, call_on_exit};
 use super::options::{RunOptions, TreeLevel};
 use super::status::{Exit, ExitStatus};

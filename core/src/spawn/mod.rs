@@ -3,7 +3,7 @@
 mod cancel;
 mod child;
 mod command;
-mod core;
+mod life;
 mod future;
 mod image;
 pub(crate) mod offload;

@@ -3,7 +3,7 @@
 use super::cancel::CancelHandle;
 use super::child::{Child, ChildHandle};
 use super::command::Command;
-use super::core::Core;
+use super::life::Core;
 use super::image;
 use super::offload::run_on_spawner;
 use super::options::TreeLevel;

@@ -1,7 +1,7 @@
 //! The ladder that ends a child: ask, terminate, kill, whole tree.
 
 use super::child::{Child, ChildHandle};
-use super::core::Core;
+use super::life::Core;
 use super::options::TreeLevel;
 use super::status::ExitStatus;
 use super::tree::Tree;

@@ -1,6 +1,6 @@
 //! The processes below a child, as one thing to signal and to end.
 
-use super::core::Core;
+use super::life::Core;
 use super::options::TreeLevel;
 use crate::error::Result;
 use crate::sys::tree::{Member, group_members, walk};

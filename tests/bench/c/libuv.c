@@ -1,5 +1,5 @@
 /* The peer libuv: `libuv uv_spawn true=PATH seconds=S mb=M`, one child at a time, the loop run until its exit callback. */
-#include "../limits/bench.h"
+#include "../limits/spawning.h"
 #include <uv.h>
 
 static char *program;

@@ -93,43 +93,6 @@ static inline double bench_quantile(bench_samples *s, double q) {
     return s->values[i];
 }
 
-/* One start as the library or system call does it, the wait for its status, and what is let go of afterwards (may be NULL). */
-typedef struct {
-    const char *name;
-    int (*start)(void *state);
-    void (*wait)(void *state);
-    void (*release)(void *state);
-} bench_spawner;
-
-/* Starts and ends of one loop, in microseconds. */
-typedef struct {
-    bench_samples call, total;
-} bench_times;
-
-/* Runs start and wait for `seconds`; the first 20 rounds warm up and are not counted. */
-static inline void bench_spawn_loop(const bench_spawner *s, void *state, double seconds, bench_times *times) {
-    uint64_t stop = 0;
-    for (int i = -20;; i++) {
-        uint64_t begin = bench_now();
-        if (i == 0) stop = begin + (uint64_t)(seconds * 1e9);
-        if (i >= 0 && begin >= stop) break;
-        if (s->start(state) != 0) bench_fail(s->name);
-        uint64_t called = bench_now();
-        s->wait(state);
-        uint64_t ended = bench_now();
-        if (s->release != NULL) s->release(state);
-        if (i < 0) continue;
-        bench_add(&times->call, (double)(called - begin) / 1e3);
-        bench_add(&times->total, (double)(ended - begin) / 1e3);
-    }
-}
-
-static inline void bench_report_spawn(bench_times *t, double elapsed) {
-    printf("{\"call_us\": %.3f, \"call_p99_us\": %.3f, \"total_us\": %.3f, \"total_p99_us\": %.3f, \"per_s\": %.1f, \"count\": %zu}\n",
-           bench_quantile(&t->call, 0.5), bench_quantile(&t->call, 0.99), bench_quantile(&t->total, 0.5),
-           bench_quantile(&t->total, 0.99), (double)t->total.count / elapsed, t->total.count);
-}
-
 /* The result of a capture program: one rate per capture (bytes or lines a second), CPU seconds of the reader and memory in bytes. */
 typedef struct {
     bench_samples rates;

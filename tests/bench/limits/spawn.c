@@ -1,9 +1,8 @@
 /* What the kernel can do: `spawn CASE true=PATH seconds=S mb=M threads=T`, CASE one of the table at the end. */
-#include "bench.h"
+#include "spawning.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -138,51 +137,12 @@ static const bench_spawner SPAWNERS[] = {
     {"fork", start_fork, wait_pid, NULL},
 };
 
-typedef struct {
-    const bench_spawner *spawner;
-    double seconds;
-    bench_times times;
-} job;
-
-static void *run_job(void *p) {
-    job *j = p;
-    state s = {0};
-    bench_spawn_loop(j->spawner, &s, j->seconds, &j->times);
-    return NULL;
-}
-
-static void run_jobs(const bench_spawner *spawner, int threads, double seconds) {
-    pthread_t ids[64];
-    job jobs[64] = {{0}};
-    bench_times all = {{0}, {0}};
-    uint64_t begin = bench_now();
-    for (int i = 0; i < threads; i++) {
-        jobs[i].spawner = spawner;
-        jobs[i].seconds = seconds;
-        if (threads > 1 && pthread_create(&ids[i], NULL, run_job, &jobs[i]) != 0) bench_fail("pthread_create");
-    }
-    if (threads == 1) run_job(&jobs[0]);
-    for (int i = 0; i < threads; i++) {
-        if (threads > 1) pthread_join(ids[i], NULL);
-        for (size_t k = 0; k < jobs[i].times.total.count; k++) {
-            bench_add(&all.call, jobs[i].times.call.values[k]);
-            bench_add(&all.total, jobs[i].times.total.values[k]);
-        }
-    }
-    bench_report_spawn(&all, (double)(bench_now() - begin) / 1e9);
-}
-
 int main(int argc, char **argv) {
     program = bench_text(argv, "true", NULL);
-    int threads = (int)bench_number(argv, "threads", 1);
-    if (argc < 2 || program == NULL || threads < 1 || threads > 64) return 2;
+    if (argc < 2 || program == NULL) return 2;
     for (int fd = 0; fd < 3; fd++) copies[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    bench_hold(bench_number(argv, "mb", 0));
     for (size_t i = 0; i < sizeof SPAWNERS / sizeof *SPAWNERS; i++)
-        if (strcmp(SPAWNERS[i].name, argv[1]) == 0) {
-            run_jobs(&SPAWNERS[i], threads, bench_number(argv, "seconds", 0.4));
-            return 0;
-        }
+        if (strcmp(SPAWNERS[i].name, argv[1]) == 0) return bench_spawn(&SPAWNERS[i], sizeof(state), argv);
     fprintf(stderr, "unknown case %s\n", argv[1]);
     return 2;
 }

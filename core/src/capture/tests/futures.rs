@@ -104,6 +104,20 @@ fn lines_arrive_as_they_are_written() {
 }
 
 #[test]
+fn blocks_arrive_whole_and_in_order() {
+    let mut child = Command::shell("yes 0123456789 | head -n 100000").stdout(Stdio::pipe()).spawn().expect("sh");
+    let mut chunks = child.chunk_stream().expect("a pipe");
+    let mut all = Vec::new();
+    block_on(async {
+        while let Some(chunk) = chunks.next_chunk().await.expect("a pipe") {
+            all.extend_from_slice(chunk);
+        }
+    });
+    assert_eq!(all, b"0123456789\n".repeat(100_000));
+    child.wait().expect("sh");
+}
+
+#[test]
 fn a_fast_writer_is_read_without_loss() {
     let mut child = Command::shell("yes 0123456789 | head -n 200000").stdout(Stdio::pipe()).spawn().expect("sh");
     let mut lines = LineStream::new(child.stdout.take().expect("a pipe")).keep_ends(true);

@@ -7,13 +7,15 @@ use procs::{Child, Command, ExitStatus, OutputLimit, Stdio};
 use std::hint::black_box;
 use std::io;
 
-struct Ours;
+struct Ours {
+    wait_for_exec: bool,
+}
 
 impl Spawner for Ours {
     type Child = Child;
 
     fn start(&self, program: &str) -> io::Result<Child> {
-        Command::new(program).spawn().map_err(io::Error::other)
+        Command::new(program).wait_for_exec(self.wait_for_exec).spawn().map_err(io::Error::other)
     }
 
     fn wait(&self, child: &mut Child) -> io::Result<()> {
@@ -62,7 +64,8 @@ fn lines(child: &mut Child) -> procs::Result<u64> {
 fn main() -> io::Result<()> {
     let (case, options) = Options::from_args()?;
     match case.as_str() {
-        "spawn" => common::spawn(&Ours, &options),
+        "spawn" => common::spawn(&Ours { wait_for_exec: true }, &options),
+        "spawn-no-wait" => common::spawn(&Ours { wait_for_exec: false }, &options),
         "output" => common::capture(&options, output),
         "chunks" => common::capture(&options, |job| stream(job, chunks)),
         "lines" => common::capture(&options, |job| stream(job, lines)),

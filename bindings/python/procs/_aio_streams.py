@@ -1,0 +1,198 @@
+"""The pipes of a child for asyncio: read by the event loop itself, without a limit on the length of a line."""
+
+import asyncio
+import fcntl
+import io
+import os
+
+from ._lines import complete
+
+_CHUNK = 1 << 18
+_LINE_BLOCK = 1 << 16
+_BIG_PIPE = 1 << 20
+# So many bytes may come without the loop getting a turn.
+_TURN = 1 << 20
+
+
+class StreamReader(asyncio.StreamReader):
+    """Reads a pipe; the methods are those of ``asyncio.StreamReader``, and no line is too long for ``readline``.
+
+    ``lines()`` yields lines without their ends, ``batches()`` lists of them: the fastest way to many short lines.
+    """
+
+    def __init__(self, fd, loop):
+        super().__init__(loop=loop)
+        os.set_blocking(fd, False)
+        self._pipe = io.FileIO(fd)
+        self._loop = loop
+        self._pending = bytearray()
+        self._ended = False
+        self._reading = False
+        self._since_turn = 0
+        self._grown = False
+
+    def __repr__(self):
+        return f"<StreamReader {'ended' if self._ended else 'open'} pending={len(self._pending)}>"
+
+    def __del__(self):
+        self.close()
+
+    def close(self):
+        """Closes the pipe."""
+        self._ended = True
+        self._pipe.close()
+
+    def at_eof(self):
+        """Whether all was read."""
+        return self._ended and not self._pending
+
+    async def _readable(self):
+        if self._reading:
+            raise RuntimeError("read() called while another coroutine is already waiting for incoming data")
+        self._reading = True
+        self._since_turn = 0
+        fd, woken = self._pipe.fileno(), self._loop.create_future()
+        self._loop.add_reader(fd, _wake, woken)
+        try:
+            await woken
+        finally:
+            self._reading = False
+            self._loop.remove_reader(fd)
+
+    async def _turn(self, count):
+        """Lets the loop run when much has come without a wait."""
+        self._since_turn += count
+        if count >= 65536 and not self._grown:
+            self._grown = True
+            try:
+                fcntl.fcntl(self._pipe.fileno(), fcntl.F_SETPIPE_SZ, _BIG_PIPE)
+            except OSError:
+                pass  # the user's share of pipe memory is used up
+        if self._since_turn >= _TURN:
+            self._since_turn = 0
+            await asyncio.sleep(0)
+
+    async def _chunk(self, size=_CHUNK):
+        """The next bytes, at most ``size``; empty at the end."""
+        while not self._ended:
+            data = self._pipe.read(size)
+            if data is None:
+                await self._readable()
+                continue
+            if not data:
+                self.close()
+                break
+            await self._turn(len(data))
+            return data
+        return b""
+
+    def _take(self, size):
+        data = bytes(self._pending[:size])
+        del self._pending[:size]
+        return data
+
+    async def read(self, n=-1):
+        """At most ``n`` bytes, as soon as there are some; all of them until the end with -1."""
+        if n == 0:
+            return b""
+        if n < 0:
+            return await self._read_all()
+        if self._pending:
+            return self._take(n)
+        return await self._chunk(n)
+
+    async def _read_all(self):
+        """All bytes, gathered in one growing object: the result is not copied once more."""
+        whole, buffer = io.BytesIO(), memoryview(bytearray(_CHUNK))
+        whole.write(self._take(len(self._pending)))
+        while not self._ended:
+            count = self._pipe.readinto(buffer)
+            if count is None:
+                await self._readable()
+            elif count == 0:
+                self.close()
+            else:
+                whole.write(buffer[:count])
+                await self._turn(count)
+        return whole.getvalue()
+
+    async def readexactly(self, n):
+        """Exactly ``n`` bytes; ``IncompleteReadError`` with what there was when the end comes first."""
+        if n < 0:
+            raise ValueError("readexactly size can not be less than zero")
+        while len(self._pending) < n:
+            data = await self._chunk()
+            if not data:
+                raise asyncio.IncompleteReadError(self._take(len(self._pending)), n)
+            self._pending += data
+        return self._take(n)
+
+    async def readuntil(self, separator=b"\n"):
+        """The bytes up to the separator and with it; ``IncompleteReadError`` when the end comes first."""
+        if not separator:
+            raise ValueError("Separator should be at least one-byte string")
+        start = 0
+        while (found := self._pending.find(separator, start)) < 0:
+            start = max(0, len(self._pending) - len(separator) + 1)
+            data = await self._chunk()
+            if not data:
+                raise asyncio.IncompleteReadError(self._take(len(self._pending)), None)
+            self._pending += data
+        return self._take(found + len(separator))
+
+    async def readline(self):
+        """The next line with its end, however long; the rest at the end, then empty."""
+        try:
+            return await self.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            return error.partial
+
+    async def __anext__(self):
+        line = await self.readline()
+        if not line:
+            raise StopAsyncIteration
+        return line
+
+    async def batches(self):
+        """Yields lists of lines without their ends, as many as came at once."""
+        parts = [self._take(len(self._pending))]
+        while data := await self._chunk(_LINE_BLOCK):
+            lines = complete(parts, data.split(b"\n"), b"")
+            if lines:
+                yield lines
+        if any(parts):
+            yield [b"".join(parts)]
+
+    async def lines(self):
+        """Yields the lines without their ends."""
+        async for batch in self.batches():
+            for line in batch:
+                yield line
+
+
+def _wake(woken):
+    if not woken.done():
+        woken.set_result(None)
+
+
+async def open_writer(fd, loop):
+    """A standard ``asyncio.StreamWriter`` on a pipe."""
+    protocol = _WriterProtocol(loop)
+    transport, _ = await loop.connect_write_pipe(lambda: protocol, io.open(fd, "wb", 0))
+    return asyncio.StreamWriter(transport, protocol, None, loop)
+
+
+class _WriterProtocol(asyncio.streams.FlowControlMixin):
+    """Flow control for ``drain``, and the end of the pipe for ``wait_closed``."""
+
+    def __init__(self, loop):
+        super().__init__(loop=loop)
+        self._closed = loop.create_future()
+
+    def connection_lost(self, exc):
+        super().connection_lost(exc)
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def _get_close_waiter(self, stream):
+        return self._closed

@@ -1,0 +1,213 @@
+"""`procs.aio`: same names, cancellation, asyncio's Process shape, and asyncio as the peer."""
+
+import asyncio
+import os
+import signal
+import textwrap
+import time
+
+import pytest
+
+import procs
+from conftest import wait_until
+from procs import aio
+from test_processes import program
+from test_run import alive
+
+
+def test_runs_give_what_the_blocking_ones_give():
+    async def main():
+        for args, options in (
+            (["echo", "a"], {"capture_output": True}),
+            ("echo a; echo b >&2; exit 3", {"shell": True, "capture_output": True, "text": True}),
+            (["cat"], {"input": b"x" * 3_000_000, "stdout": procs.PIPE}),
+            (["sh", "-c", "kill -9 $$"], {}),
+        ):
+            ours, blocking = await aio.run(args, **options), procs.run(args, **options)
+            assert repr(ours) == repr(blocking)
+            assert ours.usage is not None and ours.pid != blocking.pid
+        assert await aio.check_output(["echo", "x"]) == b"x\n"
+        assert await aio.getstatusoutput("echo x; exit 4") == (4, "x")
+        assert await aio.call(["false"]) == 1
+        for failing, kind in ((aio.run(["nope"]), FileNotFoundError), (aio.run(["false"], check=True), procs.CalledProcessError),
+                              (aio.run(["yes"], stdout=procs.PIPE, max_output=1000), procs.TooLargeError)):
+            with pytest.raises(kind):
+                await failing
+        with pytest.raises(procs.TimeoutExpired) as caught:
+            await aio.run("echo part; exec sleep 60", shell=True, stdout=procs.PIPE, timeout=0.3)
+        assert caught.value.output == b"part\n"
+
+    asyncio.run(main(), debug=True)
+
+
+def test_cancelling_an_await_ends_the_tree():
+    async def main():
+        script = "sleep 60 & echo $! > inner; echo $$ > outer; wait"
+        task = asyncio.create_task(aio.run(["sh", "-c", script], stdout=procs.PIPE, kill_tree=True))
+        while not (os.path.exists("outer") and os.path.getsize("outer")):
+            await asyncio.sleep(0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return [open(name).read().strip() for name in ("inner", "outer")]
+
+    pids = asyncio.run(main(), debug=True)
+    wait_until(lambda: not any(map(alive, pids)), "both are gone")
+
+
+def test_cancelled_again_and_again():
+    async def main():
+        task = asyncio.create_task(aio.run("trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done", shell=True, grace=0.3))
+        while not (os.path.exists("pid") and os.path.getsize("pid")):
+            await asyncio.sleep(0.005)
+        for _ in range(20):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert not alive(open("pid").read().strip())
+
+
+def test_a_cancel_handle_and_many():
+    async def main():
+        cancel = procs.CancelHandle()
+        asyncio.get_running_loop().call_later(0.1, cancel.cancel)
+        with pytest.raises(procs.CancelledError):
+            await aio.run(["sleep", "60"], cancel=cancel)
+        seen = []
+        results = await aio.run_many([["echo", str(n)] for n in range(6)] + [["nope"]], jobs=3, progress=lambda *item: seen.append(item[0]))
+        assert [result.stdout for result in results[:6]] == [b"%d\n" % n for n in range(6)]
+        assert isinstance(results[6], FileNotFoundError) and sorted(seen) == list(range(7))
+
+    asyncio.run(main(), debug=True)
+
+
+def test_the_loop_turns_while_much_is_read():
+    async def main():
+        turns = 0
+
+        async def count():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        process = await aio.create_subprocess_exec("head", "-c", "50000000", "/dev/zero", stdout=procs.PIPE)
+        assert len(await process.stdout.read()) == 50_000_000
+        counting.cancel()
+        assert await process.wait() == 0
+        return turns
+
+    assert asyncio.run(main()) >= 40
+
+
+@pytest.mark.parametrize("module", [aio, asyncio])
+def test_process_shape(module):
+    """The same code on both modules."""
+    async def main():
+        process = await module.create_subprocess_exec("cat", stdin=-1, stdout=-1, stderr=-1)
+        assert process.returncode is None and process.pid > 0
+        process.stdin.write(b"one\ntwo\nth")
+        await process.stdin.drain()
+        assert await process.stdout.readline() == b"one\n"
+        assert await process.stdout.readexactly(2) == b"tw"
+        assert await process.stdout.readuntil(b"o\n") == b"o\n"
+        assert await process.stdout.read(100) == b"th"
+        process.stdin.write(b"rest")
+        process.stdin.close()
+        await process.stdin.wait_closed()
+        assert await process.stdout.read() == b"rest" and process.stdout.at_eof()
+        with pytest.raises(asyncio.IncompleteReadError):
+            await process.stdout.readexactly(1)
+        assert await process.wait() == 0 == process.returncode
+        with pytest.raises(ProcessLookupError):
+            process.kill()
+
+        process = await module.create_subprocess_shell("cat; echo e >&2; exit 7", stdin=-1, stdout=-1, stderr=-1)
+        assert await process.communicate(b"x" * 500_000) == (b"x" * 500_000, b"e\n")
+        assert process.returncode == 7
+
+        process = await module.create_subprocess_exec("sleep", "60")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(process.wait(), 0.1)
+        assert process.returncode is None
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.gather(process.wait(), process.wait()) == [-15, -15]
+
+        process = await module.create_subprocess_exec("seq", "3", stdout=-1)
+        assert [line async for line in process.stdout] == [b"1\n", b"2\n", b"3\n"]
+        await process.wait()
+        with pytest.raises(FileNotFoundError):
+            await module.create_subprocess_exec("no-such-program")
+        with pytest.raises(ValueError):
+            await module.create_subprocess_exec("true", text=True)
+
+    asyncio.run(main())
+
+
+def test_lines_have_no_limit():
+    async def main():
+        script = "head -c 1000000 /dev/zero | tr '\\0' x; echo; echo end; printf last"
+        process = await aio.create_subprocess_shell(script, stdout=procs.PIPE)
+        lengths = [len(line) async for line in process.stdout.lines()]
+        await process.wait()
+        process = await aio.create_subprocess_shell(script, stdout=procs.PIPE)
+        assert len(await process.stdout.readline()) == 1_000_001
+        assert await process.stdout.read() == b"end\nlast"
+        await process.wait()
+        return lengths
+
+    assert asyncio.run(main()) == [1_000_000, 3, 4]
+
+
+def test_stop_and_wait_any():
+    async def main():
+        stubborn = await aio.create_subprocess_shell("trap '' TERM; echo on; while :; do sleep 0.05; done", stdout=procs.PIPE)
+        assert await stubborn.stdout.readline() == b"on\n"
+        assert await stubborn.stop(0.2) == -9
+        first, second = await aio.create_subprocess_exec("sleep", "60"), await aio.create_subprocess_exec("true")
+        assert await aio.wait_any([first, second]) is second
+        assert await aio.wait_any([first], timeout=0.05) is None
+        first.kill()
+        assert await first.wait() == -9
+
+    asyncio.run(main())
+
+
+def test_no_thread_touches_the_interpreter():
+    """While runs are pending, the only Python thread is the loop's."""
+    assert program("""
+        import asyncio, threading
+        from procs import aio
+        async def main():
+            tasks = [asyncio.create_task(aio.run(["sleep", "0.2"], stdout=aio.PIPE)) for _ in range(20)]
+            await asyncio.sleep(0.05)
+            print(threading.active_count(), len(__import__("sys")._current_frames()))
+            await asyncio.gather(*tasks)
+        asyncio.run(main())
+    """) == "1 1\n"
+
+
+def test_loops_come_and_go():
+    for _ in range(5):
+        assert asyncio.run(aio.check_output(["echo", "x"])) == b"x\n"
+
+
+def test_ctrl_c_in_a_loop_ends_the_child():
+    code = textwrap.dedent("""
+        import asyncio, os, signal
+        from procs import aio
+        async def main():
+            asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGINT)
+            await aio.run("echo $$ > pid; trap '' INT; while :; do sleep 0.05; done", shell=True)
+        try:
+            asyncio.run(main())
+        except KeyboardInterrupt:
+            print("interrupted", os.path.exists("/proc/" + open("pid").read().strip()))
+    """)
+    started = time.monotonic()
+    assert program(code) == "interrupted False\n"
+    assert time.monotonic() - started < 50

@@ -1,0 +1,1066 @@
+/* procs.h: starts, feeds, watches and multiplies processes on Linux.
+ *
+ * Link with -lprocs (pkg-config --cflags --libs procs). C99, C11, C++17.
+ *
+ *     procs_spawn_options o;
+ *     procs_output *output;
+ *     const char *argv[] = {"sort", "-u", NULL};
+ *     procs_spawn_options_init(&o, sizeof o);
+ *     o.argv = argv;
+ *     o.input = "b\na\nb\n";
+ *     o.input_len = 6;
+ *     if (procs_run(&o, &output) != PROCS_OK) {
+ *         fprintf(stderr, "%s\n", procs_last_error_message());
+ *         return 1;
+ *     }
+ *     size_t len;
+ *     const char *text = procs_output_stdout(output, &len);
+ *     fwrite(text, 1, len, stdout);
+ *     procs_output_free(output);
+ *
+ * WHAT TO USE
+ *     run to the end, get the output ............ procs_run
+ *     the same, in an event loop or bit by bit .. procs_capture_start, procs_capture_fd, procs_capture_dispatch
+ *     start, talk, wait ......................... procs_spawn, procs_child_write, procs_child_read, procs_child_wait
+ *     lines while it runs ....................... procs_spawn, procs_lines_new, procs_lines_next
+ *     end it, with its descendants .............. procs_child_stop, kill_tree, timeout_ms
+ *     a | b | c ................................. procs_pipeline_new, procs_pipeline_add, procs_pipeline_run
+ *     many at once .............................. procs_run_many, procs_wait_any
+ *
+ * RULES
+ *   Results. A function that can fail returns procs_status: PROCS_OK (0) or a negative PROCS_E_ code, and writes its out-parameters last and
+ *     on success only. Why it failed: procs_last_error_message() and its neighbours, kept for each thread until its next failing call. Getters
+ *     return the value, and 0, NULL or -1 for NULL and for a handle that is not live. A call that succeeds does not touch the last error.
+ *   Handles. procs_child *, procs_output * and so on are numbers in the shape of pointers. A freed handle, a handle of another type, any number
+ *     at all is PROCS_E_INVALID_ARGUMENT and never a crash. The _free functions accept NULL and free once: a second time is that error.
+ *   Pointers. Every pointer that is not a handle must be NULL or valid. NULL where a text does not allow it is PROCS_E_INVALID_ARGUMENT.
+ *   Ownership. "Owned": free it with the function named. "Borrowed": valid until the end that is named. "Copied": yours again at once.
+ *     Functions never consume a handle, apart from _free.
+ *   Structs. The first field of options and results is their size. For options the _init function sets it; for results you do:
+ *     procs_exit_status status = {sizeof status}; -- so a program built with an older or newer header keeps working.
+ *   Times are milliseconds (int64_t, -1 means no limit where that is said, other negative numbers are refused) unless the name says _us. Sizes
+ *     are bytes. Strings in: NUL-terminated bytes, UTF-8 is not demanded. Bytes out: pointer and length, without NUL.
+ *   The process. The library installs no signal handler, raises no SIGPIPE, changes no global state of yours. Its descriptors are close-on-exec
+ *     and above 2. It starts threads of its own when it needs them, named procs-...; it cannot be unloaded. After fork, a forked copy must not
+ *     use handles of its parent.
+ *   Callbacks run without a lock held. They must return: no longjmp, no C++ exception through them.
+ *
+ * THREADS
+ *   A const handle: any number of threads at once. A handle without const: one call at a time; a second one at the same time, or from a callback
+ *   of the first, is PROCS_E_INVALID_STATE. Freeing a handle while another thread is inside a call with it is safe: that call finishes.
+ *
+ *     noun             any thread at once                      one at a time
+ *     child            all                                     -
+ *     output           all                                     -
+ *     pipeline_output  all                                     -
+ *     cancel           all                                     -
+ *     capture          _fd, _child                             _run, _dispatch, _stdout, _stderr, _stop, _finish
+ *     lines            _fd                                     _next, _next_many
+ *     pipeline         _stage_count                            _add, _run, _spawn
+ *     last error       belongs to its thread
+ *
+ * IN AN EVENT LOOP
+ *   Each waitable has a descriptor that plain poll, epoll or any loop can watch for reading:
+ *     child    procs_child_fd      ended: then procs_child_try_wait
+ *     capture  procs_capture_fd    then procs_capture_dispatch
+ *     lines    procs_lines_fd      then procs_lines_next(..., 0, ...) until PROCS_E_WOULD_BLOCK
+ *     stream   procs_child_stream_fd, or take it with procs_child_take_fd
+ *     cancel   procs_cancel_fd     cancelled
+ */
+
+#ifndef PROCS_H
+#define PROCS_H
+
+/* Generated from ffi/src by cbindgen: change it there, then run `make header`. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Lines include their line feed: a flag of `procs_lines_new`.
+#define PROCS_LINES_KEEP_ENDS 1
+
+// A carriage return before the line feed is removed with it: a flag of `procs_lines_new`.
+#define PROCS_LINES_STRIP_CR 2
+
+// No limit, in `procs_rlimit`.
+#define PROCS_UNLIMITED UINT64_MAX
+
+// Leave it as it is, in `procs_spawn_options.nice`.
+#define PROCS_UNCHANGED INT32_MIN
+
+// Version of this header, first part.
+#define PROCS_VERSION_MAJOR 0
+
+// Version of this header, second part.
+#define PROCS_VERSION_MINOR 1
+
+// Version of this header, third part.
+#define PROCS_VERSION_PATCH 0
+
+// Version of this header as one number: major x 1,000,000 + minor x 1,000 + patch.
+#define PROCS_VERSION_NUMBER 1000
+
+// Number of the binary interface, N of libprocs.so.N: the minor version while the major one is 0, then the major one.
+#define PROCS_ABI_VERSION 1
+
+// What functions that can fail return: 0, or the negative number of what went wrong.
+//
+// Numbers are stable and never reused. Branch on these; `procs_last_error_message()` says the rest.
+typedef enum procs_status {
+    // It worked.
+    PROCS_OK = 0,
+    // An argument was refused before anything was done: NULL, a freed handle, a value out of range.
+    PROCS_E_INVALID_ARGUMENT = -1,
+    // Not possible now: stream already taken, capture already finished.
+    PROCS_E_INVALID_STATE = -2,
+    // The program, directory or process does not exist.
+    PROCS_E_NOT_FOUND = -3,
+    // The system refuses it to this user.
+    PROCS_E_PERMISSION_DENIED = -4,
+    // The deadline passed.
+    PROCS_E_TIMEOUT = -5,
+    // It was cancelled with a `procs_cancel`.
+    PROCS_E_CANCELLED = -6,
+    // Nothing there at the moment (only with a timeout of 0).
+    PROCS_E_WOULD_BLOCK = -7,
+    // The other side is gone: nobody reads what is written.
+    PROCS_E_CLOSED = -8,
+    // A documented limit was exceeded; the message names limit and size.
+    PROCS_E_TOO_LARGE = -9,
+    // A malformed frame or a version mismatch.
+    PROCS_E_PROTOCOL = -10,
+    // The run was to be checked and did not end with exit code 0.
+    PROCS_E_CHILD_FAILED = -11,
+    // The worker that held this task died.
+    PROCS_E_WORKER_LOST = -12,
+    // User code failed in the worker.
+    PROCS_E_TASK_FAILED = -13,
+    // The holder of a robust lock died.
+    PROCS_E_OWNER_DIED = -14,
+    // The system is out of processes, descriptors or memory.
+    PROCS_E_EXHAUSTED = -15,
+    // This kernel or platform lacks the feature.
+    PROCS_E_UNSUPPORTED = -16,
+    // Any other system error; `procs_last_error_os()` has the errno.
+    PROCS_E_IO = -17,
+    // A bug in libprocs.
+    PROCS_E_PANIC = -99,
+} procs_status;
+
+// Where a descriptor of the child comes from or leads to: the values of `procs_stdio.kind`.
+typedef enum procs_stdio_kind {
+    // `procs_spawn`: inherited. `procs_run` and `procs_capture_start`: input from /dev/null (or the input given), output captured.
+    PROCS_STDIO_DEFAULT = 0,
+    // The host's descriptor of the same number; /dev/null when the host has closed it.
+    PROCS_STDIO_INHERIT = 1,
+    // /dev/null.
+    PROCS_STDIO_NULL = 2,
+    // A new pipe to or from the host for 0 to 2; a new duplex socket pair from 3 up.
+    PROCS_STDIO_PIPE = 3,
+    // The descriptor `fd` of the host, which stays open there.
+    PROCS_STDIO_FD = 4,
+    // The file `path`, read from its start.
+    PROCS_STDIO_READ_FILE = 5,
+    // The file `path`, created or truncated.
+    PROCS_STDIO_WRITE_FILE = 6,
+    // The file `path`, created if missing, written at its end.
+    PROCS_STDIO_APPEND_FILE = 7,
+    // The same as the child's descriptor `fd`: with 1 for standard error, both arrive in one stream in true order.
+    PROCS_STDIO_SAME_AS = 8,
+} procs_stdio_kind;
+
+// What can be limited: the values of `procs_rlimit.resource`. Units are those of setrlimit(2): bytes, seconds or counts.
+typedef enum procs_resource {
+    // Bytes of address space (RLIMIT_AS).
+    PROCS_RESOURCE_ADDRESS_SPACE = 0,
+    // Bytes of a core file (RLIMIT_CORE).
+    PROCS_RESOURCE_CORE = 1,
+    // Seconds of CPU time (RLIMIT_CPU).
+    PROCS_RESOURCE_CPU = 2,
+    // Bytes of data segment (RLIMIT_DATA).
+    PROCS_RESOURCE_DATA = 3,
+    // Bytes of a written file (RLIMIT_FSIZE).
+    PROCS_RESOURCE_FILE_SIZE = 4,
+    // File locks (RLIMIT_LOCKS).
+    PROCS_RESOURCE_LOCKS = 5,
+    // Bytes of locked memory (RLIMIT_MEMLOCK).
+    PROCS_RESOURCE_MEMORY_LOCK = 6,
+    // Bytes in message queues (RLIMIT_MSGQUEUE).
+    PROCS_RESOURCE_MESSAGE_QUEUE = 7,
+    // Ceiling of the nice value (RLIMIT_NICE).
+    PROCS_RESOURCE_NICE = 8,
+    // Open descriptors (RLIMIT_NOFILE).
+    PROCS_RESOURCE_OPEN_FILES = 9,
+    // Processes of the user (RLIMIT_NPROC).
+    PROCS_RESOURCE_PROCESSES = 10,
+    // Bytes of resident set, without effect today (RLIMIT_RSS).
+    PROCS_RESOURCE_RESIDENT_SET = 11,
+    // Ceiling of the real-time priority (RLIMIT_RTPRIO).
+    PROCS_RESOURCE_REALTIME_PRIORITY = 12,
+    // Microseconds of real-time work without a pause (RLIMIT_RTTIME).
+    PROCS_RESOURCE_REALTIME_TIME = 13,
+    // Queued signals (RLIMIT_SIGPENDING).
+    PROCS_RESOURCE_PENDING_SIGNALS = 14,
+    // Bytes of stack (RLIMIT_STACK).
+    PROCS_RESOURCE_STACK = 15,
+} procs_resource;
+
+// How the environment is made: the values of `procs_spawn_options.env_mode`.
+typedef enum procs_env_mode {
+    // The host's environment with the changes of `env`.
+    PROCS_ENV_INHERIT = 0,
+    // `env` and nothing else.
+    PROCS_ENV_CLEAR = 1,
+} procs_env_mode;
+
+// Which signal state the child starts with: the values of `procs_spawn_options.signals`.
+typedef enum procs_signal_policy {
+    // Empty mask, every disposition default.
+    PROCS_SIGNALS_DEFAULT = 0,
+    // Mask and ignored signals as in the host (for tools such as nohup).
+    PROCS_SIGNALS_INHERIT = 1,
+    // As the host, but SIGPIPE, SIGXFZ and SIGXFSZ back to default.
+    PROCS_SIGNALS_RESTORE_PYTHON = 2,
+} procs_signal_policy;
+
+// How a process tree is ended, from weakest to strongest: the values of `tree_level`.
+typedef enum procs_tree_level {
+    // The strongest that is available (in options only).
+    PROCS_TREE_STRONGEST = 0,
+    // The child alone.
+    PROCS_TREE_PROCESS = 1,
+    // The child's own process group.
+    PROCS_TREE_GROUP = 2,
+    // The group, and every descendant found in /proc.
+    PROCS_TREE_WALK = 3,
+    // A cgroup of its own, killed by the kernel.
+    PROCS_TREE_CGROUP = 4,
+} procs_tree_level;
+
+// What happens to captured output beyond a limit: the values of `procs_output_limit.policy`.
+typedef enum procs_limit_policy {
+    // Keeps `bytes`; one more stops the child, and the report says `limit_exceeded`.
+    PROCS_LIMIT_ERROR = 0,
+    // Keeps everything; `bytes` is 0.
+    PROCS_LIMIT_NONE = 1,
+    // Keeps the first `bytes` and discards the rest while the child runs on.
+    PROCS_LIMIT_HEAD = 2,
+    // Keeps the last `bytes` while the child runs on.
+    PROCS_LIMIT_TAIL = 3,
+    // Keeps `bytes` in memory and writes all of the output to an unlinked file once there is more: see `procs_output_spill_fd`.
+    PROCS_LIMIT_SPILL = 4,
+} procs_limit_policy;
+
+// Where captured output goes: the values of `procs_sink.kind`.
+typedef enum procs_sink_kind {
+    // Into the result, up to the limit.
+    PROCS_SINK_BUFFER = 0,
+    // Nowhere.
+    PROCS_SINK_DISCARD = 1,
+    // To the descriptor `fd`, of which the library takes a duplicate.
+    PROCS_SINK_FD = 2,
+    // To the file `path`, created or truncated.
+    PROCS_SINK_FILE = 3,
+    // To the end of the file `path`, created if missing.
+    PROCS_SINK_APPEND = 4,
+    // To `callback`.
+    PROCS_SINK_CALLBACK = 5,
+} procs_sink_kind;
+
+// How a process ended: the values of `procs_exit_status.kind`.
+typedef enum procs_exit_kind {
+    // It has not ended (only where the text says so).
+    PROCS_EXIT_NONE = 0,
+    // It called exit; see `code`.
+    PROCS_EXIT_CODE = 1,
+    // A signal ended it; see `signal`.
+    PROCS_EXIT_SIGNAL = 2,
+    // Somebody else took the status and the kernel does not keep it. Never invented as 0.
+    PROCS_EXIT_UNKNOWN = 3,
+} procs_exit_kind;
+
+// What an action of a stop is: the values of `procs_stop_step.action`.
+typedef enum procs_stop_action {
+    // Waits without doing anything.
+    PROCS_STOP_WAIT = 0,
+    // Closes the host's end of the child's standard input.
+    PROCS_STOP_CLOSE_STDIN = 1,
+    // Sends `signal`, followed by SIGCONT so that a stopped process handles it.
+    PROCS_STOP_SIGNAL = 2,
+    // Sends SIGKILL.
+    PROCS_STOP_KILL = 3,
+} procs_stop_action;
+
+// Stops every run it was given to, from any thread.
+typedef struct procs_cancel procs_cancel;
+
+// One child being captured: can be run for a while, looked at, and run on.
+typedef struct procs_capture procs_capture;
+
+// A child process, or one stage of a running pipeline.
+typedef struct procs_child procs_child;
+
+// A reader of lines over a child's standard output or standard error.
+typedef struct procs_lines procs_lines;
+
+// A finished run: how the child ended, what it wrote, and what had to be done to it.
+typedef struct procs_output procs_output;
+
+// Several commands, each reading what the one before it writes. The bytes go through pipes of the system, not through the host.
+typedef struct procs_pipeline procs_pipeline;
+
+// A finished pipeline: how each stage ended and what the last one wrote.
+typedef struct procs_pipeline_output procs_pipeline_output;
+
+// Where one of the child's descriptors comes from or leads to. All zero is PROCS_STDIO_DEFAULT.
+typedef struct procs_stdio {
+    // One of `procs_stdio_kind`.
+    int kind;
+    // For PROCS_STDIO_FD and PROCS_STDIO_SAME_AS.
+    int fd;
+    // For the three files. Copied.
+    const char *path;
+} procs_stdio;
+
+// A descriptor that the child gets besides 0, 1 and 2.
+typedef struct procs_extra_fd {
+    // Its number in the child, 3 or more.
+    int child_fd;
+    // 0.
+    int reserved;
+    // Where it comes from or leads to.
+    struct procs_stdio stdio;
+} procs_extra_fd;
+
+// A resource limit of the child.
+typedef struct procs_rlimit {
+    // One of `procs_resource`.
+    int resource;
+    // 0.
+    int reserved;
+    // The limit that holds; PROCS_UNLIMITED for none.
+    uint64_t soft;
+    // The most to which the child may raise it; PROCS_UNLIMITED for none. Not less than `soft`.
+    uint64_t hard;
+} procs_rlimit;
+
+// A function that fills `buffer` with the next input bytes and returns how many; 0 ends the input, a negative number is minus an errno value
+// and fails the run with it. Called as `procs_output_fn` is.
+typedef int64_t (*procs_input_fn)(char *buffer, size_t capacity, void *user_data);
+
+// How much of a captured stream is kept. Default: 64 MiB, then PROCS_LIMIT_ERROR.
+typedef struct procs_output_limit {
+    // One of `procs_limit_policy`.
+    int policy;
+    // 0.
+    int reserved;
+    // Bytes kept in memory.
+    uint64_t bytes;
+} procs_output_limit;
+
+// A function that gets each chunk of output as it arrives, on the thread that is inside the run (or inside `procs_capture_dispatch`; for
+// `procs_run_many` a thread of the library). No lock is held: it may call anything but the function that is running the capture. It must
+// return normally: no longjmp, no C++ exception.
+typedef void (*procs_output_fn)(const char *data, size_t len, void *user_data);
+
+// Where one captured stream goes. All zero is PROCS_SINK_BUFFER.
+typedef struct procs_sink {
+    // One of `procs_sink_kind`.
+    int kind;
+    // For PROCS_SINK_FD.
+    int fd;
+    // For the two files. Copied.
+    const char *path;
+    // For PROCS_SINK_CALLBACK.
+    procs_output_fn callback;
+    // Handed to the callback.
+    void *user_data;
+} procs_sink;
+
+// What to run and how. Set the defaults with `procs_spawn_options_init(&o, sizeof o)`, then what differs.
+//
+// Everything given by pointer is copied before the call returns. Numbers that say yes or no are 1 or 0; any other value is refused, and so is
+// an unknown value of a choice. Fields that say "run" matter to `procs_run`, captures, pipelines and `procs_run_many` only.
+typedef struct procs_spawn_options {
+    // sizeof(procs_spawn_options), set by `procs_spawn_options_init`.
+    size_t size;
+    // The program: a name to be searched in the child's PATH, or a path. NULL: argv[0]. Empty and relative entries of PATH are skipped.
+    const char *program;
+    // Arguments, argv[0] first, NULL last. NULL: the program alone. Passed byte for byte; no shell is involved.
+    const char *const *argv;
+    // A command line for `/bin/sh -c`, instead of program and argv: the only way to a shell. Never make it of untrusted text. Default: NULL.
+    const char *shell;
+    // "KEY=VALUE" sets, "KEY" removes; NULL last. Default: NULL, no changes.
+    const char *const *env;
+    // The child's working directory. A relative `program` is still relative to the host's. Default: NULL, the host's.
+    const char *cwd;
+    // Standard input.
+    struct procs_stdio stdin_from;
+    // Standard output.
+    struct procs_stdio stdout_to;
+    // Standard error.
+    struct procs_stdio stderr_to;
+    // More descriptors. Everything above 2 that is not listed is closed in the child.
+    const struct procs_extra_fd *extra_fds;
+    // Number of `extra_fds`.
+    size_t extra_fd_count;
+    // Resource limits.
+    const struct procs_rlimit *rlimits;
+    // Number of `rlimits`.
+    size_t rlimit_count;
+    // Supplementary groups. NULL: unchanged. Not NULL with a count of 0: none. Must be given with `uid`.
+    const uint32_t *groups;
+    // Number of `groups`.
+    size_t group_count;
+    // CPUs that the child may use, by number. Default: as the host.
+    const uint32_t *cpus;
+    // Number of `cpus`.
+    size_t cpu_count;
+    // User id; -1: unchanged (default).
+    int64_t uid;
+    // Group id; -1: unchanged (default).
+    int64_t gid;
+    // One of `procs_env_mode`. Default: PROCS_ENV_INHERIT.
+    int env_mode;
+    // 1: passes LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*, NODE_CHANNEL_* and PROCS_* on, which are not inherited otherwise. Default: 0.
+    int keep_control_env;
+    // 1: a relative `program` is relative to `cwd`. Default: 0.
+    int program_after_chdir;
+    // 1: also searches empty and relative entries of PATH. Default: 0.
+    int allow_relative_path;
+    // Process group: -1 the host's (default), 0 a new one led by the child, another number joins that group.
+    int process_group;
+    // 1: a new session. Default: 0.
+    int new_session;
+    // The child's descriptor that becomes its controlling terminal, in a new session; -1: none (default).
+    int controlling_tty;
+    // 1: the child's new process group becomes the foreground group of the terminal on its standard input. Default: 0.
+    int foreground;
+    // File mode creation mask, 0 to 0777; -1: unchanged (default).
+    int umask;
+    // Nice value, -20 to 19; PROCS_UNCHANGED (default).
+    int nice;
+    // 1: neither the child nor its descendants can gain privileges by exec. Default: 0.
+    int no_new_privs;
+    // 1: the child gets SIGKILL when the host ends for any reason. Default: 0.
+    int die_with_parent;
+    // Instead of SIGKILL, this signal; implies `die_with_parent`. Default: 0, none.
+    int parent_death_signal;
+    // One of `procs_signal_policy`. Default: PROCS_SIGNALS_DEFAULT.
+    int signals;
+    // 1: descriptors of the host without close-on-exec stay open in the child. Default: 0.
+    int keep_fds;
+    // 1: starts on a thread of the library, so that an exec that hangs on a dead disk is bounded by `timeout_ms`. Default: 0.
+    int offload;
+    // 1: `procs_child_free` kills the child (with `kill_tree`, its tree) if it has not ended. Default: 0, it runs on and is reaped later.
+    int kill_on_free;
+    // 1: stopping the child, by `procs_child_stop`, deadline, cancel or free, stops all its descendants. Default: 0.
+    int kill_tree;
+    // The most that `kill_tree` uses: one of `procs_tree_level`. Default: PROCS_TREE_STRONGEST.
+    int tree_level;
+    // run, 1: anything but exit code 0 is an error; `procs_last_error_take_output` then has the output. Default: 0.
+    int check;
+    // run: the signal that asks the child to end when the run is stopped. Default: SIGTERM.
+    int stop_signal;
+    // 0.
+    int reserved;
+    // run: time for start, child, descendants and the draining of their pipes; -1: no limit (default).
+    int64_t timeout_ms;
+    // run: time between `stop_signal` and SIGKILL when the run is stopped. Default: 0, SIGKILL at once.
+    int64_t grace_ms;
+    // run: how long output is still read after a kill although somebody holds the pipe. Default: 100.
+    int64_t drain_grace_ms;
+    // run: how long output is still read after a normal exit although somebody holds the pipe; -1: until end of file (default).
+    int64_t drain_after_exit_ms;
+    // Size asked for the child's pipes in bytes; a refusal is ignored. Default: 0, the system's.
+    uint64_t pipe_size;
+    // run: fed to standard input. Default: NULL, nothing.
+    const void *input;
+    // run: bytes of `input`.
+    size_t input_len;
+    // run: supplies the input piece by piece, instead of `input`. Default: NULL.
+    procs_input_fn input_callback;
+    // run: handed to `input_callback`.
+    void *input_user_data;
+    // run: limit of captured standard output.
+    struct procs_output_limit stdout_limit;
+    // run: limit of captured standard error.
+    struct procs_output_limit stderr_limit;
+    // run: where standard output goes.
+    struct procs_sink stdout_sink;
+    // run: where standard error goes.
+    struct procs_sink stderr_sink;
+    // run: stops the run when cancelled; it may be freed at once. Default: NULL.
+    const struct procs_cancel *cancel;
+} procs_spawn_options;
+
+// One step of a stop: an action, and how long it is given before the next.
+typedef struct procs_stop_step {
+    // One of `procs_stop_action`.
+    int action;
+    // For PROCS_STOP_SIGNAL: which, 1 to 64. Otherwise 0.
+    int signal;
+    // Milliseconds.
+    int64_t wait_ms;
+} procs_stop_step;
+
+// How to end a child. Set the defaults with `procs_stop_options_init`.
+typedef struct procs_stop_options {
+    // sizeof(procs_stop_options), set by `procs_stop_options_init`.
+    size_t size;
+    // Steps taken in order until the child has ended. Default: NULL, SIGTERM, `grace_ms`, SIGKILL.
+    const struct procs_stop_step *steps;
+    // Number of `steps`.
+    size_t step_count;
+    // Without `steps`: time between SIGTERM and SIGKILL. Default: 5000.
+    int64_t grace_ms;
+    // 1: descendants are stopped as well; 0: not; -1: as the child was started (default).
+    int tree;
+    // 0.
+    int reserved;
+} procs_stop_options;
+
+// What a stop did. Set `size` before the call.
+typedef struct procs_stop_report {
+    // sizeof(procs_stop_report), set by the caller.
+    size_t size;
+    // One of `procs_exit_kind`; PROCS_EXIT_NONE when it outlived the last step.
+    int exit_kind;
+    // As in `procs_exit_status`.
+    int exit_code;
+    // As in `procs_exit_status`.
+    int exit_signal;
+    // Index of the kind of action after which it ended: one of `procs_stop_action`; -1 when it had ended before or has not ended.
+    int ended_by;
+    // For PROCS_STOP_SIGNAL: which.
+    int ended_by_signal;
+    // The means that were used: one of `procs_tree_level`.
+    int level;
+    // Number of processes of the tree that were seen alive afterwards.
+    uint64_t survivor_count;
+} procs_stop_report;
+
+// How a process ended. Set `size` before the call: `procs_exit_status status = {sizeof status};` does.
+typedef struct procs_exit_status {
+    // sizeof(procs_exit_status), set by the caller.
+    size_t size;
+    // One of `procs_exit_kind`.
+    int kind;
+    // The exit code, 0 to 255; -1 when it did not call exit.
+    int code;
+    // The number of the signal that ended it; 0 when none did.
+    int signal;
+    // 1 when a core was dumped.
+    int core_dumped;
+} procs_exit_status;
+
+// What a finished child used, and when. Set `size` before the call.
+typedef struct procs_usage {
+    // sizeof(procs_usage), set by the caller.
+    size_t size;
+    // Microseconds of CPU time in user mode, of the child and the children it waited for; -1 when somebody else reaped it.
+    int64_t user_time_us;
+    // Microseconds of CPU time in the kernel; -1 as above.
+    int64_t system_time_us;
+    // Largest resident set in bytes; -1 as above.
+    int64_t max_rss_bytes;
+    // When it was started, in microseconds since 1970.
+    int64_t started_us;
+    // Microseconds from the start until its end was seen, on the monotonic clock.
+    int64_t wall_time_us;
+} procs_usage;
+
+// Bytes that are lent: no NUL at the end.
+typedef struct procs_bytes {
+    // The first byte.
+    const char *data;
+    // Their number.
+    size_t len;
+} procs_bytes;
+
+// A function that is told, on the thread that called `procs_run_many`, when the command at `index` has ended: its `procs_status`, and the
+// message of its error ("" for PROCS_OK; borrowed, during the call only). It must return normally: no longjmp, no C++ exception.
+typedef void (*procs_progress_fn)(size_t index, int status, const char *message, void *user_data);
+
+// How the capture of one stream went. Set `size` before the call.
+typedef struct procs_stream_report {
+    // sizeof(procs_stream_report), set by the caller.
+    size_t size;
+    // Bytes read from the pipe, kept or not.
+    uint64_t total_bytes;
+    // 1 when the result's buffer lacks bytes that were read, because of the stream's limit.
+    int truncated;
+    // 1 when PROCS_LIMIT_ERROR was exceeded; the child was stopped then.
+    int limit_exceeded;
+    // 1 when all that was read is in a file: see `procs_output_spill_fd`.
+    int spilled;
+    // The code of the first failure of a sink, a `procs_status`; 0 when there was none. The sink was given up, the child went on.
+    int sink_error;
+} procs_stream_report;
+
+// What holds for a pipeline as a whole. Set the defaults with `procs_pipeline_options_init`. Names and meanings are those of
+// `procs_spawn_options`; what a stage's own options say about these is not used, apart from `stderr_to`.
+typedef struct procs_pipeline_options {
+    // sizeof(procs_pipeline_options), set by `procs_pipeline_options_init`.
+    size_t size;
+    // Standard input of the first stage.
+    struct procs_stdio stdin_from;
+    // Standard output of the last stage.
+    struct procs_stdio stdout_to;
+    // Standard error of every stage that names none itself.
+    struct procs_stdio stderr_to;
+    // run: time for the whole run; -1: no limit (default).
+    int64_t timeout_ms;
+    // run: time between SIGTERM and SIGKILL when the run is stopped. Default: 0.
+    int64_t grace_ms;
+    // run: fed to the first stage. Default: NULL, nothing.
+    const void *input;
+    // run: bytes of `input`.
+    size_t input_len;
+    // run: supplies the input piece by piece, instead of `input`. Default: NULL.
+    procs_input_fn input_callback;
+    // run: handed to `input_callback`.
+    void *input_user_data;
+    // run: limit of the captured standard output, and of each stage's captured standard error.
+    struct procs_output_limit output_limit;
+    // run: where the captured standard output goes.
+    struct procs_sink stdout_sink;
+    // run: stops the run when cancelled. Default: NULL.
+    const struct procs_cancel *cancel;
+    // 1: stopping stops the descendants of every stage. Default: 0.
+    int kill_tree;
+    // run, 1: anything but a success of every stage is an error; `procs_last_error_take_pipeline_output` then has the output. Default: 0.
+    int check;
+} procs_pipeline_options;
+
+// What the engine uses on this kernel. Set `size` before the call.
+typedef struct procs_engine_info {
+    // sizeof(procs_engine_info), set by the caller.
+    size_t size;
+    // How processes are started: "clone3", "clone" or "fork". Static text.
+    const char *clone_level;
+    // 1 when each child has a descriptor of its own (pidfd), so that no signal can reach a stranger.
+    int pidfd;
+    // 1 when descriptors are closed in one call.
+    int close_range;
+    // 1 when trees can be killed as a cgroup.
+    int cgroup;
+    // 1 when the status of a child that somebody else reaped can still be asked for.
+    int pidfd_info;
+} procs_engine_info;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/* ---- WHAT WENT WRONG ------------------------------------------------------------------------------------- */
+
+// Fails with PROCS_E_PANIC on purpose, through a real panic: proves that the boundary holds. For tests of the library.
+procs_status procs_test_panic(void);
+
+// The code of the last error of this thread; `PROCS_OK` when there was none.
+procs_status procs_last_error(void);
+
+// What went wrong last on this thread, as text that names operation, argument and value; empty when nothing did.
+//
+// Borrowed: valid until the next call on this thread that fails. UTF-8, unless it quotes a path that is not.
+const char *procs_last_error_message(void);
+
+// The errno value of the last error of this thread; 0 when the system gave none.
+int32_t procs_last_error_os(void);
+
+// The step of a spawn that failed last on this thread, such as `"exec"` or `"directory"`; NULL when it was not a step of a spawn.
+//
+// Static text. The steps in order: prepare, stdio, clone, signals, session, process-group, terminal, descriptors, directory, limits, nice,
+// affinity, groups, gid, uid, no-new-privs, parent-death, exec.
+const char *procs_last_error_stage(void);
+
+// The program, directory or file that the last error of this thread is about; NULL when it is about none.
+//
+// Borrowed: valid until the next call on this thread that fails.
+const char *procs_last_error_path(void);
+
+// A sentence about a code; static text. For a number that is no code: "unknown code".
+const char *procs_strerror(int32_t code);
+
+// The stable name of a code, the same in all languages, such as `"TIMEOUT"`; `"OK"` for 0, NULL for a number that is no code. Static text.
+const char *procs_err_name(int32_t code);
+
+/* ---- RUN TO THE END -------------------------------------------------------------------------------------- */
+
+// Writes the defaults; `size` is sizeof(procs_spawn_options). Does not touch the last error on success, as no function here does.
+procs_status procs_spawn_options_init(procs_spawn_options *options, size_t size);
+
+// Runs a program to its end and gives what it wrote. Owned: free the output with `procs_output_free`.
+//
+// PROCS_OK whatever the status; the output says when the timeout, the cancel handle or a limit stopped the run, and has all that was captured
+// until then. With `check` these are errors, and `procs_last_error_take_output` has the output.
+//
+// When the run is stopped the child (with `kill_tree`, its tree) gets SIGTERM and `grace_ms`, then SIGKILL; its output is drained meanwhile
+// and for at most `drain_grace_ms` afterwards.
+//
+// Errors: as `procs_spawn`; PROCS_E_CANCELLED before the start; PROCS_E_IO when the input function fails; with `check` PROCS_E_TIMEOUT,
+// PROCS_E_CANCELLED, PROCS_E_TOO_LARGE, PROCS_E_CHILD_FAILED.
+procs_status procs_run(const procs_spawn_options *options, procs_output **output);
+
+// Takes the output that came with the last error of this thread (from a run with `check`). Owned.
+//
+// Errors: PROCS_E_NOT_FOUND when there is none, or it was taken before.
+procs_status procs_last_error_take_output(procs_output **output);
+
+// How the child ended.
+procs_status procs_output_status(const procs_output *output, procs_exit_status *status);
+
+// 1 when the child exited with code 0 and nothing cut the run short, else 0; 0 for NULL.
+int procs_output_success(const procs_output *output);
+
+// The error that `check` would have made of the run: 0 when it was a success. Becomes the last error of this thread.
+procs_status procs_output_check(const procs_output *output);
+
+// What the child wrote to standard output, and in `*len` (may be NULL) how many bytes; NULL for NULL. Borrowed: valid until the output is freed.
+// Not NUL-terminated.
+const char *procs_output_stdout(const procs_output *output, size_t *len);
+
+// What the child wrote to standard error; as `procs_output_stdout`.
+const char *procs_output_stderr(const procs_output *output, size_t *len);
+
+// How the capture of stream 1 or 2 went.
+procs_status procs_output_stream_report(const procs_output *output, int stream, procs_stream_report *report);
+
+// The file that holds all of stream 1 or 2, at position 0, when PROCS_LIMIT_SPILL was exceeded; -1 otherwise. Borrowed: valid until the output is
+// freed. The file has no name.
+int procs_output_spill_fd(const procs_output *output, int stream);
+
+// What the child used and when.
+procs_status procs_output_usage(const procs_output *output, procs_usage *usage);
+
+// What stopping the run did. Errors: PROCS_E_NOT_FOUND when it did not have to be stopped.
+procs_status procs_output_stop_report(const procs_output *output, procs_stop_report *report);
+
+// 1 when the timeout passed before the run was complete; 0 for NULL.
+int procs_output_timed_out(const procs_output *output);
+
+// 1 when the cancel handle ended the run; 0 for NULL.
+int procs_output_cancelled(const procs_output *output);
+
+// 1 when somebody (a grandchild) still held a captured stream when reading it was given up; 0 for NULL.
+int procs_output_pipes_left_open(const procs_output *output);
+
+// The process id that the child had, for display only: the number may belong to somebody else by now. 0 for NULL.
+int32_t procs_output_pid(const procs_output *output);
+
+// How often the start was repeated because the program's file was open for writing (ETXTBSY); 0 for NULL.
+uint32_t procs_output_spawn_retries(const procs_output *output);
+
+// Frees the output and everything borrowed from it. NULL is fine.
+procs_status procs_output_free(procs_output *output);
+
+/* ---- CHILD ----------------------------------------------------------------------------------------------- */
+
+// Starts a program. Owned: free the child with `procs_child_free`. Call next: `procs_child_wait`, or one of the readers.
+//
+// The call returns once the program is executing, so it reports every reason why it cannot.
+//
+// Errors: PROCS_E_NOT_FOUND and PROCS_E_PERMISSION_DENIED, `procs_last_error_stage` says of what; PROCS_E_EXHAUSTED with the errno, nothing is
+// left behind; PROCS_E_INVALID_ARGUMENT names the field; PROCS_E_IO with ENOEXEC for a file that is no program.
+procs_status procs_spawn(const procs_spawn_options *options, procs_child **child);
+
+// Waits until the child has ended. Any number of threads may wait, any number of times; all get the same answer.
+//
+// With -1 the host's end of the child's standard input, if it is a pipe, is closed first: a child that reads to the end could not end
+// otherwise. Output that nobody reads can keep a child from ending: use `procs_run` or a capture, or read first.
+//
+// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0, when it still runs.
+procs_status procs_child_wait(const procs_child *child, int64_t timeout_ms, procs_exit_status *status);
+
+// As `procs_child_wait` with a timeout of 0: PROCS_E_WOULD_BLOCK when it still runs. Never blocks.
+procs_status procs_child_try_wait(const procs_child *child, procs_exit_status *status);
+
+// What the child used and when. Errors: PROCS_E_INVALID_STATE before it was waited for.
+procs_status procs_child_usage(const procs_child *child, procs_usage *usage);
+
+// The process id; 0 for NULL. It stays this child's own until the child was waited for.
+int32_t procs_child_pid(const procs_child *child);
+
+// A descriptor that becomes and stays readable once the child has ended, for poll and event loops; -1 for NULL. Borrowed: valid until the child
+// is freed; never read from it. Call next: `procs_child_try_wait`.
+int procs_child_fd(const procs_child *child);
+
+// How often the start was repeated because the program's file was open for writing (ETXTBSY); 0 for NULL.
+uint32_t procs_child_spawn_retries(const procs_child *child);
+
+// The means that stopping the tree will use: one of `procs_tree_level`; 0 for NULL.
+int procs_child_tree_level(const procs_child *child);
+
+// Sends SIGKILL to the child alone. Works also when it has ended already; wait for it afterwards.
+procs_status procs_child_kill(const procs_child *child);
+
+// Sends a signal, 0 to 64, to the child alone; 0 only checks.
+//
+// Errors: PROCS_E_NOT_FOUND with ESRCH when it has ended; never reaches another process.
+procs_status procs_child_send_signal(const procs_child *child, int signal);
+
+// Ends the child by a ladder of actions and waits for it. NULL for `options` is SIGTERM, 5 s, SIGKILL; NULL for `report` is fine.
+//
+// Works also when the child has ended already. A child that outlives the last step is reported as PROCS_EXIT_NONE, not as an error.
+procs_status procs_child_stop(const procs_child *child, const procs_stop_options *options, procs_stop_report *report);
+
+// Ends the child and all its descendants with SIGKILL, by the strongest means there is, and waits. NULL for `report` is fine.
+procs_status procs_child_kill_tree(const procs_child *child, procs_stop_report *report);
+
+// Hands over the host's end of a pipe to the child's descriptor `child_fd`. Owned: close it. Each once; afterwards the functions here that
+// read and write it no longer do.
+//
+// Errors: PROCS_E_INVALID_STATE when there is no such pipe, it was taken before, or another thread is using it.
+procs_status procs_child_take_fd(const procs_child *child, int child_fd, int *fd);
+
+// Frees the handle. A child that still runs runs on and is reaped by the library once it ends, unless it was started with `kill_on_free`. Its
+// pipes are closed. Never blocks. Calls that are using the child in other threads finish first. NULL is fine.
+procs_status procs_child_free(procs_child *child);
+
+// Writes the defaults; `size` is sizeof(procs_stop_options).
+procs_status procs_stop_options_init(procs_stop_options *options, size_t size);
+
+// Reads what is there from the child's stream 1 or 2, at most `capacity` bytes, waiting for the first byte. `*count` is 0 at end of file.
+//
+// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0, when nothing came; PROCS_E_INVALID_STATE when the stream is no pipe.
+procs_status procs_child_read(const procs_child *child, int stream, int64_t timeout_ms, char *buffer, size_t capacity, size_t *count);
+
+// Writes to the child's standard input as soon as it takes something, and gives how much that was: 1 to `len`. Never raises SIGPIPE.
+//
+// Errors: PROCS_E_CLOSED when the child no longer reads; PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0, when it took nothing;
+// PROCS_E_INVALID_STATE when its standard input is no pipe or was closed.
+procs_status procs_child_write(const procs_child *child, const char *data, size_t len, int64_t timeout_ms, size_t *count);
+
+// Closes the host's end of the child's standard input: the child reads end of file. Works also when it is closed already.
+procs_status procs_child_close_stdin(const procs_child *child);
+
+// The host's end of the pipe to the child's 0, or from its 1 or 2, to poll; -1 when there is none. Borrowed: valid until the stream is closed or
+// taken, or the child is freed.
+int procs_child_stream_fd(const procs_child *child, int stream);
+
+/* ---- LINES ----------------------------------------------------------------------------------------------- */
+
+// Takes the child's stream 1 or 2, which must be a pipe, and reads its lines. Owned: free it with `procs_lines_free`, which closes the stream.
+//
+// `flags`: 0, or PROCS_LINES_KEEP_ENDS and PROCS_LINES_STRIP_CR joined by |. The child may be freed before.
+//
+// Errors: PROCS_E_INVALID_STATE when the stream is no pipe, was taken before, or another thread is reading it.
+procs_status procs_lines_new(const procs_child *child, int stream, uint64_t flags, procs_lines **lines);
+
+// The next line, of any length, without its line feed; `*line` is NULL at end of file. The last line may lack its line feed and is delivered all
+// the same. Borrowed: valid until the next call with these lines.
+//
+// In a loop of your own: poll `procs_lines_fd`, then call with a timeout of 0 until PROCS_E_WOULD_BLOCK or the end.
+//
+// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0, when no whole line came; what came is kept.
+procs_status procs_lines_next(procs_lines *lines, int64_t timeout_ms, const char **line, size_t *len);
+
+// As many of the next lines as have come, at most `capacity`, waiting for the first; `*count` is 0 at end of file. Much faster than one at a time.
+// Borrowed: all valid until the next call with these lines.
+procs_status procs_lines_next_many(procs_lines *lines, int64_t timeout_ms, procs_bytes *array, size_t capacity, size_t *count);
+
+// A descriptor to poll for reading, once `procs_lines_next` has said PROCS_E_WOULD_BLOCK; -1 for NULL. Borrowed: valid until the lines are freed.
+int procs_lines_fd(const procs_lines *lines);
+
+// Frees the reader and closes the stream: a child that still writes to it gets SIGPIPE. NULL is fine.
+procs_status procs_lines_free(procs_lines *lines);
+
+/* ---- CAPTURE --------------------------------------------------------------------------------------------- */
+
+// Starts a program whose output is captured by later calls. Owned: free it with `procs_capture_free`. Errors: as `procs_spawn`.
+//
+// Call next: `procs_capture_run`, or poll `procs_capture_fd` and call `procs_capture_dispatch`; then `procs_capture_finish`.
+procs_status procs_capture_start(const procs_spawn_options *options, procs_capture **capture);
+
+// Captures a child that was started with pipes, by the options it was started with; its timeout counts from now. Owned.
+//
+// The child's handle stays, to wait for it and to signal it; its streams now belong to the capture, its standard input is fed or closed.
+//
+// Errors: PROCS_E_INVALID_STATE when it is captured already or another thread is using its streams.
+procs_status procs_child_capture(const procs_child *child, procs_capture **capture);
+
+// Runs the capture: PROCS_OK once the child has ended and its streams are closed. After a timeout nothing is lost and the child runs on: call
+// again.
+//
+// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0, when it is not complete.
+procs_status procs_capture_run(procs_capture *capture, int64_t timeout_ms);
+
+// A descriptor to poll for reading: readable when `procs_capture_dispatch` has something to do, at first and at the end too; -1 when there is
+// none. Borrowed: valid until the capture is freed; never read from it.
+int procs_capture_fd(const procs_capture *capture);
+
+// Does what can be done without blocking. `*complete` becomes 1 once the child has ended and its streams are closed, else 0: poll again.
+procs_status procs_capture_dispatch(procs_capture *capture, int *complete);
+
+// Standard output as far as captured, and in `*len` (may be NULL) how many bytes; NULL when there is none or the capture was finished. Borrowed:
+// valid until the next call with this capture.
+const char *procs_capture_stdout(procs_capture *capture, size_t *len);
+
+// Standard error as far as captured; as `procs_capture_stdout`.
+const char *procs_capture_stderr(procs_capture *capture, size_t *len);
+
+// A further handle to the captured child, to wait for its end, to signal it or to name it. Owned: free it with `procs_child_free`, which does
+// nothing to the child.
+procs_status procs_capture_child(const procs_capture *capture, procs_child **child);
+
+// Ends the child by a ladder, draining its output meanwhile, so that a child that still writes can obey. NULL as in `procs_child_stop`.
+procs_status procs_capture_stop(procs_capture *capture, const procs_stop_options *options, procs_stop_report *report);
+
+// Runs to the end if that is not reached, and gives the result. Owned: free it with `procs_output_free`. Only once; the capture remains to be
+// freed.
+//
+// Errors: as `procs_run` once the child is started; PROCS_E_INVALID_STATE when it was finished before.
+procs_status procs_capture_finish(procs_capture *capture, procs_output **output);
+
+// Frees the capture. A child that has not ended is killed (with `kill_tree`, its tree), because nobody is left to read its output. NULL is
+// fine.
+procs_status procs_capture_free(procs_capture *capture);
+
+/* ---- PIPELINE -------------------------------------------------------------------------------------------- */
+
+// Writes the defaults; `size` is sizeof(procs_pipeline_options).
+procs_status procs_pipeline_options_init(procs_pipeline_options *options, size_t size);
+
+// Makes a pipeline without stages. NULL for `options` means the defaults. Owned: free it with `procs_pipeline_free`.
+procs_status procs_pipeline_new(const procs_pipeline_options *options, procs_pipeline **pipeline);
+
+// Appends a stage.
+procs_status procs_pipeline_add(procs_pipeline *pipeline, const procs_spawn_options *options);
+
+// Number of stages; 0 for NULL.
+size_t procs_pipeline_stage_count(const procs_pipeline *pipeline);
+
+// Runs the pipeline to its end; as `procs_run`, for all stages together. Owned: free the output with `procs_pipeline_output_free`.
+//
+// Errors: as `procs_spawn`, the message names the stage; PROCS_E_INVALID_ARGUMENT without stages, or when a stage names a stream that the
+// pipeline joins; with `check` as `procs_run`.
+procs_status procs_pipeline_run(procs_pipeline *pipeline, procs_pipeline_output **output);
+
+// Starts every stage and gives a child for each, in order, to read, write, wait for and stop. `children` has room for `capacity`, which must be
+// `procs_pipeline_stage_count`. Owned: free each.
+//
+// The first has the pipe to its standard input, the last the one from its standard output, if they were asked for; each its standard error.
+// `kill_on_free` of a stage takes effect when the last of the children is freed.
+//
+// Errors: as `procs_pipeline_run`; if one stage fails to start, those before it are killed and reaped.
+procs_status procs_pipeline_spawn(procs_pipeline *pipeline, procs_child **children, size_t capacity);
+
+// Frees the pipeline; children that it started go on. NULL is fine.
+procs_status procs_pipeline_free(procs_pipeline *pipeline);
+
+// Takes the pipeline output that came with the last error of this thread (from a run with `check`). Owned.
+//
+// Errors: PROCS_E_NOT_FOUND when there is none, or it was taken before.
+procs_status procs_last_error_take_pipeline_output(procs_pipeline_output **output);
+
+// 1 when every stage exited with code 0 and nothing cut the run short, else 0; 0 for NULL.
+int procs_pipeline_output_success(const procs_pipeline_output *output);
+
+// The error that `check` would have made of the run: 0 when it was a success. Becomes the last error of this thread.
+procs_status procs_pipeline_output_check(const procs_pipeline_output *output);
+
+// The status of the last stage that was no success, else of the last stage (`pipefail` of sh).
+procs_status procs_pipeline_output_status(const procs_pipeline_output *output, procs_exit_status *status);
+
+// Number of stages; 0 for NULL.
+size_t procs_pipeline_output_stage_count(const procs_pipeline_output *output);
+
+// How a stage, counted from 0, ended. One whose reader went away first usually ended by SIGPIPE.
+procs_status procs_pipeline_output_stage_status(const procs_pipeline_output *output, size_t stage, procs_exit_status *status);
+
+// What a stage used. Its `started_us` is 0 and its `wall_time_us` is that of the whole pipeline.
+procs_status procs_pipeline_output_stage_usage(const procs_pipeline_output *output, size_t stage, procs_usage *usage);
+
+// What a stage wrote to standard error, and in `*len` (may be NULL) how many bytes; NULL when there is no such stage. Borrowed: valid until the
+// output is freed.
+const char *procs_pipeline_output_stage_stderr(const procs_pipeline_output *output, size_t stage, size_t *len);
+
+// What the last stage wrote to standard output, and in `*len` (may be NULL) how many bytes; NULL for NULL. Borrowed: valid until the output is
+// freed.
+const char *procs_pipeline_output_stdout(const procs_pipeline_output *output, size_t *len);
+
+// How the capture of standard output went.
+procs_status procs_pipeline_output_stream_report(const procs_pipeline_output *output, procs_stream_report *report);
+
+// What stopping the run did. Errors: PROCS_E_NOT_FOUND when it did not have to be stopped.
+procs_status procs_pipeline_output_stop_report(const procs_pipeline_output *output, procs_stop_report *report);
+
+// 1 when the timeout passed before the run was complete; 0 for NULL.
+int procs_pipeline_output_timed_out(const procs_pipeline_output *output);
+
+// 1 when the cancel handle ended the run; 0 for NULL.
+int procs_pipeline_output_cancelled(const procs_pipeline_output *output);
+
+// 1 when somebody (a grandchild) still held a captured stream when reading it was given up; 0 for NULL.
+int procs_pipeline_output_pipes_left_open(const procs_pipeline_output *output);
+
+// Frees the output and everything borrowed from it. NULL is fine.
+procs_status procs_pipeline_output_free(procs_pipeline_output *output);
+
+/* ---- SEVERAL AT ONCE ------------------------------------------------------------------------------------- */
+
+// Waits until one of the children has ended and gives its index. It is not yet waited for: call `procs_child_try_wait` with it. A child that has
+// ended counts each time, so leave it out of the next call.
+//
+// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0, when all still run.
+procs_status procs_wait_any(const procs_child *const *children, size_t count, int64_t timeout_ms, size_t *index);
+
+// Runs every command to its end, at most `jobs` at once (0: one for each CPU), and gives the results in the order of the commands.
+//
+// `options` and `outputs` and `statuses` have `count` entries. A failure does not stop the others and is not an error of this call:
+// `statuses[i]` is what `procs_run` would have returned, and `outputs[i]` is NULL unless there is an output (owned: free each). Output, input and
+// progress functions may be called by several threads, one at a time for each command. `progress` may be NULL.
+//
+// Errors: PROCS_E_INVALID_ARGUMENT names the entry whose options are refused; nothing was started then.
+procs_status procs_run_many(const procs_spawn_options *const *options, size_t count, size_t jobs, procs_output **outputs, int *statuses,
+    procs_progress_fn progress, void *user_data);
+
+// The most children that the library lets run at once; further starts fail with PROCS_E_EXHAUSTED.
+size_t procs_max_children(void);
+
+// Sets the most children that run at once; it does not end any.
+procs_status procs_set_max_children(size_t cap);
+
+/* ---- CANCEL ---------------------------------------------------------------------------------------------- */
+
+// Makes a cancel handle. Owned: free it with `procs_cancel_free`.
+procs_status procs_cancel_new(procs_cancel **cancel);
+
+// Cancels, for ever; any number of times, also while the runs go on in other threads.
+procs_status procs_cancel_now(const procs_cancel *cancel);
+
+// 1 when it was cancelled, else 0; 0 for NULL.
+int procs_cancel_is_cancelled(const procs_cancel *cancel);
+
+// A descriptor that becomes readable when it is cancelled; -1 for NULL. Borrowed: valid until the handle is freed.
+int procs_cancel_fd(const procs_cancel *cancel);
+
+// Frees the handle. Runs that have it go on and can no longer be cancelled. NULL is fine.
+procs_status procs_cancel_free(procs_cancel *cancel);
+
+/* ---- VERSION, ENGINE, SIGNALS ---------------------------------------------------------------------------- */
+
+// The version of the library that is running, such as "0.1.0". Static text.
+const char *procs_version(void);
+
+// The version of the library that is running as one number; compare with PROCS_VERSION_NUMBER.
+uint32_t procs_version_number(void);
+
+// The number of the binary interface of the library that is running; must equal PROCS_ABI_VERSION.
+uint32_t procs_abi_version(void);
+
+// The name of a signal such as "SIGTERM"; NULL for numbers without a name. Static text.
+const char *procs_signal_name(int signal);
+
+// The number of a signal named with or without "SIG", such as "SIGTERM" or "TERM"; PROCS_E_INVALID_ARGUMENT (-1) for anything else.
+int procs_signal_number(const char *name);
+
+// Tells what the engine uses on this kernel; probed once.
+procs_status procs_engine(procs_engine_info *info);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* PROCS_H */
