@@ -38,7 +38,7 @@ done
 # block LANGUAGE: the lines of README in the fence of that name.
 block() { awk -v fence="\`\`\`$1" '$0 == fence { inside = 1; next } /^```$/ { inside = 0 } inside' README.md; }
 for pair in rust:main.rs python:main.py js:main.mjs c:main.c; do
-    diff -u --label README.md <(block "${pair%%:*}") "examples/ten-lines/${pair##*:}" || broken "README.md does not show examples/ten-lines/${pair##*:}"
+    diff -u --label README.md --label "examples/ten-lines/${pair##*:}" <(block "${pair%%:*}") "examples/ten-lines/${pair##*:}" || broken "README.md does not show examples/ten-lines/${pair##*:}"
 done
 printf 'examples: %d runs, %d failures\n' "$runs" "$failures"
 [ "$failures" -eq 0 ]

@@ -9,5 +9,6 @@ export MYPYPATH=bindings/python MYPY_CACHE_DIR=$target/mypy
 for example in examples/*/main.py; do
     "$venv/bin/python" -m mypy --strict --no-error-summary "$example"
 done
-"$tools/typescript/node_modules/.bin/tsc" --strict --noEmit --types node --typeRoots "$tools/typescript/node_modules/@types" bindings/node/index.d.ts
+"$tools/typescript/node_modules/.bin/tsc" --strict --noEmit --target es2022 --module nodenext --types node \
+    --typeRoots "$tools/typescript/node_modules/@types" bindings/node/index.d.ts bindings/node/types/*.ts
 printf 'types: mypy and tsc found nothing\n'

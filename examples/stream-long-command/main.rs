@@ -6,7 +6,7 @@ fn main() -> Result<()> {
     println!("a command that takes its time, line by line:");
     let script = "for i in 1 2 3 4; do echo \"step $i of 4\"; sleep 0.1; done";
     let mut slow = Command::new("sh").args(["-c", script]).stdout(Stdio::pipe()).spawn()?;
-    for (index, line) in slow.lines()?.into_iter().enumerate() {
+    for (index, line) in slow.lines()?.enumerate() {
         println!("  {}: {}", index + 1, String::from_utf8_lossy(&line?));
     }
     println!("  ended: {}", slow.wait()?);

@@ -131,7 +131,7 @@ fn undocumented(header: &str) -> Vec<&str> {
         let declares = starts && !text.starts_with(['*', '/', '}']) && !text.starts_with("#if") && !text.starts_with("#define PROCS_H");
         // A continuation of the declaration above is inside its parentheses.
         let continues = before.contains('(') && !before.starts_with("//") && before.ends_with(['(', ',']) || line.starts_with("        ");
-        let inside_guard = before.starts_with('*') && text.starts_with('#');
+        let inside_guard = text.starts_with('#') && text.contains("PROCS_H");
         let forward = inside_guard || text.starts_with("typedef struct") && text.ends_with(';');
         if declares && !continues && !before.starts_with("//") && !forward {
             missing.push(line);

@@ -6,7 +6,7 @@ Exit status: 0 all gated goals met, 1 some missed or absent, 2 wrong arguments.
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import build, capture, machine, report, rows, sampling, spawn
@@ -31,6 +31,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=0, help="rounds per section (default 7, quick 2)")
     parser.add_argument("--quick", action="store_true", help="a short run to see that everything works; its figures decide nothing")
     parser.add_argument("--sections", default="", help="only these, by id, separated by commas")
+    parser.add_argument("--cases", default="", help="only these, by id, separated by commas; for work on one figure, with --out elsewhere")
     parser.add_argument("--out", type=Path, default=build.ROOT / "docs", help="folder of the report")
     return parser.parse_args()
 
@@ -45,6 +46,9 @@ def chosen(options, box, plan):
     areas = [AREAS[options.area]] if options.area else AREAS.values()
     wanted = set(filter(None, options.sections.split(",")))
     sections = [section for area in areas for section in area.sections(box, plan) if not wanted or section.id in wanted]
+    if options.cases:
+        cases = set(options.cases.split(","))
+        sections = [replace(section, cases=tuple(case for case in section.cases if case.id in cases)) for section in sections]
     ids = {section.id for section in sections}
     return sections, [row for area in areas for row in area.rows(plan) if row.section in ids]
 

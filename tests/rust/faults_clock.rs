@@ -15,9 +15,12 @@ static JUMP: AtomicI64 = AtomicI64::new(0);
 static LOOKS: AtomicU64 = AtomicU64::new(0);
 
 /// The C function of this name, with a wall clock that jumps.
+///
+/// # Safety
+/// As the C function: `time` points to a timespec.
 // SAFETY: the only definition in this program; it takes precedence over the C library's.
 #[unsafe(no_mangle)]
-pub extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> libc::c_int {
+pub unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> libc::c_int {
     // SAFETY: passes on what the caller vouches for, as the C library would.
     let result = unsafe { libc::syscall(libc::SYS_clock_gettime, clock, time) } as libc::c_int;
     if result == 0 && matches!(clock, libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE) {
@@ -41,7 +44,10 @@ fn assert_takes_300_ms(what: &str, run: impl FnOnce()) {
     let start = Instant::now();
     run();
     let elapsed = start.elapsed();
-    assert!(elapsed >= Duration::from_millis(299) && elapsed < Duration::from_millis(1500), "{what}: 300 ms took {elapsed:?}");
+    assert!(
+        elapsed >= Duration::from_millis(299) && elapsed < Duration::from_millis(1500),
+        "{what}: 300 ms took {elapsed:?}"
+    );
 }
 
 #[test]
@@ -50,7 +56,10 @@ fn b17_deadlines_do_not_follow_the_wall_clock() {
         let limit = Duration::from_millis(300);
         JUMP.store(TEN_DAYS, Ordering::Relaxed);
         let (first, second) = (SystemTime::now(), SystemTime::now());
-        assert!(first.duration_since(second).is_ok_and(|jump| jump.as_secs() > 1_000_000), "the wall clock does not jump: the test proves nothing");
+        assert!(
+            first.duration_since(second).is_ok_and(|jump| jump.as_secs() > 1_000_000),
+            "the wall clock does not jump: the test proves nothing"
+        );
         let looks = LOOKS.load(Ordering::Relaxed);
         assert_takes_300_ms("output", || assert!(sleeper().timeout(limit).output().expect("a run").timed_out));
         assert_takes_300_ms("status", || _ = sleeper().timeout(limit).status().expect_err("too late"));
@@ -66,8 +75,15 @@ fn b17_deadlines_do_not_follow_the_wall_clock() {
         let exit = child.exit().expect("a record");
         assert!(exit.wall_time < Duration::from_secs(30), "{exit:?}");
         let child = sleeper().stdout(Stdio::pipe()).spawn().expect("a start");
-        let mut capture = child.capture(RunOptions { timeout: Some(limit), ..Default::default() }).expect("a capture");
-        assert_takes_300_ms("capture", || while !capture.run(Deadline::after(Duration::from_millis(10))).expect("a part") {});
+        let mut capture = child
+            .capture(RunOptions {
+                timeout: Some(limit),
+                ..Default::default()
+            })
+            .expect("a capture");
+        assert_takes_300_ms("capture", || {
+            while !capture.run(Deadline::after(Duration::from_millis(10))).expect("a part") {}
+        });
         let output = capture.finish().expect("a result");
         assert!(output.timed_out && output.wall_time < Duration::from_secs(30), "{output:?}");
         assert!(LOOKS.load(Ordering::Relaxed) > looks, "start times are wall-clock times");

@@ -11,6 +11,8 @@ const check = require('./validate.js');
 
 const MAX_BUFFER = 1024 * 1024;
 const SIGTERM = 15;
+/** The streams of a call that did not start: null in Node 20, undefined from Node 22 on. */
+const NO_STREAM = Number.parseInt(process.versions.node, 10) >= 22 ? undefined : null;
 
 function inputBytes(input, index, encoding) {
   if (ArrayBuffer.isView(input)) return new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
@@ -33,7 +35,7 @@ function decode(output, encoding) {
 function toResult(outcome, options) {
   if (isFailure(outcome)) {
     const error = outcome.errno ? syncError(-outcome.errno, options, outcome) : fromFailure(outcome);
-    return { error, status: null, signal: null, output: null, pid: 0, stdout: null, stderr: null };
+    return { error, status: null, signal: null, output: null, pid: 0, stdout: NO_STREAM, stderr: NO_STREAM };
   }
   const output = decode(outcome.output, options.encoding);
   const result = {

@@ -100,6 +100,9 @@ const BLOCKING = {
   'spawnSync ignoring stdio': (cp) => cp.spawnSync('echo', ['x'], { stdio: 'ignore' }),
   'spawnSync with some stdio': (cp) => cp.spawnSync('sh', ['-c', 'echo out; echo err >&2'], { stdio: ['ignore', 'pipe', 'ignore'], encoding: 'utf8' }),
   'spawnSync with a fourth pipe': (cp) => cp.spawnSync('sh', ['-c', 'echo three >&3'], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'], encoding: 'utf8' }),
+  'spawnSync with a little too much': (cp) => cp.spawnSync('sh', ['-c', 'echo out; exec sleep 30'], { maxBuffer: 1, encoding: 'utf8' }),
+  'spawnSync with exactly enough': (cp) => cp.spawnSync('printf', ['12345'], { maxBuffer: 5, encoding: 'utf8' }),
+  'execSync with too much output': (cp) => cp.execSync('printf 12345; exec sleep 30', { maxBuffer: 1, stdio: 'pipe' }),
   'spawnSync through a shell': (cp) => cp.spawnSync('echo one; exit 2', { shell: true, encoding: 'utf8' }),
   'spawnSync with argv0': (cp) => cp.spawnSync('cat', ['/proc/self/cmdline'], { argv0: 'renamed', encoding: 'utf8' }),
   'execFileSync': (cp) => cp.execFileSync('echo', ['one'], { encoding: 'utf8' }),
@@ -154,7 +157,7 @@ module.exports.cases = {
   ...Object.fromEntries(Object.entries(BLOCKING).map(([name, call]) => [name, (cp, log) => synchronous(log, () => call(cp))])),
   'spawnSync with too much output': (cp, log) => {
     const { error, status, signal, stdout } = cp.spawnSync('yes', { maxBuffer: 1000 });
-    log(fields(error), status, signal, stdout.length >= 1000);
+    log(fields(error), status, signal, stdout.length > 1000);
   },
   'promises of exec and execFile': promises,
   'stacks of refusals': stacks,

@@ -5,13 +5,17 @@ use crate::event::{Event, Wake};
 use napi::bindgen_prelude::Either;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
-use procs::{Child, ErrorKind, Stop, StopAction};
+use procs::{Child, ErrorKind, PipeReader, Stop, StopAction};
+use std::fs::File;
 use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 const SIGKILL: i32 = 9;
+const O_NONBLOCK: i32 = 0o4000;
+const LARGE_PIPE: usize = 1 << 20;
 
 /// A child. When the object is collected the child runs on and is reaped by the core.
 #[napi]
@@ -110,4 +114,12 @@ pub fn dead_end(fd: i32) -> i32 {
         _ => UnixStream::pair().map(|(one, _)| one.into()),
     };
     end.map_or(-1, IntoRawFd::into_raw_fd)
+}
+
+/// Makes the pipe behind a descriptor of this process hold 1 MiB; false when the system refuses, which changes nothing.
+#[napi]
+pub fn grow_pipe(fd: i32) -> bool {
+    // The size belongs to the pipe, so a second description of it serves as well as the first.
+    let pipe = File::options().read(true).custom_flags(O_NONBLOCK).open(format!("/proc/self/fd/{fd}"));
+    pipe.is_ok_and(|pipe| PipeReader::from(OwnedFd::from(pipe)).grow(LARGE_PIPE))
 }

@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 pub mod child;
+mod collect;
 pub mod error;
 pub mod event;
 pub mod executor;

@@ -1,5 +1,6 @@
 //! The blocking calls: the core's own loop feeds and drains, JavaScript waits.
 
+use crate::collect::{Extra, Limited, counted, exact};
 use crate::error::{Failure, guard};
 use crate::event::{Usage, code_and_signal};
 use crate::memory::to_buffer;
@@ -8,13 +9,9 @@ use crate::run::duration;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, Either, Uint8Array};
 use napi_derive::napi;
-use procs::{Input, Output, OutputLimit, RunOptions};
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::OwnedFd;
+use procs::{CancelHandle, Output, RunOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 const ETIMEDOUT: i32 = 110;
@@ -56,96 +53,95 @@ pub struct SyncOutcome {
 
 impl SyncRequest {
     fn options(&self) -> RunOptions {
-        let limit = self.max_buffer.map_or(OutputLimit::Unlimited, |bytes| OutputLimit::Error(bytes as u64));
         RunOptions {
             timeout: self.timeout_ms.map(duration),
             // child_process sends its one signal and then waits, however long it takes.
             grace: if self.kill_signal == SIGKILL { Duration::ZERO } else { Duration::MAX },
             stop_signal: self.kill_signal,
             kill_tree: self.kill_tree,
-            stdout_limit: limit,
-            stderr_limit: limit,
+            stdout_limit: exact(self.max_buffer),
+            stderr_limit: exact(self.max_buffer),
             ..RunOptions::default()
         }
     }
 }
 
+/// A finished run with what was taken in beside it.
+struct Finished {
+    output: Output,
+    limited: Option<[Limited; 2]>,
+    extra: Vec<Extra>,
+    unread: usize,
+}
+
 /// Runs a child to its end.
 #[napi]
 pub fn run_sync(env: Env, request: SpawnRequest, run: SyncRequest) -> napi::Result<Either<SyncOutcome, Failure>> {
-    let finished = guard(|| {
-        let mut child = request.start()?;
-        if run.input.is_none() {
-            // Without input the child finds its standard input at the end.
-            child.stdin = None;
-        }
-        let extra = read_extra(&mut child, request.stdio.len())?;
-        let mut options = run.options();
-        let unread = Arc::new(AtomicUsize::new(0));
-        options.input = run.input.map(|input| counted(input.to_vec(), unread.clone()));
-        let output = child.capture(options)?.finish()?;
-        Ok((output, extra, unread.load(Ordering::Relaxed)))
-    });
-    Ok(match finished {
-        Either::A((output, extra, unread)) => Either::A(outcome(&env, &request, (output, extra), unread)?),
+    Ok(match guard(|| finish(&request, run)) {
+        Either::A(finished) => Either::A(finished.outcome(&env, &request)?),
         Either::B(failure) => Either::B(failure),
     })
 }
 
-/// Input that knows how much of it was not asked for: a child that ends before it has read everything is an error to child_process.
-fn counted(bytes: Vec<u8>, unread: Arc<AtomicUsize>) -> Input {
-    unread.store(bytes.len(), Ordering::Relaxed);
-    let mut at = 0;
-    Input::Callback(Box::new(move |buffer| {
-        let count = buffer.len().min(bytes.len() - at);
-        buffer[..count].copy_from_slice(&bytes[at..at + count]);
-        at += count;
-        unread.store(bytes.len() - at, Ordering::Relaxed);
-        Ok(count)
-    }))
+fn finish(request: &SpawnRequest, run: SyncRequest) -> procs::Result<Finished> {
+    let mut options = run.options();
+    let limited = Limited::new(run.max_buffer).zip(Limited::new(run.max_buffer)).map(|(stdout, stderr)| [stdout, stderr]);
+    if let Some([stdout, stderr]) = &limited {
+        let cancel = CancelHandle::new()?;
+        options.stdout_sink = stdout.sink(&cancel);
+        options.stderr_sink = stderr.sink(&cancel);
+        options.cancel = Some(cancel);
+    }
+    let unread = Arc::new(AtomicUsize::new(0));
+    let mut child = request.start()?;
+    match run.input {
+        Some(input) => options.input = Some(counted(input.to_vec(), unread.clone())),
+        // Without input the child finds its standard input at the end.
+        None => child.stdin = None,
+    }
+    let mut extra = Vec::new();
+    for (number, fd) in (3..).zip(3..request.stdio.len()) {
+        if let Some(end) = child.take_fd(number) {
+            extra.push(Extra::start(fd, end)?);
+        }
+    }
+    let output = child.capture(options)?.finish()?;
+    Ok(Finished { output, limited, extra, unread: unread.load(Ordering::Relaxed) })
 }
 
-/// Threads that read what the child writes to its pipes above 2.
-type Extra = Vec<(usize, JoinHandle<Vec<u8>>)>;
+impl Finished {
+    fn errno(&self) -> i32 {
+        let output = &self.output;
+        let over = output.stdout_report.limit_exceeded || output.stderr_report.limit_exceeded;
+        if output.timed_out {
+            ETIMEDOUT
+        } else if over || self.limited.iter().flatten().any(Limited::exceeded) {
+            ENOBUFS
+        } else if self.unread > 0 {
+            EPIPE
+        } else {
+            0
+        }
+    }
 
-fn read_extra(child: &mut procs::Child, count: usize) -> procs::Result<Extra> {
-    let mut readers = Vec::new();
-    for (number, index) in (3..).zip(3..count) {
-        let Some(fd) = child.take_fd(number) else { continue };
-        let reader = std::thread::Builder::new()
-            .name("procs-extra".to_owned())
-            .spawn(move || read_all(fd))
-            .map_err(|error| procs::Error::from_io("spawnSync", &error, "cannot start a thread"))?;
-        readers.push((index, reader));
+    fn outcome(self, env: &Env, request: &SpawnRequest) -> napi::Result<SyncOutcome> {
+        let errno = self.errno();
+        let output = self.output;
+        let (code, signal) = code_and_signal(output.status);
+        let (stdout, stderr) = match self.limited {
+            Some([stdout, stderr]) => (stdout.take().into(), stderr.take().into()),
+            None => (output.stdout, output.stderr),
+        };
+        let mut streams: Vec<Option<Buffer>> = (0..request.stdio.len()).map(|_| None).collect();
+        for (fd, bytes) in [(1, stdout), (2, stderr)] {
+            if request.is_pipe(fd) {
+                streams[fd] = Some(to_buffer(env, bytes)?);
+            }
+        }
+        for extra in self.extra {
+            let fd = extra.fd;
+            streams[fd] = Some(to_buffer(env, extra.finish(output.stopped.is_some()).into())?);
+        }
+        Ok(SyncOutcome { pid: output.pid, code, signal, output: streams, errno, usage: output.usage.as_ref().map(Usage::from) })
     }
-    Ok(readers)
-}
-
-fn read_all(fd: OwnedFd) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // A reset connection ends the stream like its end does; what came before is kept.
-    let _ = File::from(fd).read_to_end(&mut bytes);
-    bytes
-}
-
-fn outcome(env: &Env, request: &SpawnRequest, (output, extra): (Output, Extra), unread: usize) -> napi::Result<SyncOutcome> {
-    let (code, signal) = code_and_signal(output.status);
-    let exceeded = output.stdout_report.limit_exceeded || output.stderr_report.limit_exceeded;
-    let errno = match (output.timed_out, exceeded) {
-        (true, _) => ETIMEDOUT,
-        (false, true) => ENOBUFS,
-        (false, false) if unread > 0 => EPIPE,
-        (false, false) => 0,
-    };
-    let mut streams: Vec<Option<Buffer>> = (0..request.stdio.len()).map(|_| None).collect();
-    if request.is_pipe(1) {
-        streams[1] = Some(to_buffer(env, output.stdout)?);
-    }
-    if request.is_pipe(2) {
-        streams[2] = Some(to_buffer(env, output.stderr)?);
-    }
-    for (index, reader) in extra {
-        streams[index] = Some(reader.join().unwrap_or_default().into());
-    }
-    Ok(SyncOutcome { pid: output.pid, code, signal, output: streams, errno, usage: output.usage.as_ref().map(Usage::from) })
 }

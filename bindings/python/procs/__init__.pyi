@@ -144,6 +144,7 @@ class StreamReport(NamedTuple):
     truncated: bool
     limit_exceeded: bool
     spill: BinaryIO | None
+    sink_error: Exception | None
 
 class CompletedProcess(Generic[AnyStr]):
     args: Any

@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# Private: the types that users see are in __init__.pyi and aio.pyi.
 """A command line for people to read, quoted by the rules of the Microsoft C runtime."""
 
 import os

@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# Private: the types that users see are in __init__.pyi and aio.pyi.
 """Several commands: a bounded number at a time, or joined by pipes."""
 
 import errno

@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# Private: the types that users see are in __init__.pyi and aio.pyi.
 """Keyword arguments of ``run`` and ``Popen``, checked as ``subprocess`` checks them, as options of the core."""
 
 import locale

@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# Private: the types that users see are in __init__.pyi and aio.pyi.
 """``Popen``: one child with pipes as Python files, shaped like ``subprocess.Popen``."""
 
 import io

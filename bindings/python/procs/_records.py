@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# Private: the types that users see are in __init__.pyi and aio.pyi.
 """What a finished run tells: small records with named fields."""
 
 import os
@@ -27,12 +29,14 @@ class StopReport(NamedTuple):
 
 class StreamReport(NamedTuple):
     """What happened to one stream: bytes read, whether the result holds less than that, whether the limit stopped the run, and,
-    with the policy ``spill``, an unlinked file with all of the output, at its start. The file is closed with the record's run."""
+    with the policy ``spill``, an unlinked file with all of the output, at its start. ``sink_error`` tells why a sink did not take everything, such as a full disk.
+    The file is closed with the record's run."""
 
     total_bytes: int
     truncated: bool
     limit_exceeded: bool
     spill: BinaryIO | None
+    sink_error: Exception | None
 
 
 _FACTS = ("pid", "code", "signal", "core_dumped", "usage", "started", "wall_time", "timed_out", "cancelled", "pipes_left_open",
@@ -139,7 +143,8 @@ class CompletedProcess:
         if self._reports is None:
             self._reports = {}
         if name not in self._reports:
-            take = getattr(self._outcome, "take_spill", None)
-            fd = None if take is None else take(number)
-            self._reports[name] = StreamReport(*facts, None if fd is None else os.fdopen(fd, "rb"))
+            native = hasattr(self._outcome, "take_spill")
+            fd = self._outcome.take_spill(number) if native else None
+            error = self._outcome.take_sink_error(number) if native else None
+            self._reports[name] = StreamReport(*facts, None if fd is None else os.fdopen(fd, "rb"), error)
         return self._reports[name]

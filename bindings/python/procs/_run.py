@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# Private: the types that users see are in __init__.pyi and aio.pyi.
 """``run`` and its older relatives: one command to its end."""
 
 import sys

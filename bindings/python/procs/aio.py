@@ -109,12 +109,8 @@ async def _await(plan):
     """What the core hands over for a plan."""
     plan.audit()
     runs = _runs()
-    options = plan.options
-    if "env" not in options:
-        # The start happens on another thread, which must not read an environment that Python may be changing.
-        options = {**options, "env": dict(os.environb)}
-    caller = plan.options.get("cancel")
-    number, future = runs.start(plan.argv, {name: value for name, value in options.items() if name != "cancel"})
+    caller = plan.options.pop("cancel", None)
+    number, future = runs.start(plan.argv, plan.options)
     loop = asyncio.get_running_loop()
     if caller is not None:
         loop.add_reader(caller.fileno(), runs.cancel, number)

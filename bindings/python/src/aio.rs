@@ -1,6 +1,7 @@
 //! Runs that an event loop waits for: the core's future, and one descriptor per loop that tells which runs to poll.
 
 use crate::error::{IntoPy, guard, raise};
+use crate::gather::Gather;
 use crate::options::Request;
 use crate::outcome::Outcome;
 use crate::sink::Failure;
@@ -84,14 +85,20 @@ pub(crate) struct AsyncRun {
     waker: Waker,
     cancel: CancelHandle,
     failure: Failure,
+    gathers: [Option<Gather>; 2],
 }
 
 /// Prepares a run; it starts with the first `poll`, on a thread of the core.
 #[pyfunction]
 pub(crate) fn run_async(py: Python<'_>, hub: &Hub, number: u64, argv: &Bound<'_, PyAny>, options: &Bound<'_, PyDict>) -> PyResult<AsyncRun> {
     guard(py, || {
-        let request = Request::new(argv, Some(options))?;
+        let mut request = Request::new(argv, Some(options))?;
         let failure = request.failure.clone();
+        let run = &mut request.run;
+        let gathers = [
+            Gather::instead_of(&mut run.stdout_sink, run.stdout_limit, &failure),
+            Gather::instead_of(&mut run.stderr_sink, run.stderr_limit, &failure),
+        ];
         let cancel = CancelHandle::new().or_raise(py)?;
         let mut command = request.into_command();
         for (name, fd) in [("stdin", 0), ("stdout", 1), ("stderr", 2)] {
@@ -101,7 +108,7 @@ pub(crate) fn run_async(py: Python<'_>, hub: &Hub, number: u64, argv: &Bound<'_,
         }
         command.cancel(&cancel);
         let waker = Waker::from(Arc::new(Bell { ready: Arc::clone(&hub.ready), number }));
-        Ok(AsyncRun { future: Mutex::new(Some(command.output_async())), waker, cancel, failure })
+        Ok(AsyncRun { future: Mutex::new(Some(command.output_async())), waker, cancel, failure, gathers })
     })
 }
 
@@ -117,7 +124,9 @@ impl AsyncRun {
             let Some(result) = polled else { return Ok(None) };
             let mut output = result.or_raise(py)?;
             let outcome = Outcome::from_output(&mut output);
-            Ok(Some((outcome, PyBytes::new(py, &output.stdout), PyBytes::new(py, &output.stderr))))
+            let [stdout, stderr] = [(&self.gathers[0], &output.stdout), (&self.gathers[1], &output.stderr)]
+                .map(|(gather, kept)| gather.as_ref().map_or_else(|| Ok(PyBytes::new(py, kept)), |gather| gather.take(py)));
+            Ok(Some((outcome, stdout?, stderr?)))
         })
     }
 

@@ -2,7 +2,9 @@
 
 use crate::convert;
 use crate::error::{IntoPy, guard, raise};
+use crate::gather::Gather;
 use crate::interrupt::until;
+use crate::options::Request;
 use crate::outcome::Outcome;
 use crate::sink::Failure;
 use procs::{Deadline, Error, ErrorKind};
@@ -18,11 +20,19 @@ pub(crate) type Finished<'py> = (Outcome, Bound<'py, PyBytes>, Bound<'py, PyByte
 pub(crate) struct Capture {
     inner: Mutex<Option<procs::Capture>>,
     failure: Failure,
+    gathers: [Option<Gather>; 2],
 }
 
 impl Capture {
-    pub(crate) fn new(capture: procs::Capture, failure: Failure) -> Capture {
-        Capture { inner: Mutex::new(Some(capture)), failure }
+    /// Starts to read a child whose pipes were given back to it.
+    pub(crate) fn start(py: Python<'_>, child: procs::Child, request: Request) -> PyResult<Capture> {
+        let Request { mut run, failure, .. } = request;
+        let gathers = [
+            Gather::instead_of(&mut run.stdout_sink, run.stdout_limit, &failure),
+            Gather::instead_of(&mut run.stderr_sink, run.stderr_limit, &failure),
+        ];
+        let capture = child.capture(run).or_raise(py)?;
+        Ok(Capture { inner: Mutex::new(Some(capture)), failure, gathers })
     }
 
     /// Takes the run out, so that a second thread gets an error and never a deadlock, and puts it back afterwards.
@@ -41,9 +51,12 @@ impl Capture {
 
 /// Runs a capture until it is finished (`true`) or the deadline passes.
 pub(crate) fn drive(py: Python<'_>, capture: &mut procs::Capture, deadline: Deadline, failure: &Failure) -> PyResult<bool> {
-    let finished = until(py, deadline, |slice| Ok(capture.run(slice)?.then_some(())))?.is_some();
+    let finished = until(py, deadline, |slice| {
+        let finished = capture.run(slice)?;
+        Ok((finished || failure.is_set()).then_some(finished))
+    })?;
     failure.check()?;
-    Ok(finished)
+    Ok(finished.unwrap_or(false))
 }
 
 /// Hands over what a finished run has read.
@@ -66,11 +79,20 @@ impl Capture {
 
     /// What was read so far: standard output and standard error.
     fn partial<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-        guard(py, || self.lend(py, |capture| Ok((PyBytes::new(py, capture.stdout()), PyBytes::new(py, capture.stderr())))))
+        let so_far = |index: usize, kept: &[u8]| match &self.gathers[index] {
+            Some(gather) => gather.peek(py),
+            None => Ok(PyBytes::new(py, kept)),
+        };
+        guard(py, || self.lend(py, |capture| Ok((so_far(0, capture.stdout())?, so_far(1, capture.stderr())?))))
     }
 
     /// The record and all output; the capture is used up.
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Finished<'py>> {
-        guard(py, || finish(py, self.take(py)?))
+        guard(py, || {
+            let (outcome, stdout, stderr) = finish(py, self.take(py)?)?;
+            let [stdout, stderr] = [(&self.gathers[0], stdout), (&self.gathers[1], stderr)]
+                .map(|(gather, kept)| gather.as_ref().map_or(Ok(kept), |gather| gather.take(py)));
+            Ok((outcome, stdout?, stderr?))
+        })
     }
 }

@@ -176,8 +176,7 @@ impl Child {
             child.stdin = stdin.map(PipeWriter::from);
             child.stdout = stdout.map(PipeReader::from);
             child.stderr = stderr.map(PipeReader::from);
-            let capture = child.capture(request.run).or_raise(py)?;
-            Ok(Capture::new(capture, request.failure))
+            Capture::start(py, child, request)
         })
     }
 }

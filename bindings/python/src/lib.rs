@@ -12,6 +12,7 @@ mod capture;
 mod child;
 mod convert;
 mod error;
+mod gather;
 mod interrupt;
 mod many;
 mod options;

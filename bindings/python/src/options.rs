@@ -32,11 +32,17 @@ fn command(argv: Vec<OsString>, executable: Option<OsString>) -> Command {
 }
 
 impl Request {
-    /// Reads argument vector and options.
+    /// Reads argument vector and options, and the environment, which Python's lock guards only as long as it is held.
     ///
     /// # Errors
     /// `TypeError` and `ValueError` as the conversion of each value raises them.
     pub(crate) fn new(argv: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Request> {
+        let mut request = Request::read(argv, options)?;
+        request.command.snapshot_env();
+        Ok(request)
+    }
+
+    fn read(argv: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Request> {
         let argv = convert::argv(argv)?;
         let Some(options) = options else {
             return Ok(Request { command: command(argv, None), run: unlimited(), failure: sink::Failure::default(), attended: false });

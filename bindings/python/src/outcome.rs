@@ -1,5 +1,6 @@
 //! What a finished run tells besides its bytes.
 
+use crate::error::raise;
 use procs::{Exit, ExitStatus, Output, StopAction, StopReport, StreamReport, Usage};
 use pyo3::exceptions::PyChildProcessError;
 use pyo3::prelude::*;
@@ -44,6 +45,7 @@ pub(crate) struct Outcome {
     stdout: Facts,
     stderr: Facts,
     spills: Mutex<[Option<File>; 2]>,
+    sink_errors: Mutex<[Option<procs::Error>; 2]>,
 }
 
 /// The part of a stream's report that is plain numbers.
@@ -64,7 +66,8 @@ impl Outcome {
     /// The record of a run, with the files that hold all of its output.
     pub(crate) fn from_output(output: &mut Output) -> Outcome {
         let spills = [output.stdout_report.spill.take(), output.stderr_report.spill.take()];
-        Outcome { spills: Mutex::new(spills), ..Outcome::describe(output) }
+        let sink_errors = [output.stdout_report.sink_error.take(), output.stderr_report.sink_error.take()];
+        Outcome { spills: Mutex::new(spills), sink_errors: Mutex::new(sink_errors), ..Outcome::describe(output) }
     }
 
     /// The record without files.
@@ -83,6 +86,7 @@ impl Outcome {
             stdout: Facts::of(&output.stdout_report),
             stderr: Facts::of(&output.stderr_report),
             spills: Mutex::default(),
+            sink_errors: Mutex::default(),
         }
     }
 
@@ -105,6 +109,7 @@ impl Outcome {
             stdout: Facts::default(),
             stderr: Facts::default(),
             spills: Mutex::default(),
+            sink_errors: Mutex::default(),
         }
     }
 }
@@ -163,6 +168,13 @@ impl Outcome {
     fn take_spill(&self, number: usize) -> Option<RawFd> {
         let index = number.checked_sub(1)?;
         self.spills.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index)?.take().map(IntoRawFd::into_raw_fd)
+    }
+
+    /// Why a sink of stream 1 or 2 did not take everything, once.
+    fn take_sink_error(&self, py: Python<'_>, number: usize) -> Option<PyErr> {
+        let index = number.checked_sub(1)?;
+        let error = self.sink_errors.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index)?.take()?;
+        Some(raise(py, &error))
     }
 
     /// total bytes, truncated, limit exceeded

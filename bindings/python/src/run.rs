@@ -2,6 +2,7 @@
 
 use crate::capture::{drive, finish};
 use crate::error::{IntoPy, guard};
+use crate::gather::Gather;
 use crate::interrupt::until;
 use crate::options::Request;
 use crate::outcome::{Outcome, returncode};
@@ -53,18 +54,21 @@ fn unattended(py: Python<'_>, mut request: Request) -> PyResult<Ran<'_>> {
 }
 
 fn attended(py: Python<'_>, mut request: Request) -> PyResult<Ran<'_>> {
-    let run = std::mem::replace(&mut request.run, crate::options::unlimited());
+    let mut run = std::mem::replace(&mut request.run, crate::options::unlimited());
     request.run.kill_tree = run.kill_tree;
     let child = py.detach(|| request.command.spawn()).or_raise(py)?;
     let handle = child.handle().clone();
-    let (reads_stdout, reads_stderr) = (child.stdout.is_some(), child.stderr.is_some());
+    let stdout = child.stdout.is_some().then(|| Gather::instead_of(&mut run.stdout_sink, run.stdout_limit, &request.failure));
+    let stderr = child.stderr.is_some().then(|| Gather::instead_of(&mut run.stderr_sink, run.stderr_limit, &request.failure));
     let mut capture = child.capture(run).or_raise(py)?;
     if let Err(error) = drive(py, &mut capture, Deadline::NEVER, &request.failure) {
         return abandon(py, &handle, &request, error);
     }
-    let (outcome, stdout, stderr) = finish(py, capture)?;
+    let (outcome, kept_stdout, kept_stderr) = finish(py, capture)?;
     let code = returncode(outcome.status())?;
-    Ok((code, reads_stdout.then_some(stdout), reads_stderr.then_some(stderr), outcome))
+    let stdout = stdout.map(|gather| gather.map_or(Ok(kept_stdout), |gather| gather.take(py))).transpose()?;
+    let stderr = stderr.map(|gather| gather.map_or(Ok(kept_stderr), |gather| gather.take(py))).transpose()?;
+    Ok((code, stdout, stderr, outcome))
 }
 
 /// Ends a child that nobody will wait for any more because `error` is on its way up.

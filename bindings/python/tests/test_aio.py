@@ -5,6 +5,7 @@ import os
 import signal
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_cancelling_an_await_ends_the_tree():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return [open(name).read().strip() for name in ("inner", "outer")]
+        return [Path(name).read_text().strip() for name in ("inner", "outer")]
 
     pids = asyncio.run(main(), debug=True)
     wait_until(lambda: not any(map(alive, pids)), "both are gone")
@@ -67,7 +68,7 @@ def test_cancelled_again_and_again():
             await task
 
     asyncio.run(main())
-    assert not alive(open("pid").read().strip())
+    assert not alive(Path("pid").read_text().strip())
 
 
 def test_a_cancel_handle_and_many():
@@ -199,6 +200,7 @@ def test_loops_come_and_go():
 def test_ctrl_c_in_a_loop_ends_the_child():
     code = textwrap.dedent("""
         import asyncio, os, signal
+        from pathlib import Path
         from procs import aio
         async def main():
             asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGINT)
@@ -206,7 +208,7 @@ def test_ctrl_c_in_a_loop_ends_the_child():
         try:
             asyncio.run(main())
         except KeyboardInterrupt:
-            print("interrupted", os.path.exists("/proc/" + open("pid").read().strip()))
+            print("interrupted", os.path.exists("/proc/" + Path("pid").read_text().strip()))
     """)
     started = time.monotonic()
     assert program(code) == "interrupted False\n"

@@ -1,5 +1,8 @@
 """fork, multiprocessing and threads around the engine."""
 
+import os
+import select
+import signal
 import subprocess
 import sys
 import textwrap
@@ -115,3 +118,87 @@ def test_the_switches_of_sigchld_do_not_matter():
         codes.append(procs.run(["sh", "-c", "exit 3"]).returncode)
         print(codes)
     """) == "[3, 3, 3]\n"
+
+
+@pytest.mark.parametrize("call", [
+    "procs.run(command, capture_output=True).stdout",
+    "procs.Popen(command, stdout=procs.PIPE, stderr=procs.PIPE).communicate()[0]",
+    "asyncio.run(aio.run(command, capture_output=True)).stdout",
+])
+def test_large_output_is_held_once(call):
+    """The peak of memory is the output and little more."""
+    assert program(f"""
+        import asyncio, procs, resource
+        from procs import aio
+        size = 128 << 20
+        command = ["head", "-c", str(size), "/dev/zero"]
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        data = {call}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+        print(len(data) == size, type(data) is bytes, peak < 1.2 * size)
+    """) == "True True True\n"
+
+
+COUNT = 500 if os.environ.get("PROCS_TEST_FULL") == "1" else 50
+
+
+def test_fork_at_random_moments():
+    """Children of a fork in the middle of other threads' runs can run programs of their own."""
+    assert program(f"""
+        import os, procs, threading
+        ending = threading.Event()
+        def work():
+            while not ending.is_set():
+                procs.run(["true"], capture_output=True, timeout=60)
+        workers = [threading.Thread(target=work) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        codes = []
+        for _ in range({COUNT}):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    ok = procs.run(["true"]).returncode == 0 and procs.check_output(["echo", "x"], timeout=60) == b"x\\n"
+                finally:
+                    os._exit(0 if ok else 1)
+            codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        ending.set()
+        for worker in workers:
+            worker.join()
+        print(set(codes))
+    """) == "{0}\n"
+
+
+def test_ctrl_c_at_random_moments():
+    """Whatever the program is doing, it ends with KeyboardInterrupt and leaves no child behind."""
+    code = textwrap.dedent("""
+        import procs, sys
+        try:
+            print("on", flush=True)
+            while True:
+                procs.run(["sleep", "0.01"])
+                procs.run(["echo", "x"], capture_output=True, timeout=60)
+                with procs.Popen(["cat"], stdin=procs.PIPE, stdout=procs.PIPE) as child:
+                    child.communicate(b"x", timeout=60)
+        except KeyboardInterrupt:
+            sys.exit(42)
+    """)
+    for index in range(COUNT // 5):
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True) as running:
+            assert running.stdout.readline() == b"on\n"
+            ready, _, _ = select.select([running.stdout], [], [], 0.003 * index)
+            assert not ready
+            running.send_signal(signal.SIGINT)
+            assert running.wait(timeout=60) == 42
+
+
+def test_a_program_ends_at_once_whatever_is_pending():
+    for _ in range(COUNT // 5):
+        program("""
+            import procs, threading
+            for _ in range(10):
+                procs.Popen(["true"])
+            threads = [threading.Thread(target=lambda: procs.run(["true"], capture_output=True), daemon=True) for _ in range(5)]
+            for thread in threads:
+                thread.start()
+        """, "-W", "ignore")

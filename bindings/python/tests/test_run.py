@@ -1,5 +1,6 @@
 """What is Python's own about runs: text, audit, threads, Ctrl-C, callbacks, warnings."""
 
+import errno
 import gc
 import os
 import pickle
@@ -10,6 +11,7 @@ import textwrap
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -122,8 +124,10 @@ def test_a_callback_gets_every_chunk_and_its_exception_ends_the_run():
     def refuse(chunk):
         raise LookupError("enough")
 
+    started = time.monotonic()
     with pytest.raises(LookupError, match="enough"):
         procs.run(["sh", "-c", "echo a; exec sleep 60"], stdout_sink=refuse)
+    assert time.monotonic() - started < 50
 
 
 def test_sinks_write_files(tmp_path):
@@ -132,6 +136,12 @@ def test_sinks_write_files(tmp_path):
         procs.run(["echo", "y"], stdout_sink=("append", "more"))
     assert (tmp_path / "made").read_bytes() == (tmp_path / "open").read_bytes() == b"x\n"
     assert (tmp_path / "more").read_bytes() == b"x\ny\n"
+
+
+def test_a_full_disk_is_told():
+    done = procs.run(["echo", "x"], stdout_sink=["buffer", ("append", "/dev/full")])
+    assert done.stdout == b"x\n"
+    assert done.stdout_report.sink_error.errno == errno.ENOSPC
 
 
 def test_cancel_from_another_thread():
@@ -202,10 +212,10 @@ def test_ctrl_c_reaches_every_blocking_call(name, tmp_path):
         assert program.wait(timeout=60) == 42
         assert time.monotonic() - time_of_signal < 20
         if name in ("run", "captured", "run_many", "pipeline"):
-            wait_until(lambda: not any(map(alive, open("pids").read().split())), "the children are killed")
+            wait_until(lambda: not any(map(alive, Path("pids").read_text().split())), "the children are killed")
     finally:
         program.kill()
-        for pid in filter(alive, open("pids").read().split()):
+        for pid in filter(alive, Path("pids").read_text().split()):
             os.kill(int(pid), signal.SIGKILL)
 
 

@@ -62,6 +62,12 @@ impl PipeReader {
     pub fn wait_readable(&self, deadline: Deadline) -> Result<bool> {
         wait_ready(self.as_fd(), Events::Read, deadline)
     }
+
+    /// Asks for a pipe of this size, in bytes: worth it once a read finds the pipe full. False when the system refuses, which changes
+    /// nothing. Source: F_SETPIPE_SZ of fcntl(2).
+    pub fn grow(&self, bytes: usize) -> bool {
+        fd::grow_pipe(self.as_fd(), bytes)
+    }
 }
 
 impl PipeWriter {

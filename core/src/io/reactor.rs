@@ -5,7 +5,7 @@
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::sys::fork;
+use crate::sys::fork::{self, PerProcess};
 use crate::sys::poll::{Epoll, EventFd, Wanted};
 use crate::sys::signal;
 use parking_lot::Mutex;
@@ -63,14 +63,12 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-static REACTOR: Mutex<Option<Arc<Shared>>> = Mutex::new(None);
+static REACTOR: PerProcess<Mutex<Option<Arc<Shared>>>> = PerProcess::new();
 
 fn reactor() -> Result<Arc<Shared>> {
     let generation = fork::generation();
-    let mut slot = REACTOR.lock();
-    if let Some(shared) = slot.as_ref()
-        && shared.generation == generation
-    {
+    let mut slot = REACTOR.get().lock();
+    if let Some(shared) = slot.as_ref() {
         return Ok(Arc::clone(shared));
     }
     let failed = |error: std::io::Error| Error::from_io("reactor", &error, "cannot start the waiting thread");

@@ -236,7 +236,8 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.kill_on_drop && self.handle.exit().is_none() {
+        // Not in a forked copy of the host: the child is not its own.
+        if self.kill_on_drop && self.handle.core.process().is_ok() && self.handle.exit().is_none() {
             let _ = self.handle.kill_now();
         }
     }

@@ -43,6 +43,7 @@ pub(crate) struct StartOptions {
     pub(crate) program_after_chdir: bool,
     pub(crate) allow_relative_path: bool,
     pub(crate) keep_control_env: bool,
+    pub(crate) env_snapshot: Option<std::sync::Arc<crate::sys::environ::Snapshot>>,
     pub(crate) pipe_size: Option<u32>,
     pub(crate) kill_on_drop: bool,
     pub(crate) tree_level: Option<TreeLevel>,
@@ -106,7 +107,11 @@ impl Command {
 
     /// Sets argument 0 (default: the program as given).
     pub fn arg0(&mut self, arg0: impl AsRef<OsStr>) -> &mut Command {
-        self.argv[0] = arg0.as_ref().to_owned();
+        let arg0 = arg0.as_ref().to_owned();
+        match self.argv.first_mut() {
+            Some(first) => *first = arg0,
+            None => self.argv.push(arg0),
+        }
         self
     }
 
@@ -165,6 +170,13 @@ impl Command {
     /// `NODE_UNIQUE_ID`, `PROCS_CHANNEL_FD`.
     pub fn keep_control_env(&mut self, keep: bool) -> &mut Command {
         self.start.keep_control_env = keep;
+        self
+    }
+
+    /// Takes the inherited environment as it is now, not as it is when the child starts: for hosts that guard their environment with a lock
+    /// of their own, which is not held during the start. Call it last.
+    pub fn snapshot_env(&mut self) -> &mut Command {
+        self.start.env_snapshot = crate::sys::environ::snapshot(super::image::passed_on(self));
         self
     }
 

@@ -77,6 +77,8 @@ impl OnExit {
 }
 
 pub(super) fn call_on_exit(handle: ChildHandle, callback: Callback) -> Result<()> {
+    // In a forked copy of the host the call would never come.
+    handle.core.process()?;
     let waiting = Arc::new(OnExit { watch: Mutex::new(None), handle, callback: Mutex::new(Some(callback)) });
     waiting.watch_again()
 }

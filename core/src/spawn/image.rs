@@ -63,12 +63,16 @@ pub(super) fn fill(image: &mut Image, command: &Command) -> Result<()> {
     Ok(())
 }
 
+/// Which inherited variables the command passes on.
+pub(super) fn passed_on(command: &Command) -> Pass {
+    if command.start.keep_control_env { Pass::All } else { Pass::AllBut(is_control) }
+}
+
 /// Writes the child's environment; gives its PATH.
 fn environment(image: &mut Image, command: &Command) -> Result<Option<Vec<u8>>> {
-    let pass = if command.start.keep_control_env { Pass::All } else { Pass::AllBut(is_control) };
     if command.env.is_empty()
         && !command.env_clear
-        && let Some(snapshot) = environ::snapshot(pass)
+        && let Some(snapshot) = command.start.env_snapshot.clone().or_else(|| environ::snapshot(passed_on(command)))
     {
         let searched = !command.program.as_bytes().contains(&b'/');
         let path = snapshot.path().filter(|_| searched).map(<[u8]>::to_vec);
@@ -163,7 +167,12 @@ pub(super) fn explain(command: &Command, stage: Stage, error: &std::io::Error) -
         Stage::Exec => format!("cannot execute program (program = {:?}){}", command.program, exec_hint(program, errno)),
         Stage::Directory => format!("cannot enter directory (current_dir = {:?})", command.current_dir.as_deref().unwrap_or(Path::new(""))),
         Stage::Clone => format!("cannot start a process{}", clone_hint(errno)),
-        Stage::Descriptors => "cannot place descriptors".into(),
+        Stage::Descriptors => format!("cannot place descriptors (fds = {:?}, expected below RLIMIT_NOFILE)", command.stdio.keys().collect::<Vec<_>>()),
+        Stage::Terminal => format!(
+            "cannot take the terminal (controlling_tty = {:?}, foreground = {:?})",
+            command.start.controlling_tty, command.start.foreground
+        ),
+        Stage::ParentDeath => format!("cannot arm the parent-death signal (parent_death_signal = {:?})", command.start.die_with_parent.unwrap_or(0)),
         Stage::ProcessGroup => format!("cannot set the process group (process_group = {:?})", command.start.process_group.unwrap_or(0)),
         Stage::Limits => format!("cannot set a resource limit (limits = {:?})", command.start.limits),
         Stage::Nice => format!("cannot set the nice value (nice = {})", command.start.nice.unwrap_or(0)),
@@ -195,6 +204,10 @@ fn exec_hint(program: &Path, errno: i32) -> String {
 /// The interpreter named on the first line of a script.
 fn interpreter(program: &Path) -> Option<String> {
     use std::io::Read;
+    // A bare name was searched in PATH, not here; and opening anything but a file might block.
+    if !program.as_os_str().as_bytes().contains(&b'/') || !program.metadata().ok()?.is_file() {
+        return None;
+    }
     let mut head = [0; 256];
     let count = std::fs::File::open(program).ok()?.read(&mut head).ok()?;
     let line = head[..count].split(|byte| *byte == b'\n').next()?.strip_prefix(b"#!")?;

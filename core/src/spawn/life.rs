@@ -1,7 +1,7 @@
 //! What all handles of a child share: the process, whether it has ended, and who finds that out.
 
 use super::options::TreeLevel;
-use super::orphan::reap_later;
+use super::orphan::{Uses, reap_later};
 use super::start::LiveCount;
 use super::status::{Exit, ExitStatus, Usage};
 use crate::deadline::Deadline;
@@ -131,7 +131,7 @@ impl Core {
         let process = self.process()?;
         // The common wait without deadline is one system call. The leader of a group stays unreaped until its
         // group could be dealt with under the lock.
-        if deadline == Deadline::NEVER && !self.leads_group && process.has_pidfd() && self.claim() {
+        if deadline == Deadline::NEVER && !self.leads_group && process.needs_no_number() && self.claim() {
             return Ok(Some(self.reap_blocking(process)));
         }
         loop {
@@ -216,10 +216,14 @@ impl Drop for Core {
             return;
         }
         match process.reap() {
-            Ok(Reaped::Running) => reap_later(process, self.live.lock().take(), self.unwaited.lock().take()),
-            _ => {
+            Ok(Reaped::Ended(_) | Reaped::Unknown) => {
                 self.settle();
                 drop(self.live.lock().take());
+            }
+            // A failure tells nothing: the child may still run on memory of the library.
+            Ok(Reaped::Running) | Err(_) => {
+                let uses = Uses { _live: self.live.lock().take(), unwaited: self.unwaited.lock().take(), _cgroup: self.cgroup.take() };
+                reap_later(process, uses);
             }
         }
     }

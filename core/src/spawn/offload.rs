@@ -4,7 +4,8 @@
 //! stays there, and the next job gets another.
 
 use crate::error::{Error, Result};
-use crate::sys::{fork, signal};
+use crate::sys::fork::PerProcess;
+use crate::sys::signal;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -16,14 +17,13 @@ type Job = Box<dyn FnOnce() + Send>;
 const MAX_THREADS: usize = 64;
 
 struct Spawners {
-    generation: u64,
     queue: Sender<Job>,
     jobs: Receiver<Job>,
     idle: Arc<AtomicUsize>,
     threads: usize,
 }
 
-static SPAWNERS: Mutex<Option<Spawners>> = Mutex::new(None);
+static SPAWNERS: PerProcess<Mutex<Option<Spawners>>> = PerProcess::new();
 
 /// Runs `job` on a spawner thread; its result arrives at the receiver.
 pub(crate) fn run_on_spawner<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<Receiver<T>> {
@@ -45,13 +45,11 @@ pub(crate) fn run_aside(name: &str, job: impl FnOnce() + Send + 'static) -> Resu
 }
 
 fn submit(job: Job) -> Result<()> {
-    let generation = fork::generation();
-    let mut slot = SPAWNERS.lock();
-    if slot.as_ref().is_none_or(|spawners| spawners.generation != generation) {
+    let mut slot = SPAWNERS.get().lock();
+    let spawners = slot.get_or_insert_with(|| {
         let (queue, jobs) = unbounded();
-        *slot = Some(Spawners { generation, queue, jobs, idle: Arc::default(), threads: 0 });
-    }
-    let Some(spawners) = slot.as_mut() else { return Err(Error::invalid("spawn", "no spawner threads")) };
+        Spawners { queue, jobs, idle: Arc::default(), threads: 0 }
+    });
     if spawners.queue.len() >= spawners.idle.load(Ordering::Acquire) && spawners.threads < MAX_THREADS {
         spawners.add_thread()?;
     }

@@ -204,10 +204,13 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
-    /// How a run is stopped: SIGTERM first when there is a grace, then SIGKILL.
+    /// How a run is stopped: the stop signal first when there is a grace, then SIGKILL.
     pub(crate) fn ladder(&self) -> super::Stop {
-        let stop = if self.grace.is_zero() { super::Stop::kill() } else { super::Stop::graceful(self.grace) };
-        stop.tree(self.kill_tree)
+        let mut stop = super::Stop::new();
+        if !self.grace.is_zero() {
+            stop = stop.step(super::StopAction::Signal(self.stop_signal), self.grace);
+        }
+        stop.step(super::StopAction::Kill, Duration::from_secs(10)).tree(self.kill_tree)
     }
 }
 

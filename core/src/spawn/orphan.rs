@@ -2,6 +2,7 @@
 
 use super::start::LiveCount;
 use crate::io::reactor::{Interest, Watch, watch_fd};
+use crate::sys::cgroup::Cgroup;
 use crate::sys::clone::Unwaited;
 use crate::sys::wait::{Process, Reaped};
 use parking_lot::Mutex;
@@ -9,22 +10,34 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
+/// What is kept for a process until it has ended.
+#[derive(Default)]
+pub(super) struct Uses {
+    pub(super) _live: Option<LiveCount>,
+    pub(super) unwaited: Option<Unwaited>,
+    pub(super) _cgroup: Option<Arc<Cgroup>>,
+}
+
 /// A process without an owner, reaped by the reactor when it ends.
 struct Orphan {
-    process: Process,
-    _live: Option<LiveCount>,
-    unwaited: Mutex<Option<Unwaited>>,
+    // Before the process, so that the watch goes before the descriptor it waits on.
     watch: Mutex<Option<Watch>>,
+    process: Process,
+    uses: Mutex<Uses>,
 }
 
 impl Wake for Orphan {
     fn wake(self: Arc<Self>) {
         let spent = self.watch.lock().take();
         drop(spent);
-        if let Ok(Reaped::Running) = self.process.reap() {
-            self.watch_again();
-        } else if let Some(unwaited) = self.unwaited.lock().take() {
-            let _ = unwaited.finish();
+        match self.process.reap() {
+            Ok(Reaped::Running) => self.watch_again(),
+            Ok(Reaped::Ended(_) | Reaped::Unknown) => {
+                let uses = std::mem::take(&mut *self.uses.lock());
+                let _ = uses.unwaited.and_then(Unwaited::finish);
+            }
+            // Nothing is known: what the child may use stays.
+            Err(_) => {}
         }
     }
 }
@@ -39,6 +52,6 @@ impl Orphan {
 }
 
 /// Lets the reactor reap a process that nobody will wait for.
-pub(super) fn reap_later(process: Process, live: Option<LiveCount>, unwaited: Option<Unwaited>) {
-    Arc::new(Orphan { process, _live: live, unwaited: Mutex::new(unwaited), watch: Mutex::new(None) }).watch_again();
+pub(super) fn reap_later(process: Process, uses: Uses) {
+    Arc::new(Orphan { watch: Mutex::new(None), process, uses: Mutex::new(uses) }).watch_again();
 }

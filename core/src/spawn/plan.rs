@@ -25,18 +25,21 @@ fn refuse(detail: String) -> Error {
 pub(super) struct Streams {
     pub(super) moves: Vec<FdMove>,
     /// Ends that are the child's, closed in the host once it runs.
-    childs: Vec<OwnedFd>,
+    pub(super) childs: Vec<OwnedFd>,
     /// The host's ends of pipes, by the child's number.
     pub(super) hosts: BTreeMap<RawFd, OwnedFd>,
     /// Descriptors that copy another one of the child: (number, of).
     same: Vec<(RawFd, RawFd)>,
     pipe_size: Option<u32>,
+    /// Whether the start may outlive the call that asked for it, and with it the descriptors that the caller lends.
+    outlives_call: bool,
 }
 
 impl Streams {
     /// Makes and opens everything. Descriptors given by value move out of the command.
     pub(super) fn open(command: &mut Command, defaults: [Stdio; 3]) -> Result<Streams> {
-        let mut streams = Streams { pipe_size: command.start.pipe_size, ..Streams::default() };
+        let mut streams =
+            Streams { pipe_size: command.start.pipe_size, outlives_call: needs_spawner(&command.start), ..Streams::default() };
         for (target, default) in (0..3).zip(defaults) {
             if !command.stdio.contains_key(&target) {
                 streams.add(target, default)?;
@@ -82,6 +85,7 @@ impl Streams {
                 self.childs_end(child)
             }
             Kind::Fd(fd) => self.childs_end(fd::above_stdio(fd).map_err(failed)?),
+            Kind::Borrowed(number) if fd::is_open(number) && self.outlives_call => self.childs_end(fd::duplicate(number, 3).map_err(failed)?),
             Kind::Borrowed(number) if fd::is_open(number) => number,
             Kind::Borrowed(number) => {
                 let detail = format!("descriptor is not open (fd {target} = {number}, expected an open descriptor)");

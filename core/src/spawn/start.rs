@@ -16,8 +16,10 @@ use crate::io::{PipeReader, PipeWriter};
 use crate::sys::clone::{Failure, Launcher, Level, Setup, close_range_works, level};
 use crate::sys::poll::{Events, PollFd, poll};
 use crate::sys::wait::{Process, pidfd_info_works, pidfd_open};
+use crate::sys::fork::PerProcess;
 use crate::sys::limits;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,7 +28,7 @@ use std::time::{Duration, Instant, SystemTime};
 const BUSY_RETRIES: u32 = 3;
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
-static LIVE: AtomicUsize = AtomicUsize::new(0);
+static LIVE: PerProcess<AtomicUsize> = PerProcess::new();
 static MAX_CHILDREN: AtomicUsize = AtomicUsize::new(0);
 
 /// The greatest number of live children of this process; one more start fails with `Exhausted`. Default: 4096, or half of
@@ -80,13 +82,13 @@ pub fn engine_info() -> EngineInfo {
 
 /// Counts a live child while it lives.
 #[derive(Debug)]
-pub(super) struct LiveCount;
+pub(super) struct LiveCount(&'static AtomicUsize);
 
 impl LiveCount {
     fn take() -> Result<LiveCount> {
-        let live = LIVE.fetch_add(1, Ordering::Relaxed);
+        let count = LiveCount(LIVE.get());
+        let live = count.0.fetch_add(1, Ordering::Relaxed);
         let cap = max_children();
-        let count = LiveCount;
         if live >= cap {
             let detail = format!("too many live children (limit = {cap}, see max_children)");
             return Err(Error::new(ErrorKind::Exhausted, "spawn", detail).with_stage(Stage::Prepare));
@@ -97,7 +99,7 @@ impl LiveCount {
 
 impl Drop for LiveCount {
     fn drop(&mut self) {
-        LIVE.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -114,7 +116,7 @@ impl Drop for Started {
     fn drop(&mut self) {
         if let Some((process, _)) = self.0.take() {
             let _ = process.signal(libc::SIGKILL);
-            super::orphan::reap_later(process, None, None);
+            super::orphan::reap_later(process, super::orphan::Uses::default());
         }
     }
 }
@@ -127,7 +129,7 @@ impl Command {
     ///
     /// # Errors
     /// `NotFound`, `PermissionDenied`, `InvalidArgument`, `Exhausted`, `TooLarge` with the failed [`Stage`] and errno; no process, descriptor
-    /// or zombie is left. `Timeout` and `Cancelled` only with [`offload`](Command::offload).
+    /// or zombie is left. `Timeout` and `Cancelled` only with [`offload`](Command::offload) or a parent-death signal.
     pub fn spawn(&mut self) -> Result<Child> {
         let after = if self.start.no_exec_wait { After::End } else { After::Exec };
         self.start([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], Deadline::from_timeout(self.run.timeout), after)
@@ -143,9 +145,11 @@ impl Command {
     /// when it did not exit with 0.
     pub fn status(&mut self) -> Result<ExitStatus> {
         let deadline = Deadline::from_timeout(self.run.timeout);
+        // A descriptor given by value is good for one start: then the retry must lie within it.
+        let after = if self.stdio.values().any(Stdio::is_once) { After::Exec } else { After::End };
         let mut busy = 0;
         let (mut child, waited) = loop {
-            let mut child = self.start([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], deadline, After::End)?;
+            let mut child = self.start([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], deadline, after)?;
             child.stdin = None;
             let waited = wait_or_cancel(child.handle(), self.run.cancel.as_ref(), deadline)?;
             match child.handle().core.start_failure() {
@@ -200,7 +204,7 @@ impl Command {
             Ok((process, unwaited)) => (process, 0, Some(unwaited)),
             Err(unstarted) => {
                 let (launcher, setup) = *unstarted;
-                let (process, retries) = self.launch(launcher, setup, deadline)?;
+                let (process, retries) = self.launch((launcher, setup, std::mem::take(&mut streams.childs)), deadline)?;
                 (process, retries, None)
             }
         };
@@ -223,25 +227,30 @@ impl Command {
         Ok((streams, setup))
     }
 
-    fn launch(&self, launcher: Launcher, setup: Setup, deadline: Deadline) -> Result<(Process, u32)> {
+    fn launch(&self, prepared: Prepared, deadline: Deadline) -> Result<(Process, u32)> {
         let result = if plan::needs_spawner(&self.start) {
-            self.launch_elsewhere(launcher, setup, deadline)?.and_then(|started| {
+            self.launch_elsewhere(prepared, deadline)?.and_then(|started| {
                 started.take().ok_or_else(|| Failure { stage: Stage::Clone, error: std::io::Error::from_raw_os_error(libc::ECHILD) })
             })
         } else {
-            launch_here(launcher, setup)
+            launch_here(prepared)
         };
         result.map_err(|failure| image::explain(self, failure.stage, &failure.error))
     }
 
-    /// Starts on a spawner thread. When the deadline passes or the run is cancelled first, the child is killed as soon as it appears.
-    fn launch_elsewhere(&self, launcher: Launcher, setup: Setup, deadline: Deadline) -> Result<std::result::Result<Started, Failure>> {
-        let arrived = crate::sys::poll::EventFd::new("spawn")?;
-        let arrived = std::sync::Arc::new(arrived);
-        let signal = std::sync::Arc::clone(&arrived);
+    /// Starts on a spawner thread. When the deadline passes or the run is cancelled first, the child is killed as soon as it appears, or not
+    /// started at all.
+    fn launch_elsewhere(&self, prepared: Prepared, deadline: Deadline) -> Result<std::result::Result<Started, Failure>> {
+        let arrived = Arc::new(crate::sys::poll::EventFd::new("spawn")?);
+        let signal = Arc::downgrade(&arrived);
         let result = run_on_spawner(move || {
-            let started = launch_here(launcher, setup).map(|started| Started(Some(started)));
-            signal.signal();
+            if signal.strong_count() == 0 {
+                return Err(Failure { stage: Stage::Clone, error: std::io::Error::from_raw_os_error(libc::ECANCELED) });
+            }
+            let started = launch_here(prepared).map(|started| Started(Some(started)));
+            if let Some(arrived) = signal.upgrade() {
+                arrived.signal();
+            }
             started
         })?;
         let cancel = self.run.cancel.as_ref();
@@ -257,6 +266,9 @@ impl Command {
         Err(Error::new(ErrorKind::Timeout, "spawn", detail).with_stage(Stage::Exec))
     }
 }
+
+/// All that a start needs, the child's ends of its streams included: a start that is given up goes on with descriptors of its own.
+type Prepared = (Launcher, Setup, Vec<OwnedFd>);
 
 /// When a start returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -291,7 +303,7 @@ fn no_group(level: TreeLevel) -> TreeLevel {
     if level == TreeLevel::Group { TreeLevel::Process } else { level }
 }
 
-fn launch_here(mut launcher: Launcher, setup: Setup) -> std::result::Result<(Process, u32), Failure> {
+fn launch_here((mut launcher, setup, childs): Prepared) -> std::result::Result<(Process, u32), Failure> {
     let mut retries = 0;
     let result = loop {
         match launcher.launch(&setup) {
@@ -303,5 +315,6 @@ fn launch_here(mut launcher: Launcher, setup: Setup) -> std::result::Result<(Pro
         }
     };
     launcher.give_back();
+    drop(childs);
     result
 }

@@ -99,6 +99,11 @@ impl Stdio {
         Stdio(if matches!(self.0, Kind::Fd(_)) { std::mem::replace(&mut self.0, copy) } else { copy })
     }
 
+    /// Whether it is used up by a start.
+    pub(crate) fn is_once(&self) -> bool {
+        matches!(self.0, Kind::Fd(_))
+    }
+
     pub(crate) fn is_pipe(&self) -> bool {
         matches!(self.0, Kind::Pipe)
     }

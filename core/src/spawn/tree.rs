@@ -23,8 +23,8 @@ impl<'a> Tree<'a> {
         let before = self.members.len();
         if self.level >= TreeLevel::Group {
             let root = self.core.process()?.pid() as u32;
-            let found = walk(root, &self.members);
-            self.members.extend(found);
+            let found = self.core.while_running(|process| Ok(walk(root, || process.signal(0).is_ok(), &self.members)))?;
+            self.members.extend(found.unwrap_or_default());
             if self.core.leads_group && self.core.has_ended()? {
                 // Under the lock of reaping, so that the group's number stays its own meanwhile.
                 let found = self.core.while_running(|_| Ok(group_members(root, &self.members)))?;
@@ -53,7 +53,14 @@ impl<'a> Tree<'a> {
     pub(super) fn signal(&mut self, signal: i32) -> Result<()> {
         self.find()?;
         let group = self.level >= TreeLevel::Group && self.core.leads_group;
-        let sent = self.core.while_running(|process| if group { process.signal_group(signal) } else { process.signal(signal) })?;
+        let sent = self.core.while_running(|process| {
+            if !group {
+                return process.signal(signal);
+            }
+            let sent = process.signal_group(signal);
+            // It may not have made its group yet (a start that was not waited for), or have left it since.
+            if process.is_in_own_group() { sent } else { process.signal(signal) }
+        })?;
         if group && sent.is_err() {
             // The leader was reaped; a pidfd still reaches its group on kernels that know how.
             let _ = self.core.process()?.signal_led_group(signal);

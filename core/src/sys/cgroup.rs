@@ -1,11 +1,13 @@
 //! A cgroup v2 of its own for one child, where this process may make one: the only means by which nothing escapes.
 
-use super::fd;
+use super::{fd, fork};
+use parking_lot::Mutex;
 use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +17,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Cgroup {
     path: PathBuf,
     dir: OwnedFd,
+    generation: u64,
+}
+
+/// Groups that a survivor kept from being removed: tried again when the next one is made.
+static LEFT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn remove_left() {
+    // Whoever holds the lock does the work, or has left a forked copy without doing it.
+    if let Some(mut left) = LEFT.try_lock() {
+        left.retain(|path| fs::remove_dir(path).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY)));
+    }
 }
 
 /// Our own cgroup v2 directory when children can be put below it.
@@ -33,22 +46,27 @@ fn probe() -> Option<PathBuf> {
     let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
     let relative = membership.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let dir = mount.join(relative);
-    if !dir.join("cgroup.procs").exists() {
-        return None;
-    }
+    // Whoever puts a child into a group below must be allowed to write here as well. Source: delegation in cgroups(7).
+    fs::OpenOptions::new().write(true).open(dir.join("cgroup.procs")).ok()?;
     sweep(&dir);
-    // A group that can be made, killed and removed proves all that is needed.
     let trial = Cgroup::make(&dir).ok()?;
     trial.kill().ok()?;
     Some(dir)
 }
 
+/// The beginning of the names of our groups. Hosts in several pid namespaces may share a directory: numbers count in one of them only.
+fn prefix() -> String {
+    let namespace = fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino());
+    format!("procs-{namespace}-")
+}
+
 /// Removes empty groups that hosts killed with SIGKILL left behind; the kernel refuses those in use.
 fn sweep(dir: &Path) {
+    let prefix = prefix();
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.strip_prefix("procs-")).and_then(|rest| rest.split('-').next()).map(str::to_owned);
+        let owner = name.to_str().and_then(|name| name.strip_prefix(&prefix)).and_then(|rest| rest.split('-').next()).map(str::to_owned);
         if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
             let _ = fs::remove_dir(entry.path());
         }
@@ -68,11 +86,14 @@ impl Cgroup {
 
     fn make(parent: &Path) -> io::Result<Cgroup> {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let path = parent.join(format!("procs-{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed)));
+        static PREFIX: OnceLock<String> = OnceLock::new();
+        remove_left();
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let path = parent.join(format!("{}{}-{serial}", PREFIX.get_or_init(prefix), std::process::id()));
         fs::create_dir(&path)?;
         let name = CString::new(path.as_os_str().as_bytes())?;
         match fd::open(&name, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
-            Ok(dir) => Ok(Cgroup { path, dir }),
+            Ok(dir) => Ok(Cgroup { path, dir, generation: fork::generation() }),
             Err(error) => {
                 let _ = fs::remove_dir(&path);
                 Err(error)
@@ -111,7 +132,13 @@ impl AsFd for Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // Refused while a survivor lives in it; a later probe sweeps it up.
-        let _ = fs::remove_dir(&self.path);
+        // A forked copy of the host does not own it.
+        if self.generation != fork::generation() {
+            return;
+        }
+        let busy = fs::remove_dir(&self.path).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY));
+        if busy && let Some(mut left) = LEFT.try_lock() {
+            left.push(std::mem::take(&mut self.path));
+        }
     }
 }

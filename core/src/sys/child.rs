@@ -12,6 +12,7 @@
 use super::raw::syscall;
 use crate::error::Stage;
 use core::ffi::{c_char, c_void};
+use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicI32, Ordering};
 
@@ -96,9 +97,10 @@ pub(super) struct Plan {
     pub(super) clear_handlers: bool,
     /// The mask the program starts with; `None` keeps the one at clone.
     pub(super) mask: Option<u64>,
-    /// Death signal and a pidfd of the host to check that it still lives.
+    /// Death signal, and a pidfd of the host to check that it still lives; negative where the kernel has none, then by its number.
     pub(super) death_signal: i32,
     pub(super) host_pidfd: i32,
+    pub(super) host_pid: i32,
     pub(super) new_session: bool,
     /// Group to join; negative is none.
     pub(super) process_group: i32,
@@ -223,7 +225,8 @@ fn reset_signals(plan: &Plan) {
     }
 }
 
-/// Asks for the death signal, then makes sure that the host had not died before: its pidfd is readable once it has.
+/// Asks for the death signal, then makes sure that the host had not died before: its pidfd is readable once it has, and its children have
+/// another parent.
 #[inline(always)]
 fn arm_parent_death(plan: &Plan) -> Step {
     if plan.death_signal == 0 {
@@ -238,6 +241,12 @@ fn arm_parent_death(plan: &Plan) -> Step {
         if ready > 0 {
             return Err((Stage::ParentDeath, -(libc::ESRCH as isize)));
         }
+        return Ok(());
+    }
+    let parent = call(libc::SYS_getppid, NO_ARGS);
+    // Zero is a parent in another pid namespace.
+    if parent != plan.host_pid as isize && parent != 0 {
+        return Err((Stage::ParentDeath, -(libc::ESRCH as isize)));
     }
     Ok(())
 }
@@ -358,7 +367,8 @@ fn close_by_listing(plan: &Plan) -> Step {
     let at = libc::AT_FDCWD as usize;
     let dir = call(libc::SYS_openat, [at, path.as_ptr() as usize, (libc::O_RDONLY | libc::O_DIRECTORY) as usize, 0, 0]);
     step(Stage::Descriptors, dir)?;
-    let mut buffer = [0u64; 512];
+    // Not zeroed: that would be a call to libc's memset.
+    let mut buffer = MaybeUninit::<[u64; 512]>::uninit();
     loop {
         let length = call(libc::SYS_getdents64, [dir as usize, buffer.as_mut_ptr() as usize, 4096, 0, 0]);
         step(Stage::Descriptors, length)?;
@@ -474,7 +484,7 @@ fn exec(plan: &Plan) -> isize {
         }
         let error = call(libc::SYS_execve, [candidate as usize, plan.argv as usize, plan.envp as usize, 0, 0]);
         match (-error) as i32 {
-            libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ETIMEDOUT => {}
+            libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ETIMEDOUT | libc::ESTALE => {}
             libc::EACCES => denied = error,
             _ => return error,
         }

@@ -6,7 +6,8 @@ use super::mapping::Mapping;
 use super::reset::{ResetSignals, reset_mask};
 use super::signal::{self, Mask};
 use super::wait::Process;
-use super::{fd, fork, raw};
+use super::fork::PerProcess;
+use super::{fd, raw};
 use crate::error::Stage;
 use parking_lot::Mutex;
 use std::io;
@@ -102,36 +103,32 @@ impl Failure {
 pub(crate) struct Launcher {
     stack: Mapping,
     report: Mapping,
-    generation: u64,
     /// Where each descriptor is taken from; the child changes it while it rearranges them.
     sources: Vec<i32>,
     pub(crate) image: Image,
 }
 
-static POOL: Mutex<Vec<Launcher>> = Mutex::new(Vec::new());
+// A forked copy of the host shares report pages with its parent: never used by both.
+static POOL: PerProcess<Mutex<Vec<Launcher>>> = PerProcess::new();
 const POOL_MAX: usize = 16;
 
 impl Launcher {
     /// Takes one from the pool or makes one.
     pub(crate) fn take() -> Result<Launcher, Failure> {
-        let generation = fork::generation();
-        while let Some(launcher) = POOL.lock().pop() {
-            // A forked copy of the host shares the report page with its parent: never used by both.
-            if launcher.generation == generation {
-                return Ok(launcher);
-            }
+        if let Some(launcher) = POOL.get().lock().pop() {
+            return Ok(launcher);
         }
         let prepare = |error| Failure::new(Stage::Prepare, error);
         let stack = Mapping::new(STACK_BYTES + GUARD_BYTES, libc::MAP_PRIVATE | libc::MAP_NORESERVE | libc::MAP_STACK).map_err(prepare)?;
         stack.protect_start(GUARD_BYTES).map_err(prepare)?;
         let report = Mapping::new(4096, libc::MAP_SHARED).map_err(prepare)?;
-        Ok(Launcher { stack, report, generation, sources: Vec::new(), image: Image::default() })
+        Ok(Launcher { stack, report, sources: Vec::new(), image: Image::default() })
     }
 
     /// Gives it back to the pool.
     pub(crate) fn give_back(mut self) {
         self.image.clear();
-        let mut pool = POOL.lock();
+        let mut pool = POOL.get().lock();
         if pool.len() < POOL_MAX {
             pool.push(self);
         }
@@ -237,6 +234,7 @@ impl Launcher {
             },
             death_signal: setup.death_signal,
             host_pidfd: extra.host_pidfd,
+            host_pid: if setup.death_signal != 0 { std::process::id() as i32 } else { 0 },
             new_session: setup.new_session,
             process_group: setup.process_group.unwrap_or(-1),
             cgroup_procs: extra.cgroup_procs,
@@ -390,14 +388,12 @@ fn held_pipe(setup: &Setup) -> Result<(OwnedFd, OwnedFd), Failure> {
 
 /// A pidfd of this process, made once per fork generation; `None` where the kernel has none.
 fn host_pidfd() -> Option<BorrowedFd<'static>> {
-    static HOST: Mutex<Option<(u64, &'static OwnedFd)>> = Mutex::new(None);
-    let generation = fork::generation();
-    let mut host = HOST.lock();
-    if host.is_none_or(|(seen, _)| seen != generation) {
-        let fd = super::wait::pidfd_open(std::process::id()).ok()?;
-        // Kept for the life of the process: one descriptor, shared by every spawn that wants to die with it.
-        *host = Some((generation, Box::leak(Box::new(fd))));
+    static HOST: PerProcess<OnceLock<OwnedFd>> = PerProcess::new();
+    let host = HOST.get();
+    if let Some(fd) = host.get() {
+        return Some(fd.as_fd());
     }
-    let fd: &'static OwnedFd = host.as_ref()?.1;
-    Some(fd.as_fd())
+    let fd = super::wait::pidfd_open(std::process::id()).ok()?;
+    // Kept for the life of the process: one descriptor, shared by every spawn that wants to die with it.
+    Some(host.get_or_init(|| fd).as_fd())
 }

@@ -3,6 +3,7 @@
 //! Copying forty variables under a lock costs as much as everything else the library does in a spawn. The array of pointers is compared
 //! with the one seen last instead; while it is the same, its filtered copy is handed to exec, and the kernel reads the host's own strings.
 
+use super::fork::PerProcess;
 use parking_lot::Mutex;
 use std::ffi::{CStr, OsString, c_char};
 use std::os::unix::ffi::OsStringExt;
@@ -26,6 +27,12 @@ pub(crate) struct Snapshot {
 unsafe impl Send for Snapshot {}
 // SAFETY: as above; nothing is changed after construction.
 unsafe impl Sync for Snapshot {}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Snapshot({} variables)", self.seen.len())
+    }
+}
 
 impl Snapshot {
     /// The array for exec.
@@ -79,8 +86,8 @@ pub(crate) enum Pass {
 /// The environment as it is now. `None` when it changed while it was looked at: then a copy
 /// has to be made under the lock of the standard library.
 pub(crate) fn snapshot(pass: Pass) -> Option<Arc<Snapshot>> {
-    static LAST: [Mutex<Option<Arc<Snapshot>>>; 2] = [Mutex::new(None), Mutex::new(None)];
-    let mut last = LAST[usize::from(matches!(pass, Pass::All))].lock();
+    static LAST: [PerProcess<Mutex<Option<Arc<Snapshot>>>>; 2] = [PerProcess::new(), PerProcess::new()];
+    let mut last = LAST[usize::from(matches!(pass, Pass::All))].get().lock();
     if let Some(snapshot) = last.as_ref()
         && unchanged(&snapshot.seen)
     {

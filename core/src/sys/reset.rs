@@ -41,7 +41,8 @@ fn others_ignored() -> Mask {
     static PROBED_AT: AtomicU64 = AtomicU64::new(0);
     static EPOCH: OnceLock<Instant> = OnceLock::new();
     let now = EPOCH.get_or_init(Instant::now).elapsed().as_nanos() as u64 + PROBE_NANOS;
-    if now - PROBED_AT.load(Ordering::Acquire) >= PROBE_NANOS {
+    // Another thread may have probed later than `now`.
+    if now.saturating_sub(PROBED_AT.load(Ordering::Acquire)) >= PROBE_NANOS {
         let signals = (1..=64).filter(|signal| USUAL & bit(*signal) == 0 && *signal != libc::SIGKILL && *signal != libc::SIGSTOP);
         IGNORED.store(signal::probe_ignored(signals), Ordering::Release);
         PROBED_AT.store(now, Ordering::Release);

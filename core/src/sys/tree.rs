@@ -14,11 +14,13 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Holds a process that was a child of one of `parents` a moment ago, if it still is that process.
-    fn hold(pid: u32, expected: &Stat) -> Option<Member> {
+    /// Holds a process if it is the one looked for: the number may have changed hands since it was listed.
+    fn hold(pid: u32, is_wanted: impl FnOnce(&Stat) -> bool) -> Option<Member> {
         let pidfd = pidfd_open(pid).ok()?;
-        // The number may have changed hands between listing and opening: the start time tells.
-        (Stat::of(pid)?.started == expected.started).then_some(Member { pid, group: expected.group, pidfd })
+        let stat = Stat::of(pid)?;
+        let member = Member { pid, group: stat.group, pidfd };
+        // While it still runs, what was read is about the process that is held.
+        (is_wanted(&stat) && member.alive()).then_some(member)
     }
 
     /// Sends a signal; a process that has ended is no error.
@@ -36,7 +38,6 @@ impl Member {
 struct Stat {
     parent: u32,
     group: u32,
-    started: u64,
 }
 
 impl Stat {
@@ -48,8 +49,7 @@ impl Stat {
         let mut fields = rest.split(' ');
         let parent = fields.nth(1)?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
-        let started = fields.nth(16)?.parse().ok()?;
-        Some(Stat { parent, group, started })
+        Some(Stat { parent, group })
     }
 }
 
@@ -78,28 +78,34 @@ pub(crate) fn group_members(leader: u32, known: &[Member]) -> Vec<Member> {
     let Ok(all) = fs::read_dir("/proc") else { return Vec::new() };
     let numbers = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let strangers = numbers.filter(|pid| *pid != leader && known.iter().all(|member| member.pid != *pid));
-    strangers
-        .filter_map(|pid| {
-            let stat = Stat::of(pid)?;
-            if stat.group == leader { Member::hold(pid, &stat) } else { None }
-        })
-        .collect()
+    let in_group = strangers.filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.group == leader));
+    in_group.filter_map(|pid| Member::hold(pid, |stat| stat.group == leader)).collect()
 }
 
-/// Every descendant of the process that is not yet in `known`; the process itself is not included.
-pub(crate) fn walk(root: u32, known: &[Member]) -> Vec<Member> {
+/// Every descendant of the process that is not yet in `known`; the process itself is not included. `root_is_ours` tells whether the number
+/// is still the process's own: once it was reaped, a stranger may have it.
+pub(crate) fn walk(root: u32, root_is_ours: impl Fn() -> bool, known: &[Member]) -> Vec<Member> {
     let mut seen: BTreeSet<u32> = known.iter().map(|member| member.pid).collect();
     let mut todo: Vec<u32> = seen.iter().copied().collect();
     todo.push(root);
     seen.insert(root);
-    let mut found = Vec::new();
+    let mut found: Vec<Member> = Vec::new();
     while let Some(parent) = todo.pop() {
-        for pid in children(parent) {
+        let listed = children(parent);
+        let is_ours = |found: &[Member]| match known.iter().chain(found).find(|member| member.pid == parent) {
+            Some(member) => member.alive(),
+            None => root_is_ours(),
+        };
+        // Asked after the listing: the list is that of our process, not of a later owner of its number.
+        if !is_ours(&found) {
+            continue;
+        }
+        for pid in listed {
             if !seen.insert(pid) {
                 continue;
             }
-            let Some(stat) = Stat::of(pid) else { continue };
-            if let Some(member) = Member::hold(pid, &stat) {
+            // A parent that has just ended cannot be asked any more, and its children have another one.
+            if let Some(member) = Member::hold(pid, |stat| stat.parent == parent || !is_ours(&found)) {
                 found.push(member);
                 todo.push(pid);
             }

@@ -5,7 +5,7 @@ use super::{check, fd, fork, raw, retry};
 use crate::deadline::Deadline;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -102,6 +102,16 @@ fn kill_number(number: i32, signal: i32) -> io::Result<()> {
     if result < 0 { Err(io::Error::from_raw_os_error(-result as i32)) } else { Ok(()) }
 }
 
+/// Whether signals can be sent through pidfds: a filter may refuse the call with the errno of a missing right. Probed once, on no descriptor.
+fn signals_by_pidfd() -> bool {
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    *WORKS.get_or_init(|| {
+        // SAFETY: takes no pointers but a null siginfo, which is allowed.
+        let result = unsafe { raw::syscall(libc::SYS_pidfd_send_signal, [usize::MAX, 0, 0, 0, 0]) };
+        result == -(libc::EBADF as isize)
+    })
+}
+
 fn lacks(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM | libc::EINVAL))
 }
@@ -126,9 +136,9 @@ impl Process {
         self.pid
     }
 
-    /// Whether the kernel gave a pidfd.
-    pub(crate) fn has_pidfd(&self) -> bool {
-        matches!(self.ended, Ended::Pidfd(_))
+    /// Whether it can be waited for and signalled by pidfd, so that nothing depends on its number.
+    pub(crate) fn needs_no_number(&self) -> bool {
+        matches!(self.ended, Ended::Pidfd(_)) && signals_by_pidfd()
     }
 
     /// Waits until it has ended, without reaping; false when the deadline passed.
@@ -207,12 +217,18 @@ impl Process {
     pub(crate) fn signal(&self, signal: i32) -> io::Result<()> {
         match &self.ended {
             Ended::Pidfd(pidfd) => match pidfd_send_signal(pidfd.as_fd(), signal) {
-                // A filter may refuse the call itself; where the right is missing, kill says the same.
-                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => kill_number(self.pid, signal),
+                Err(error) if lacks(&error) && !signals_by_pidfd() => kill_number(self.pid, signal),
                 result => result,
             },
             Ended::Watched(_) => kill_number(self.pid, signal),
         }
+    }
+
+    /// Whether it is in the group that has its number. The caller holds the lock under which it would be reaped and has not reaped it.
+    pub(crate) fn is_in_own_group(&self) -> bool {
+        // SAFETY: takes no pointers.
+        let group = unsafe { raw::syscall(libc::SYS_getpgid, [self.pid as usize, 0, 0, 0, 0]) };
+        group == self.pid as isize
     }
 
     /// Signals the group that this process led, after it was reaped: only through the pidfd, which keeps the group's identity.

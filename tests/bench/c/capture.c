@@ -1,4 +1,4 @@
-/* libprocs from C: `ours-c-capture CASE producer=PATH bytes=B captures=N` or `lines=N`; CASE is output, chunks or lines. */
+/* libprocs from C: `ours-c-capture CASE producer=PATH bytes=B captures=N` or `lines=N`; CASE is output, chunks, read or lines. */
 #include "../limits/bench.h"
 #include <procs.h>
 
@@ -31,7 +31,23 @@ static void finish(procs_child *child) {
     procs_child_free(child);
 }
 
+static void add(const char *data, size_t len, void *total) {
+    (void)data;
+    *(double *)total += (double)len;
+}
+
+/* Each chunk as it arrives, by callback. */
 static double chunks(const procs_spawn_options *options) {
+    procs_spawn_options with_sink = *options;
+    double total = 0;
+    with_sink.stdout_to.kind = PROCS_STDIO_DEFAULT;
+    with_sink.stdout_sink = (procs_sink){.kind = PROCS_SINK_CALLBACK, .callback = add, .user_data = &total};
+    output(&with_sink);
+    return total;
+}
+
+/* Each chunk as it arrives, by a loop. */
+static double reads(const procs_spawn_options *options) {
     static char buffer[CHUNK];
     procs_child *child = start(options);
     double total = 0;
@@ -63,7 +79,7 @@ static double lines(const procs_spawn_options *options) {
 static const struct {
     const char *name;
     double (*take)(const procs_spawn_options *options);
-} CASES[] = {{"output", output}, {"chunks", chunks}, {"lines", lines}};
+} CASES[] = {{"output", output}, {"chunks", chunks}, {"read", reads}, {"lines", lines}};
 
 static void capture(const procs_spawn_options *options, double (*take)(const procs_spawn_options *), double count, bench_capture *result) {
     uint64_t begin = bench_now();

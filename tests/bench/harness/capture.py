@@ -30,6 +30,7 @@ def streaming(make):
         make.node("node-data", "Node 'data' events", "peer", "discard"),
         make.program("rust", "libprocs Rust chunks", "ours", ("rust-ours", "chunks")),
         make.program("c", "libprocs C chunks", "ours", ("ours-c-capture", "chunks")),
+        make.program("c-read", "libprocs C read loop", "ours", ("ours-c-capture", "read")),
         make.python("python", "libprocs Python read loop, 64 KiB", "ours", "procs-read-64k"),
         make.node("node", "libprocs Node 'data' events", "ours", "procs-discard"),
     )

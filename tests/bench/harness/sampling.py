@@ -63,6 +63,11 @@ class Result:
         return {number: metrics[metric] for number, _, metrics in self.kept(case_id) if metric in metrics}
 
 
+def environment():
+    """The same small environment for every case: exec copies it each time, so its size is part of what is measured."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
+
+
 def run_case(case, pinned):
     """Runs a case once and returns its metrics; raises RuntimeError with the reason when it fails."""
     if case.absent:
@@ -71,7 +76,7 @@ def run_case(case, pinned):
     if pinned:
         command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command]
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                             env={**os.environ, **dict(case.env)}, start_new_session=True)
+                             env={**environment(), **dict(case.env)}, start_new_session=True)
     try:
         stdout, stderr = child.communicate(timeout=120)
     except subprocess.TimeoutExpired as error:

@@ -137,7 +137,12 @@ fn settid(args: &Args) -> Outcome {
     let pid: i32 = args.number(0)?;
     let seconds: f64 = args.number(1)?;
     if raw::fork_with_pid(pid).map_err(|e| format!("clone3 with set_tid {pid}: {e}"))? {
-        put(1, format!("{}\n", std::process::id()).as_bytes())?;
+        let mut line = std::process::id().to_string();
+        if args.optional(2).is_some() {
+            line.push_str(&format!(" {}", again(["sleep", &seconds.to_string()])?.id()));
+        }
+        line.push('\n');
+        put(1, line.as_bytes())?;
         pause_for(seconds);
         return Ok(0);
     }

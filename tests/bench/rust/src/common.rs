@@ -25,7 +25,10 @@ impl Options {
     }
 
     pub fn text(&self, key: &str) -> io::Result<&str> {
-        self.0.get(key).map(String::as_str).ok_or_else(|| io::Error::other(format!("option {key} missing")))
+        self.0
+            .get(key)
+            .map(String::as_str)
+            .ok_or_else(|| io::Error::other(format!("option {key} missing")))
     }
 
     pub fn number(&self, key: &str, default: f64) -> f64 {
@@ -55,7 +58,11 @@ pub fn spawn<S: Spawner + Sync>(spawner: &S, options: &Options) -> io::Result<()
     let held = hold(options.number("mb", 0.0));
     let threads = options.number("threads", 1.0) as usize;
     let begin = Instant::now();
-    let mut times = if threads == 1 { spawn_loop(spawner, options)? } else { spawn_threads(spawner, options, threads)? };
+    let mut times = if threads == 1 {
+        spawn_loop(spawner, options)?
+    } else {
+        spawn_threads(spawner, options, threads)?
+    };
     let elapsed = begin.elapsed().as_secs_f64();
     drop(black_box(held));
     println!(
@@ -126,9 +133,18 @@ impl Job {
         let arguments = if lines > 0.0 {
             vec!["lines".to_owned(), options.text("lines")?.to_owned(), "12".to_owned()]
         } else {
-            vec!["flood".to_owned(), options.text("bytes")?.to_owned(), format!("{}", options.number("block", 65536.0))]
+            vec![
+                "flood".to_owned(),
+                options.text("bytes")?.to_owned(),
+                format!("{}", options.number("block", 65536.0)),
+            ]
         };
-        Ok(Job { producer: options.text("producer")?.to_owned(), arguments, lines, bytes })
+        Ok(Job {
+            producer: options.text("producer")?.to_owned(),
+            arguments,
+            lines,
+            bytes,
+        })
     }
 }
 
@@ -146,10 +162,19 @@ pub fn capture(options: &Options, take: impl Fn(&Job) -> io::Result<u64>) -> io:
         if taken as f64 != job.bytes && taken as f64 != job.bytes - job.lines {
             return Err(io::Error::other(format!("took {taken} bytes of {}", job.bytes)));
         }
-        rates.push(if job.lines > 0.0 { job.lines / 1e6 } else { job.bytes / (1u64 << 30) as f64 } / seconds);
+        rates.push(
+            if job.lines > 0.0 {
+                job.lines / 1e6
+            } else {
+                job.bytes / (1u64 << 30) as f64
+            } / seconds,
+        );
     }
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let cpu = [usage.user_time(), usage.system_time()].iter().map(|t| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6).sum::<f64>();
+    let cpu = [usage.user_time(), usage.system_time()]
+        .iter()
+        .map(|t| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6)
+        .sum::<f64>();
     println!(
         "{{\"{}\": {:.4}, \"cpu_s\": {:.4}, \"rss_ratio\": {:.4}, \"count\": {}}}",
         if job.lines > 0.0 { "mlines_s" } else { "gib_s" },

@@ -24,7 +24,11 @@ impl Spawner for Ours {
 }
 
 fn check(status: ExitStatus) -> io::Result<()> {
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("child ended with {status:?}"))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("child ended with {status:?}")))
+    }
 }
 
 fn output(job: &Job) -> io::Result<u64> {
@@ -37,7 +41,11 @@ fn output(job: &Job) -> io::Result<u64> {
 
 /// Starts the producer with a pipe, lets `take` read it and waits for its end.
 fn stream(job: &Job, take: impl Fn(&mut Child) -> procs::Result<u64>) -> io::Result<u64> {
-    let mut child = Command::new(&job.producer).args(&job.arguments).stdout(Stdio::pipe()).spawn().map_err(io::Error::other)?;
+    let mut child = Command::new(&job.producer)
+        .args(&job.arguments)
+        .stdout(Stdio::pipe())
+        .spawn()
+        .map_err(io::Error::other)?;
     let taken = take(&mut child).map_err(io::Error::other)?;
     check(child.wait().map_err(io::Error::other)?)?;
     Ok(taken)

@@ -22,7 +22,11 @@ impl Spawner for Std {
 }
 
 fn check(status: std::process::ExitStatus) -> io::Result<()> {
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("child ended with {status}"))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("child ended with {status}")))
+    }
 }
 
 fn output(job: &Job) -> io::Result<u64> {

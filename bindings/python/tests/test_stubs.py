@@ -1,0 +1,73 @@
+"""The stubs name what the code has: every public name, method and keyword argument."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+import procs
+from procs import _native, _options, aio
+
+FOLDER = Path(procs.__file__).parent
+
+
+def parsed(name):
+    return ast.parse((FOLDER / name).read_text())
+
+
+def top_level(tree):
+    """Names that a stub defines or imports, with the class definitions."""
+    names = {}
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names[node.name] = node
+        elif isinstance(node, ast.AnnAssign):
+            names[node.target.id] = node
+        elif isinstance(node, ast.ImportFrom):
+            names.update({alias.asname or alias.name: node for alias in node.names})
+    return names
+
+
+def members(node):
+    """Methods and annotated attributes of a stub's class."""
+    found = {item.name for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    return found | {item.target.id for item in node.body if isinstance(item, ast.AnnAssign)}
+
+
+@pytest.mark.parametrize(("module", "stub"), [(procs, "__init__.pyi"), (aio, "aio.pyi")])
+def test_public_names_and_methods(module, stub):
+    names = top_level(parsed(stub))
+    assert set(module.__all__) <= set(names)
+    for name in module.__all__:
+        value = getattr(module, name)
+        if not inspect.isclass(value) or not isinstance(names[name], ast.ClassDef) or issubclass(value, (tuple, BaseException)):
+            continue
+        public = {member for member, item in vars(value).items() if not member.startswith("_") and (callable(item) or inspect.isdatadescriptor(item))}
+        inherited = {"read", "readexactly", "readline", "readuntil", "at_eof"} if name == "StreamReader" else set()
+        assert public - inherited <= members(names[name]), name
+
+
+def test_native_names():
+    names = top_level(parsed("_native.pyi"))
+    assert {name for name in dir(_native) if not name.startswith("__")} == set(names) - {"Any", "Callable", "__version__"}
+    for name, node in names.items():
+        if isinstance(node, ast.ClassDef):
+            assert {member for member in vars(getattr(_native, name)) if not member.startswith("_")} == members(node), name
+
+
+def test_every_keyword_argument_is_typed():
+    names = top_level(parsed("__init__.pyi"))
+    typed = members(names["_StartOptions"]) | members(names["_RunOptions"])
+    spelled_out = {"bufsize", "universal_newlines", "encoding", "errors", "text"}
+    assert typed | spelled_out == _options._STANDARD | _options._OWN
+    assert members(names["_StartOptions"]) | spelled_out | {"self", "args"} == set(inspect.signature(procs.Popen.__init__).parameters)
+
+
+def test_keyword_arguments_are_those_of_subprocess():
+    import subprocess
+    ours, theirs = (inspect.signature(module.Popen.__init__).parameters for module in (procs, subprocess))
+    assert list(theirs) == list(ours)[:len(theirs)]
+    for name, parameter in theirs.items():
+        assert (ours[name].kind, ours[name].default) == (parameter.kind, parameter.default), name
+    assert inspect.signature(procs.run) == inspect.signature(subprocess.run)

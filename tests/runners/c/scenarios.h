@@ -1,0 +1,15 @@
+/* The scenarios that a runner has, by id. */
+#ifndef SCENARIOS_H
+#define SCENARIOS_H
+
+struct scenario {
+    const char *id;
+    void (*run)(void);
+};
+
+/* Each ends with an entry whose id is NULL. */
+extern const struct scenario run_scenarios[];
+extern const struct scenario stop_scenarios[];
+extern const struct scenario spawn_scenarios[];
+
+#endif
