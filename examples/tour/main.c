@@ -61,18 +61,20 @@ static void stream_lines(void) {
     procs_exit_status status = {sizeof status, 0, 0, 0, 0};
     procs_child *child;
     double began = seconds();
-    char line[100];
-    int fd;
+    procs_lines *lines;
+    const char *line;
+    size_t length;
     puts("2. stream a long runner, line by line");
     options.argv = (const char *const[]){"sh", "-c", "for i in 1 2 3; do echo step $i of 3; sleep 0.3; done", NULL};
     options.stdout_to.kind = PROCS_STDIO_PIPE;
     need(procs_spawn(&options, &child));
-    need(procs_child_take_fd(child, 1, &fd));
-    FILE *lines = fdopen(fd, "r");
-    while (lines != NULL && fgets(line, sizeof line, lines) != NULL) printf("   after %.1f s: %s", seconds() - began, line);
+    need(procs_lines_new(child, 1, 0, &lines));
+    while (need(procs_lines_next(lines, -1, &line, &length)), line != NULL) {
+        printf("   after %.1f s: %.*s\n", seconds() - began, (int)length, line);
+    }
     need(procs_child_wait(child, -1, &status));
     printf("   ended with exit code %d\n", status.code);
-    fclose(lines);
+    procs_lines_free(lines);
     procs_child_free(child);
 }
 

@@ -20,9 +20,8 @@ def stream_lines() -> None:
     began = time.monotonic()
     command = ["sh", "-c", "for i in 1 2 3; do echo step $i of 3; sleep 0.3; done"]
     with procs.Popen(command, stdout=procs.PIPE, text=True) as child:
-        assert child.stdout is not None
-        for line in child.stdout:
-            print(f"   after {time.monotonic() - began:.1f} s: {line.rstrip()}", flush=True)
+        for line in child.lines():
+            print(f"   after {time.monotonic() - began:.1f} s: {line}", flush=True)
     print(f"   ended with exit code {child.returncode}")
 
 

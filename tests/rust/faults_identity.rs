@@ -117,10 +117,17 @@ fn a19_no_child_survives_a_killed_host() {
     for way in ["plain", "identity"] {
         isolated_in("a19_no_child_survives_a_killed_host", &Isolation::new().watchdog(120).param(way), |t| {
             let longest = Duration::from_millis(40);
+            // Another user must be able to reach it.
+            let program = t.dir().join("child");
+            fs::copy(helper(), &program).expect("a copy");
             kill_loop(
                 count(200),
                 longest,
-                |_| host_process("a19_host", "A19_HOST", way),
+                |_| {
+                    let mut host = host_process("a19_host", "A19_HOST", way);
+                    host.env("PROCS_TEST_CHILD", &program);
+                    host
+                },
                 |round| {
                     let killed = Instant::now();
                     t.wait_until("every child is gone", || cookie_holders(t.cookie()).is_empty());
@@ -321,7 +328,7 @@ fn a25_what_is_inherited_and_what_is_not() {
         assert_eq!(entries(&mut child(&["env"])), without);
         assert_eq!(entries(child(&["env"]).keep_control_env(true)), own);
         let asked = entries(child(&["env"]).env("LISTEN_FDS", "2").env_remove("OWN"));
-        assert!(asked.contains(&b"LISTEN_FDS=2".to_vec()) && !asked.contains(&b"OWN=kept".to_vec()));
+        assert!(asked.contains(&b"LISTEN_FDS=2"[..]) && !asked.contains(&b"OWN=kept"[..]));
     });
 }
 

@@ -277,6 +277,8 @@ fn c13_host() {
     }
     // In a session of its own a child is no background job: reading gives an error instead of SIGTTIN's stop.
     let mut detached = child(&["cat"]).stdin(Stdio::inherit()).new_session(true).spawn().expect("a start");
+    let own = nix::unistd::Pid::from_raw(detached.id() as i32);
+    assert_eq!(nix::unistd::getsid(Some(own)), Ok(own), "it is still in the terminal's session");
     let status = detached.wait_timeout(Duration::from_millis(500)).expect("a wait");
     let state = fs::read_to_string(format!("/proc/{}/stat", detached.id())).unwrap_or_default();
     assert!(status.is_some() || !state.contains(") T "), "stopped: {state}");

@@ -164,7 +164,7 @@ fn b04_dropped_handles_leave_no_zombies() {
                 _ => {
                     let mut future = pin!(child.wait_async());
                     let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-                    if number % 2 == 0 {
+                    if number.is_multiple_of(2) {
                         drop(child);
                     }
                 }
@@ -210,18 +210,23 @@ fn b12_stops_are_no_ends() {
         let ready = t.dir().join("go");
         let mut waiting = child(&["wait-file"]).arg(&ready).spawn().expect("a start");
         let pid = Pid::from_raw(waiting.id() as i32);
+        let handle_of_waiting = waiting.handle().clone();
         let (sender, ended) = channel();
         waiting
             .on_exit(move |exit| sender.send(exit.status).expect("a listener"))
             .expect("a call-back");
-        let handle = waiting.handle().clone();
+        let mut stop_and_go = || {
+            for _ in 0..count(500) {
+                kill(pid, Signal::SIGSTOP).expect("a stop");
+                assert_eq!(waiting.try_wait().expect("an answer"), None);
+                kill(pid, Signal::SIGCONT).expect("a continue");
+                assert_eq!(waiting.wait_timeout(Duration::ZERO).expect("a wait"), None);
+            }
+        };
+        stop_and_go();
+        let handle = handle_of_waiting.clone();
         let waiter = std::thread::spawn(move || handle.wait().expect("a wait"));
-        for _ in 0..count(1000) {
-            kill(pid, Signal::SIGSTOP).expect("a stop");
-            assert_eq!(waiting.try_wait().expect("an answer"), None);
-            kill(pid, Signal::SIGCONT).expect("a continue");
-            assert_eq!(waiting.wait_timeout(Duration::ZERO).expect("a wait"), None);
-        }
+        stop_and_go();
         assert!(ended.try_recv().is_err(), "a stop was taken for the end");
         fs::write(&ready, "").expect("the file");
         assert_eq!(waiting.wait().expect("a wait"), ExitStatus::Exited(0));

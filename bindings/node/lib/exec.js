@@ -5,7 +5,7 @@
 const { promisify, getSystemErrorName } = require('node:util');
 const { nodeError } = require('./errors.js');
 const { normalizeExec, normalizeExecFile } = require('./arguments.js');
-const { START_OPTIONS } = require('./request.js');
+const { START_OPTIONS } = require('./start-options.js');
 const { spawn, terminate } = require('./spawn.js');
 const check = require('./validate.js');
 

@@ -3,6 +3,7 @@
 // lines: the lines of a stream as an async iterator, of any length, split in blocks.
 
 const { StringDecoder } = require('node:string_decoder');
+const { nodeError } = require('./errors.js');
 const check = require('./validate.js');
 
 /** Splits chunks into lines and keeps what follows the last line feed. */
@@ -111,6 +112,7 @@ class Lines {
 
 /** The lines of a readable stream of bytes, without their line feeds; the last one also when none ends it. */
 function lines(stream, options = {}) {
+  if (typeof stream?.on !== 'function') throw nodeError('ERR_INVALID_ARG_TYPE', 'stream', 'Readable', stream);
   check.object(options, 'options');
   return new Lines(stream, new Splitter(options.encoding ?? 'utf8', !!options.stripCr));
 }

@@ -48,7 +48,8 @@ function bounds(options) {
   return {
     __proto__: null,
     input: inputBytes(options.input),
-    timeoutMs: milliseconds(options.timeout, 'options.timeout'),
+    // 0 is no timeout, as everywhere in child_process.
+    timeoutMs: milliseconds(options.timeout, 'options.timeout') || undefined,
     graceMs: milliseconds(options.grace, 'options.grace'),
     stopSignal: check.killSignal(options.killSignal),
     drainGraceMs: milliseconds(options.drainGrace, 'options.drainGrace'),
@@ -159,6 +160,7 @@ async function run(file, args, options) {
  */
 async function runMany(commands, options = {}) {
   check.array(commands, 'commands');
+  check.object(options, 'options');
   const jobs = options.jobs ?? 4;
   if (!(Number.isInteger(jobs) && jobs > 0)) throw nodeError('ERR_OUT_OF_RANGE', 'options.jobs', 'a positive integer', jobs);
   const results = new Array(commands.length);
@@ -175,8 +177,12 @@ async function runMany(commands, options = {}) {
 }
 
 /** Resolves with the index of a child that has ended, or with null when `timeout` passes first. */
-function waitAny(children, options = {}) {
+async function waitAny(children, options = {}) {
   check.array(children, 'children');
+  if (children.length === 0) throw nodeError('ERR_INVALID_ARG_VALUE', 'children', children, 'must not be empty');
+  children.forEach((child, index) => {
+    if (typeof child?.once !== 'function') throw nodeError('ERR_INVALID_ARG_TYPE', `children[${index}]`, 'ChildProcess', child);
+  });
   const timeout = milliseconds(options.timeout, 'options.timeout');
   return new Promise((resolve) => {
     const listeners = [];

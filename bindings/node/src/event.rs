@@ -2,9 +2,9 @@
 
 use crate::error::Failure;
 use crate::memory::to_buffer;
-use napi::{Env, Status};
 use napi::bindgen_prelude::{Buffer, Either5, FnArgs};
 use napi::threadsafe_function::ThreadsafeFunction;
+use napi::{Env, Status};
 use napi_derive::napi;
 use procs::{Error, Exit, ExitStatus, Output, PipelineOutput, StageResult, StopReport, StreamReport};
 use std::os::fd::IntoRawFd;
@@ -188,7 +188,12 @@ impl From<&procs::Usage> for Usage {
 impl From<&Exit> for ExitEvent {
     fn from(exit: &Exit) -> ExitEvent {
         let (code, signal) = code_and_signal(exit.status);
-        ExitEvent { code, signal, usage: exit.usage.as_ref().map(Usage::from), wall_ms: milliseconds(exit.wall_time) }
+        ExitEvent {
+            code,
+            signal,
+            usage: exit.usage.as_ref().map(Usage::from),
+            wall_ms: milliseconds(exit.wall_time),
+        }
     }
 }
 
@@ -222,9 +227,7 @@ fn action_name(action: procs::StopAction) -> String {
         procs::StopAction::Wait => "wait".to_owned(),
         procs::StopAction::CloseStdin => "closeStdin".to_owned(),
         procs::StopAction::Kill => "SIGKILL".to_owned(),
-        procs::StopAction::Signal(signal) => {
-            procs::signal_name(signal).map_or_else(|| format!("SIG{signal}"), str::to_owned)
-        }
+        procs::StopAction::Signal(signal) => procs::signal_name(signal).map_or_else(|| format!("SIG{signal}"), str::to_owned),
     }
 }
 
@@ -253,14 +256,24 @@ impl StageInfo {
     fn new(env: &Env, stage: StageResult) -> napi::Result<StageInfo> {
         let (code, signal) = code_and_signal(stage.status);
         let usage = stage.usage.as_ref().map(Usage::from);
-        Ok(StageInfo { pid: stage.pid, code, signal, stderr: to_buffer(env, stage.stderr)?, usage })
+        Ok(StageInfo {
+            pid: stage.pid,
+            code,
+            signal,
+            stderr: to_buffer(env, stage.stderr)?,
+            usage,
+        })
     }
 }
 
 impl PipelineInfo {
     fn new(env: &Env, output: PipelineOutput) -> napi::Result<PipelineInfo> {
         Ok(PipelineInfo {
-            stages: output.stages.into_iter().map(|stage| StageInfo::new(env, stage)).collect::<napi::Result<_>>()?,
+            stages: output
+                .stages
+                .into_iter()
+                .map(|stage| StageInfo::new(env, stage))
+                .collect::<napi::Result<_>>()?,
             stdout: to_buffer(env, output.stdout)?,
             stdout_info: output.stdout_report.into(),
             wall_ms: milliseconds(output.wall_time),

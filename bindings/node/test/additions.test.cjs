@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const test = require('node:test');
+const { inspect } = require('node:util');
 const { execFile, run, runMany, waitAny, pipeline, spawn, spawnSync, lines, ProcsError } = require('..');
 
 const sh = (script, options) => run('sh', ['-c', script], options);
@@ -80,14 +81,41 @@ test('bad options of run are refused with Node codes', async () => {
     [{ timeout: -1 }, 'ERR_OUT_OF_RANGE'], [{ timeout: '1' }, 'ERR_INVALID_ARG_TYPE'], [{ timeout: NaN }, 'ERR_OUT_OF_RANGE'],
     [{ maxOutput: -1 }, 'ERR_OUT_OF_RANGE'], [{ maxOutput: { policy: 'some' } }, 'ERR_INVALID_ARG_VALUE'], [{ input: 5 }, 'ERR_INVALID_ARG_TYPE'],
     [{ killSignal: 'SIGNONE' }, 'ERR_UNKNOWN_SIGNAL'], [{ signal: 5 }, 'ERR_INVALID_ARG_TYPE'], [{ env: { 'A=B': '1' } }, 'ERR_INVALID_ARG_VALUE'],
-    [{ limits: { nonsense: 1 } }, 'ERR_INVALID_ARG_VALUE'], [{ umask: 0o1000 }, 'ERR_INVALID_ARG_VALUE'], [{ uid: -1 }, 'ERR_INVALID_ARG_VALUE'],
+    [{ limits: { nonsense: 1 } }, 'ERR_INVALID_ARG_VALUE'], [{ limits: { noFile: 5n } }, 'ERR_INVALID_ARG_TYPE'], [{ limits: 5 }, 'ERR_INVALID_ARG_TYPE'],
+    [{ limits: { noFile: NaN } }, 'ERR_OUT_OF_RANGE'], [{ limits: { noFile: [1, -1] } }, 'ERR_OUT_OF_RANGE'], [{ nice: 'x' }, 'ERR_INVALID_ARG_TYPE'],
+    [{ nice: 100 }, 'ERR_INVALID_ARG_VALUE'], [{ umask: 1.5 }, 'ERR_OUT_OF_RANGE'], [{ affinity: 0 }, 'ERR_INVALID_ARG_TYPE'],
+    [{ affinity: [] }, 'ERR_INVALID_ARG_VALUE'], [{ affinity: ['0'] }, 'ERR_INVALID_ARG_TYPE'], [{ affinity: [2 ** 32 - 1] }, 'ERR_INVALID_ARG_VALUE'],
+    [{ groups: ['x'] }, 'ERR_INVALID_ARG_TYPE'], [{ stdout: 1e9 }, 'EBADF'], [{ umask: 0o1000 }, 'ERR_INVALID_ARG_VALUE'], [{ uid: -1 }, 'ERR_INVALID_ARG_VALUE'],
   ];
   for (const [options, code] of wrong) {
     await assert.rejects(run('true', [], options), (error) => {
-      assert.equal(error.code, code, `${JSON.stringify(options)}: ${error.message}`);
+      assert.equal(error.code, code, `${inspect(options)}: ${error.message}`);
       return true;
     });
   }
+});
+
+test('other bad input is refused, and nothing hangs', async () => {
+  await assert.rejects(run('printf', ['%s', Buffer.from('a\0b')]), { code: 'ERR_INVALID_ARG_VALUE' });
+  await assert.rejects(run('true', ['x'.repeat(200_000)]), { code: 'E2BIG', kind: 'TOO_LARGE' });
+  await assert.rejects(run('true', [], { get cwd() { throw new Error('mine'); } }), { message: 'mine' });
+  await assert.rejects(waitAny([]), { code: 'ERR_INVALID_ARG_VALUE' });
+  await assert.rejects(waitAny([5]), { code: 'ERR_INVALID_ARG_TYPE' });
+  await assert.rejects(runMany(5), { code: 'ERR_INVALID_ARG_TYPE' });
+  await assert.rejects(runMany([['true']], { jobs: 0 }), { code: 'ERR_OUT_OF_RANGE' });
+  await assert.rejects(pipeline([5]), { code: 'ERR_INVALID_ARG_TYPE' });
+  assert.throws(() => lines(5), { code: 'ERR_INVALID_ARG_TYPE' });
+  const detached = new ArrayBuffer(8);
+  const view = new Uint8Array(detached);
+  structuredClone(detached, { transfer: [detached] });
+  await assert.rejects(run('cat', [], { input: view }), TypeError);
+  assert.equal((await run('cat', [], { input: new Uint8Array(new SharedArrayBuffer(5)) })).stdout.length, 5);
+  assert.equal((await run('true', [], { timeout: 0, grace: Infinity })).code, 0);
+  assert.equal((await run('true', new Array(40_000).fill('x'))).code, 0);
+  const child = spawn('sleep', ['30']);
+  assert.throws(() => child.stop({ grace: 'x' }), { code: 'ERR_INVALID_ARG_TYPE' });
+  assert.throws(() => child.stop({ signal: 'SIGNONE' }), { code: 'ERR_UNKNOWN_SIGNAL' });
+  child.kill();
 });
 
 test('stop ends a child that listens, and one that does not', async () => {

@@ -36,6 +36,8 @@ pub(crate) struct StartOptions {
     pub(crate) no_new_privs: bool,
     pub(crate) die_with_parent: Option<i32>,
     pub(crate) signals: SignalPolicy,
+    /// The mask of the thread that asked, once the command was handed to another thread.
+    pub(crate) caller_mask: Option<u64>,
     pub(crate) keep_fds: bool,
     pub(crate) blocking_stdio: bool,
     pub(crate) offload: bool,
@@ -450,7 +452,7 @@ impl Command {
             env: self.env.clone(),
             current_dir: self.current_dir.clone(),
             stdio,
-            start: self.start.clone(),
+            start: StartOptions { caller_mask: Some(crate::sys::signal::current_mask()), ..self.start.clone() },
             run: self.run.take(),
         }
     }

@@ -87,7 +87,7 @@ fn environment(image: &mut Image, command: &Command) -> Result<Option<Vec<u8>>> 
                 continue;
             }
             image.env(&key, &value);
-            if key == b"PATH" {
+            if key == b"PATH" && path.is_none() {
                 path = Some(value);
             }
         }

@@ -12,8 +12,12 @@ use crate::sys::fork;
 use crate::sys::wait::{Ending, Process, Reaped};
 use parking_lot::{Condvar, Mutex};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Time between looks at a child that has ended and cannot be reaped yet: there is no event to wait for.
+const HELD_PAUSE: Duration = Duration::from_millis(1);
 
 /// Whether the child is known to have ended, and who is finding out.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +47,7 @@ pub(crate) struct Core {
     /// What the child uses until it has exec'd, when nobody waited for that.
     unwaited: Mutex<Option<Unwaited>>,
     /// Why the program was not executed, when nobody waited for that.
-    failure: OnceLock<Failure>,
+    failure: OnceLock<(Failure, PathBuf)>,
 }
 
 impl Core {
@@ -72,16 +76,16 @@ impl Core {
 
     /// Why the program was not executed; known once the child has ended.
     pub(super) fn start_failure(&self) -> Option<&Failure> {
-        self.failure.get()
+        self.failure.get().map(|(failure, _)| failure)
     }
 
     /// The error of a start that nobody waited for.
     pub(super) fn executed(&self) -> Result<()> {
-        match self.start_failure() {
+        match self.failure.get() {
             None => Ok(()),
-            Some(failure) => {
-                let detail = format!("the program was not executed, step {} failed", failure.stage.name());
-                Err(Error::from_io("spawn", &failure.error, detail).with_stage(failure.stage))
+            Some((failure, path)) => {
+                let detail = format!("the program was not executed, step {} failed (program = {path:?})", failure.stage.name());
+                Err(Error::from_io("spawn", &failure.error, detail).with_stage(failure.stage).with_path(path))
             }
         }
     }
@@ -139,9 +143,12 @@ impl Core {
                 return Ok(Some(exit));
             }
             let ended = process.wait_ended(deadline).map_err(|error| Error::from_io("wait", &error, "cannot wait for the child"))?;
-            if !ended {
-                return self.try_wait();
+            let exit = self.try_wait()?;
+            if exit.is_some() || !ended || deadline.passed() {
+                return Ok(exit);
             }
+            // It has ended, but a debugger has not let go of it, or somebody else is about to reap it.
+            std::thread::sleep(HELD_PAUSE);
         }
     }
 

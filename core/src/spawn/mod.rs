@@ -27,3 +27,6 @@ pub use start::{EngineInfo, engine_info, max_children, set_max_children};
 pub use status::{Exit, ExitStatus, Usage, signal_name, signal_number};
 pub use stdio::Stdio;
 pub use stop::{Stop, StopAction, StopReport};
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use crate::sys::fork::PerProcess;
 use crate::sys::signal;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,6 +26,15 @@ struct Spawners {
 }
 
 static SPAWNERS: PerProcess<Mutex<Option<Spawners>>> = PerProcess::new();
+
+thread_local! {
+    static ON_SPAWNER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is a spawner thread: it starts what it is given itself, because if all of them waited for another there would be none.
+pub(super) fn on_spawner() -> bool {
+    ON_SPAWNER.get()
+}
 
 /// Runs `job` on a spawner thread; its result arrives at the receiver.
 pub(crate) fn run_on_spawner<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<Receiver<T>> {
@@ -66,9 +77,11 @@ impl Spawners {
         let builder = std::thread::Builder::new().name("procs-spawner".into()).stack_size(256 << 10);
         let started = builder.spawn(move || {
             signal::block_all_on_this_thread();
+            ON_SPAWNER.set(true);
             while let Ok(job) = jobs.recv() {
                 idle.fetch_sub(1, Ordering::AcqRel);
-                job();
+                // A waker is user code. The thread must not end: its children may be bound to it.
+                let _ = catch_unwind(AssertUnwindSafe(job));
                 idle.fetch_add(1, Ordering::AcqRel);
             }
         });

@@ -4,6 +4,7 @@ use super::start::LiveCount;
 use crate::io::reactor::{Interest, Watch, watch_fd};
 use crate::sys::cgroup::Cgroup;
 use crate::sys::clone::Unwaited;
+use crate::sys::fork::PerProcess;
 use crate::sys::wait::{Process, Reaped};
 use parking_lot::Mutex;
 use std::os::fd::AsFd;
@@ -46,12 +47,27 @@ impl Orphan {
     fn watch_again(self: &Arc<Self>) {
         let waker = Waker::from(Arc::clone(self));
         let mut slot = self.watch.lock();
-        // Without a reactor the zombie stays until the host ends; nothing better is possible.
-        *slot = watch_fd(self.process.as_fd(), Interest::Read, &waker).ok();
+        match watch_fd(self.process.as_fd(), Interest::Read, &waker) {
+            Ok(watch) => *slot = Some(watch),
+            // Out of descriptors or threads.
+            Err(_) => UNWATCHED.get().lock().push(Arc::clone(self)),
+        }
+    }
+}
+
+/// Orphans that could not be watched, looked after at the next start or drop.
+static UNWATCHED: PerProcess<Mutex<Vec<Arc<Orphan>>>> = PerProcess::new();
+
+/// Reaps or watches the orphans that could not be watched when they were let go.
+pub(super) fn look_after_unwatched() {
+    let unwatched = std::mem::take(&mut *UNWATCHED.get().lock());
+    for orphan in unwatched {
+        orphan.wake();
     }
 }
 
 /// Lets the reactor reap a process that nobody will wait for.
 pub(super) fn reap_later(process: Process, uses: Uses) {
+    look_after_unwatched();
     Arc::new(Orphan { watch: Mutex::new(None), process, uses: Mutex::new(uses) }).watch_again();
 }

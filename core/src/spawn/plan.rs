@@ -1,6 +1,7 @@
 //! Streams and options of a command turned into plain data for the clone.
 
 use super::command::{Command, StartOptions};
+use super::offload::on_spawner;
 use super::options::{Resource, SignalPolicy, TreeLevel};
 use super::stdio::{Kind, Stdio};
 use crate::error::{Error, Result, Stage};
@@ -8,7 +9,7 @@ use crate::sys::cgroup::Cgroup;
 use crate::sys::child::{FdMove, RawLimit};
 use crate::sys::clone::Setup;
 use crate::sys::reset::ResetSignals;
-use crate::sys::{cgroup, fd, signal, socket};
+use crate::sys::{cgroup, fd, signal, socket, tree};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io;
@@ -175,7 +176,7 @@ pub(super) fn setup(options: &StartOptions, kill_tree: bool, moves: Vec<FdMove>)
             SignalPolicy::Inherit => ResetSignals::None,
             SignalPolicy::RestorePython => ResetSignals::Python,
         },
-        caller_mask: (needs_spawner(options) && options.signals != SignalPolicy::Default).then(signal::current_mask),
+        caller_mask: options.caller_mask.or_else(|| needs_spawner(options).then(signal::current_mask)),
         death_signal: options.die_with_parent.unwrap_or(0),
         new_session,
         process_group: if own_group { Some(0) } else { options.process_group.filter(|_| !new_session) },
@@ -195,13 +196,17 @@ pub(super) fn setup(options: &StartOptions, kill_tree: bool, moves: Vec<FdMove>)
 
 /// The strongest level that `kill_tree` can use on this child.
 pub(super) fn tree_level(options: &StartOptions, setup: &Setup) -> TreeLevel {
-    let strongest = if setup.cgroup.is_some() { TreeLevel::Cgroup } else { TreeLevel::Walk };
+    let strongest = match &setup.cgroup {
+        Some(_) => TreeLevel::Cgroup,
+        None if tree::can_walk() => TreeLevel::Walk,
+        None => TreeLevel::Group,
+    };
     options.tree_level.map_or(strongest, |cap| cap.min(strongest))
 }
 
-/// Whether the child must or shall be started by a permanent thread.
+/// Whether the child must or shall be started by a permanent thread that this one is not.
 pub(super) fn needs_spawner(options: &StartOptions) -> bool {
-    options.offload || options.die_with_parent.is_some()
+    (options.offload || options.die_with_parent.is_some()) && !on_spawner()
 }
 
 /// Whether a cgroup could be had here.

@@ -7,6 +7,7 @@ use super::life::Core;
 use super::image;
 use super::offload::run_on_spawner;
 use super::options::TreeLevel;
+use super::orphan::{Uses, look_after_unwatched, reap_later};
 use super::plan::{self, Streams};
 use super::status::ExitStatus;
 use super::stdio::Stdio;
@@ -116,7 +117,7 @@ impl Drop for Started {
     fn drop(&mut self) {
         if let Some((process, _)) = self.0.take() {
             let _ = process.signal(libc::SIGKILL);
-            super::orphan::reap_later(process, super::orphan::Uses::default());
+            reap_later(process, Uses::default());
         }
     }
 }
@@ -182,6 +183,7 @@ impl Command {
     }
 
     fn start(&mut self, defaults: [Stdio; 3], deadline: Deadline, after: After) -> Result<Child> {
+        look_after_unwatched();
         let live = LiveCount::take()?;
         let mut launcher = Launcher::take().map_err(|failure| image::explain(self, failure.stage, &failure.error))?;
         let prepared = image::fill(&mut launcher.image, self).and_then(|()| self.prepare(defaults));

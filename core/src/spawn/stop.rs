@@ -8,6 +8,7 @@ use super::tree::Tree;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::io::PipeWriter;
+use crate::sys::tree::can_walk;
 use std::time::Duration;
 
 /// One step of a stop.
@@ -83,10 +84,16 @@ pub struct StopReport {
 /// How often a tree is looked at while its members are given time: they are no children of ours, so there is no event to wait for.
 const LOOK: Duration = Duration::from_millis(2);
 
+/// How long a stop waits until a child that has ended can be reaped.
+const REAP_PATIENCE: Duration = Duration::from_secs(1);
+
 impl ChildHandle {
     /// Ends the child by the given ladder and waits for it. `CloseStdin` does nothing here, because a handle owns no streams.
     ///
     /// Succeeds when the child has ended already; with a tree its remaining descendants are then still ended as far as the level reaches.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a signal outside 1 to 64, before anything is done; `InvalidState` in a forked copy of the host.
     pub fn stop(&self, how: &Stop) -> Result<StopReport> {
         self.stop_with(how, &mut None)
     }
@@ -97,18 +104,27 @@ impl ChildHandle {
     }
 
     pub(crate) fn stop_with(&self, how: &Stop, stdin: &mut Option<PipeWriter>) -> Result<StopReport> {
+        for (action, _) in &how.steps {
+            if let StopAction::Signal(signal) = action
+                && !(1..=64).contains(signal)
+            {
+                return Err(Error::invalid("stop", format!("signal is out of range (signal = {signal}, expected 1 to 64)")));
+            }
+        }
         let core = &*self.core;
         let tree = how.tree.unwrap_or(core.kill_tree);
         let level = match (tree, core.tree_level) {
             (false, _) => TreeLevel::Process,
             // Started without kill_tree there is still the walk.
-            (true, TreeLevel::Process) if !core.kill_tree => TreeLevel::Walk,
+            (true, TreeLevel::Process) if !core.kill_tree && can_walk() => TreeLevel::Walk,
             (true, level) => level,
         };
         let mut ladder = Ladder { core, tree: Tree::of(core, level), level };
         let ended_by = ladder.climb(how, stdin)?;
         let survivors = ladder.tree.survivors();
-        let status = core.try_wait()?.map(|exit| exit.status);
+        // Its end was seen; a debugger may put off the reaping.
+        let reaped = if core.has_ended()? { core.wait_deadline(Deadline::after(REAP_PATIENCE))? } else { None };
+        let status = reaped.map(|exit| exit.status);
         Ok(StopReport { status, ended_by, level, survivors })
     }
 

@@ -23,8 +23,8 @@ impl<'a> Tree<'a> {
         let before = self.members.len();
         if self.level >= TreeLevel::Group {
             let root = self.core.process()?.pid() as u32;
-            let found = self.core.while_running(|process| Ok(walk(root, || process.signal(0).is_ok(), &self.members)))?;
-            self.members.extend(found.unwrap_or_default());
+            let found = walk(root, || self.is_unreaped(), &self.members);
+            self.members.extend(found);
             if self.core.leads_group && self.core.has_ended()? {
                 // Under the lock of reaping, so that the group's number stays its own meanwhile.
                 let found = self.core.while_running(|_| Ok(group_members(root, &self.members)))?;
@@ -32,6 +32,16 @@ impl<'a> Tree<'a> {
             }
         }
         Ok(self.members.len() - before)
+    }
+
+    /// Whether the child's number is still its own.
+    fn is_unreaped(&self) -> bool {
+        match self.core.while_running(|process| process.signal(0)) {
+            // It may have changed its user; it is there all the same.
+            Ok(Err(error)) => error.raw_os_error() == Some(libc::EPERM),
+            Ok(Ok(())) => true,
+            Err(_) => false,
+        }
     }
 
     /// Whether something that the level reaches still runs, besides the child itself.
@@ -59,7 +69,7 @@ impl<'a> Tree<'a> {
             }
             let sent = process.signal_group(signal);
             // It may not have made its group yet (a start that was not waited for), or have left it since.
-            if process.is_in_own_group() { sent } else { process.signal(signal) }
+            if sent.is_ok() && process.is_in_own_group() { sent } else { process.signal(signal) }
         })?;
         if group && sent.is_err() {
             // The leader was reaped; a pidfd still reaches its group on kernels that know how.

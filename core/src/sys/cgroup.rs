@@ -1,11 +1,12 @@
 //! A cgroup v2 of its own for one child, where this process may make one: the only means by which nothing escapes.
 
-use super::{fd, fork};
+use super::fork::{self, PerProcess};
+use super::fd;
 use parking_lot::Mutex;
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -32,8 +33,8 @@ fn remove_left() {
 
 /// Our own cgroup v2 directory when children can be put below it.
 fn own_dir() -> Option<&'static Path> {
-    static DIR: OnceLock<Option<PathBuf>> = OnceLock::new();
-    DIR.get_or_init(probe).as_deref()
+    static DIR: PerProcess<OnceLock<Option<PathBuf>>> = PerProcess::new();
+    DIR.get().get_or_init(probe).as_deref()
 }
 
 fn probe() -> Option<PathBuf> {
@@ -121,12 +122,6 @@ impl Cgroup {
     /// The number of the directory's descriptor.
     pub(crate) fn raw_dir(&self) -> i32 {
         self.dir.as_raw_fd()
-    }
-}
-
-impl AsFd for Cgroup {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.dir.as_fd()
     }
 }
 

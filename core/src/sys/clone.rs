@@ -12,6 +12,7 @@ use crate::error::Stage;
 use parking_lot::Mutex;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::ptr;
 use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -307,10 +308,11 @@ impl std::fmt::Debug for Unwaited {
 }
 
 impl Unwaited {
-    /// To be called once the child has ended: recycles everything and tells why the program was not executed.
-    pub(crate) fn finish(mut self) -> Option<Failure> {
+    /// To be called once the child has ended: recycles everything and tells why the program was not executed, and the path tried last.
+    pub(crate) fn finish(mut self) -> Option<(Failure, PathBuf)> {
         let (launcher, _, _) = self.0.take()?;
-        let failure = launcher.report().failure().map(|(stage, errno)| Failure::errno(stage, errno));
+        let failure = launcher.report().failure();
+        let failure = failure.map(|(stage, errno)| (Failure::errno(stage, errno), launcher.image.last_candidate()));
         launcher.give_back();
         failure
     }

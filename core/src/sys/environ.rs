@@ -108,7 +108,8 @@ pub(crate) fn snapshot(pass: Pass) -> Option<Arc<Snapshot>> {
         // SAFETY: the array has just been found unchanged around a walk under the lock, so this is a terminated string of the environment.
         let text = unsafe { CStr::from_ptr(*pointer) }.to_bytes();
         let name = text.split(|byte| *byte == b'=').next().unwrap_or(text);
-        if name == b"PATH" {
+        // The first counts, as for getenv.
+        if name == b"PATH" && snapshot.path.is_none() {
             snapshot.path = text.get(5..).map(<[u8]>::to_vec);
         }
         let hidden = match pass {

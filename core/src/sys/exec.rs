@@ -1,7 +1,9 @@
 //! The prepared image of a program: every string and pointer array that exec needs, made before the clone.
 
 use super::environ::Snapshot;
-use std::ffi::c_char;
+use std::ffi::{OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::ptr;
 use std::sync::Arc;
 
@@ -79,6 +81,13 @@ impl Image {
     /// Sets the working directory.
     pub(crate) fn cwd(&mut self, dir: &[u8]) {
         self.cwd = Some(self.store(&[dir]));
+    }
+
+    /// The path that is tried last.
+    pub(super) fn last_candidate(&self) -> PathBuf {
+        let start = self.candidates.last().copied().unwrap_or(self.bytes.len());
+        let path = self.bytes.get(start..).unwrap_or_default().split(|byte| *byte == 0).next().unwrap_or_default();
+        PathBuf::from(OsStr::from_bytes(path))
     }
 
     /// Builds the null-terminated arrays.

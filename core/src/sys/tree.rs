@@ -4,6 +4,8 @@ use super::wait::{pidfd_open, pidfd_send_signal};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::OnceLock;
 
 /// A process found in a walk, held so that a reused number is never mistaken for it.
 pub(crate) struct Member {
@@ -71,6 +73,12 @@ fn scan(parent: u32) -> Vec<u32> {
     let Ok(all) = fs::read_dir("/proc") else { return Vec::new() };
     let numbers = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     numbers.filter(|pid| Stat::of(*pid).is_some_and(|stat| stat.parent == parent)).collect()
+}
+
+/// Whether there is a /proc to walk in. Looked for once.
+pub(crate) fn can_walk() -> bool {
+    static PROC: OnceLock<bool> = OnceLock::new();
+    *PROC.get_or_init(|| Path::new("/proc/self/stat").exists())
 }
 
 /// Every process of a group that is not yet in `known`, without its leader. Only while the leader is unreaped is the number the group's own.

@@ -15,8 +15,10 @@ HEADINGS = {"call_us": "call p50 µs", "call_p99_us": "call p99 µs", "total_us"
             "per_s": "children/s", "gib_s": "GiB/s", "mlines_s": "M lines/s", "cpu_s": "reader CPU s", "rss_ratio": "peak memory / output"}
 DRAWN = {"A1": "total_us", "A1u": "total_us", "A2": "per_s", "A3": "call_us", "B1": "gib_s", "B1w": "gib_s", "B1c": "gib_s", "B2": "mlines_s"}
 METHOD = """One driver starts every case as a short process and goes round all cases of a section in a fresh random order several times. A figure is
-the median over rounds of each run's own median. For each sample the driver estimates the CPU that foreign processes used; samples above
-20 % of one CPU are dropped where at least half stay. "noise" is half the distance between the quartiles of the ratio of single rounds. Limits are C programs
+the median over rounds of each run's own median. For each sample the driver estimates the CPU that foreign processes used
+(pinned: on that CPU); a sample above 20 % of one CPU is taken once more, and dropped where at least half
+stay. Start → exit ends when the status is known; letting
+go of the child counts in children/s only. "noise" is half the distance between the quartiles of the ratio of single rounds. Limits are C programs
 without a library (`tests/bench/limits`), peers are used as their documentation shows. Children are a static program of three instructions (A)
 and a C program that writes blocks or lines (B). Absolute figures belong to this machine and these minutes; compare ratios."""
 

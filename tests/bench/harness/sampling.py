@@ -13,6 +13,8 @@ from . import machine
 
 #: Above this share of one CPU a sample counts as disturbed.
 NOISY = 0.2
+#: How often a disturbed sample is taken in all.
+ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,13 @@ def environment():
     return {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
 
 
-def run_case(case, pinned):
-    """Runs a case once and returns its metrics; raises RuntimeError with the reason when it fails."""
+def run_case(case, cpu):
+    """Runs a case once, pinned to a CPU unless it is `None`, and returns its metrics; raises RuntimeError with the reason when it fails."""
     if case.absent:
         raise RuntimeError(case.absent)
     command = list(case.command)
-    if pinned:
-        command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command]
+    if cpu is not None:
+        command = ["taskset", "-c", str(cpu), *command]
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              env={**environment(), **dict(case.env)}, start_new_session=True)
     try:
@@ -88,19 +90,28 @@ def run_case(case, pinned):
     return json.loads(stdout)
 
 
+def quietest(case, pinned):
+    """Runs a case, once more if it was disturbed, and gives (foreign share, metrics) of the quieter run."""
+    tries = []
+    while not tries or (len(tries) < ATTEMPTS and tries[-1][0] > NOISY):
+        cpu = machine.quiet_cpu(0.5, pinned)
+        foreign = machine.ForeignCpu(cpu)
+        metrics = run_case(case, cpu)
+        tries.append((foreign.share(), metrics))
+    return min(tries, key=lambda entry: entry[0])
+
+
 def sample_round(section, number, result):
     """Every case once, in random order."""
     order = [case for case in section.cases if case.id not in result.absent]
     random.shuffle(order)
     for case in order:
-        machine.wait_for_quiet(0.5)
-        foreign = machine.ForeignCpu()
         try:
-            metrics = run_case(case, section.pinned)
+            share, metrics = quietest(case, section.pinned)
         except (RuntimeError, OSError, ValueError) as error:
             result.absent[case.id] = str(error)
             continue
-        result.samples.setdefault(case.id, []).append((number, foreign.share(), metrics))
+        result.samples.setdefault(case.id, []).append((number, share, metrics))
 
 
 def run_section(section, tell):

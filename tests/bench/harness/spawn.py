@@ -145,7 +145,8 @@ def rows(plan):
         if plan.large:
             found += [
                 Row(f"A3-{name}-4g-size", f"{language}: call with a parent of 4 GB", "A3", "call_us", f"{name}@4096", f"{name}@20", at_most=1.25),
-                Row(f"A3-{name}-4g-limit", f"{language}: start → exit with a parent of 4 GB", "A3", "total_us", f"{name}@4096", "clone@4096", at_most=1.08),
+                Row(f"A3-{name}-4g-limit", f"{language}: start → exit with a parent of 4 GB", "A3", "total_us",
+                    f"{name}@4096", "clone@4096", at_most=1.08),
             ]
     found.append(Row("A1-rust-no-wait-call", "Rust: the call alone, not waiting for exec", "A1", "call_us", "rust-no-wait", "command", at_least=4.5))
     return tuple(found) + reported()

@@ -24,7 +24,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("tree-step", "DEPTH SECONDS [STOPFILE]: starts a daemon node and exits", tree_step),
     (
         "settid",
-        "PID SECONDS: a process with exactly this number that sleeps; prints `PID` once it lives, waits for it",
+        "PID SECONDS [child]: a process with exactly this number that sleeps; prints `PID` (with child `PID CHILD`) once it lives, waits for it",
         settid,
     ),
     (

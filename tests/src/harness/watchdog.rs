@@ -23,8 +23,9 @@ pub(crate) fn limit(seconds: u64) -> Duration {
 
 /// The stacks of all threads of a process as gdb shows them, or what /proc knows where gdb is missing.
 pub fn dump_stacks(pid: u32) -> String {
-    let gdb = Command::new("gdb")
-        .args(["-p", &pid.to_string(), "-batch", "-ex", "thread apply all bt"])
+    // A process that waits in the kernel for its child's exec cannot be attached to.
+    let gdb = Command::new("timeout")
+        .args(["20", "gdb", "-p", &pid.to_string(), "-batch", "-ex", "thread apply all bt"])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();

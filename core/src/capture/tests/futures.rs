@@ -1,6 +1,6 @@
 //! Futures without a runtime: results, wake-ups, dropping at any time.
 
-use crate::{CancelHandle, Command, ErrorKind, LineStream, Stdio};
+use crate::{CancelHandle, Command, ErrorKind, LineStream, SignalPolicy, Stdio};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -131,4 +131,20 @@ fn a_fast_writer_is_read_without_loss() {
     });
     assert_eq!(count, 200_000);
     child.wait().expect("sh");
+}
+
+#[test]
+fn a_child_of_a_future_has_the_signal_mask_of_whoever_made_the_future() {
+    let mask = || Command::new("grep").args(["SigBlk", "/proc/self/status"]).signals(SignalPolicy::Inherit).output_async();
+    let asked = Command::new("grep").args(["SigBlk", "/proc/self/status"]).signals(SignalPolicy::Inherit).output().expect("grep");
+    assert_eq!(block_on(mask()).expect("grep").stdout, asked.stdout);
+}
+
+#[test]
+fn more_futures_than_spawner_threads_can_die_with_their_parent() {
+    let futures: Vec<_> = (0..200).map(|_| Command::new("true").die_with_parent(true).timeout(Duration::from_secs(20)).output_async()).collect();
+    let waits: Vec<_> = futures.into_iter().map(|future| std::thread::spawn(|| block_on(future).expect("a run"))).collect();
+    for wait in waits {
+        assert!(wait.join().expect("no panic").success());
+    }
 }

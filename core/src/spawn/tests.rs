@@ -1,0 +1,92 @@
+//! Ends that come before the program runs, and starts that are tried again or refused.
+
+use super::{Command, Stdio, Stop, StopAction, TreeLevel};
+use crate::error::{ErrorKind, Stage};
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// A path of this test process alone.
+fn scratch(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("procs-{}-{name}", std::process::id()))
+}
+
+#[test]
+fn a_child_that_has_not_yet_made_its_group_is_stopped_at_once() {
+    for round in 0..50 {
+        let level = [TreeLevel::Group, TreeLevel::Walk][round % 2];
+        let begun = Instant::now();
+        let mut command = Command::new("sleep");
+        command.arg("60").kill_tree(true).tree_level(level).timeout(Duration::ZERO);
+        let error = command.status().expect_err("no time was given");
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(begun.elapsed() < Duration::from_secs(5), "round {round} took {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_run_is_stopped_by_the_signal_that_was_chosen() {
+    let begun = Instant::now();
+    let mut command = Command::shell("trap '' TERM; trap 'exit 3' INT; while :; do sleep 0.01; done");
+    command.timeout(Duration::from_millis(300)).grace(Duration::from_secs(30)).stop_signal(libc::SIGINT);
+    assert_eq!(command.status().expect_err("it runs for ever").kind(), ErrorKind::Timeout);
+    assert!(begun.elapsed() < Duration::from_secs(15), "the whole grace was used up: {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_busy_program_is_reported_although_a_descriptor_is_good_for_one_start() {
+    let program = scratch("busy");
+    fs::copy("/bin/true", &program).expect("a copy");
+    let writer = fs::OpenOptions::new().append(true).open(&program).expect("a writer");
+    let mut command = Command::new(&program);
+    command.stdout(Stdio::fd(fs::File::open("/dev/null").expect("a descriptor")));
+    let error = command.status().expect_err("it is open for writing");
+    drop(writer);
+    fs::remove_file(&program).expect("removed");
+    assert_eq!((error.stage(), error.os_error()), (Some(Stage::Exec), Some(libc::ETXTBSY)), "{error}");
+}
+
+#[test]
+fn a_failure_that_is_told_late_names_the_program() {
+    let mut command = Command::new("/nowhere/to/be/found");
+    command.wait_for_exec(false);
+    // Where the start is waited for all the same, the failure comes at once.
+    let error = command.spawn().and_then(|mut child| child.wait()).expect_err("there is no such program");
+    assert_eq!((error.kind(), error.stage()), (ErrorKind::NotFound, Some(Stage::Exec)));
+    assert_eq!(error.path(), Some("/nowhere/to/be/found".as_ref()));
+}
+
+#[test]
+fn argument_0_can_be_set_on_an_empty_vector() {
+    let mut command = Command::new("true");
+    command.raw_argv::<_, &str>([]).arg0("zero");
+    assert_eq!(command.argv(), ["zero"]);
+}
+
+#[test]
+fn a_ladder_with_an_impossible_signal_is_refused_before_anything_is_done() {
+    let mut child = Command::new("sleep").arg("60").spawn().expect("a start");
+    for signal in [-1, 0, 65, i32::MAX] {
+        let ladder = Stop::new().step(StopAction::Signal(signal), Duration::ZERO).step(StopAction::Kill, Duration::ZERO);
+        assert_eq!(child.stop(&ladder).expect_err("no such signal").kind(), ErrorKind::InvalidArgument);
+        assert_eq!(child.try_wait().expect("an answer"), None);
+    }
+    child.kill().expect("killed");
+    assert_eq!(child.wait().expect("an end").signal(), Some(libc::SIGKILL));
+}
+
+#[test]
+fn a_start_that_was_given_up_writes_to_no_strange_descriptor() {
+    let witness = scratch("given-up");
+    let mut given_up = 0;
+    for round in 0..60 {
+        let mut command = Command::shell("echo strange >&3; sleep 60");
+        command.fd(3, Stdio::write_file("/dev/null")).offload(true).kill_on_drop(true).timeout(Duration::from_micros(round));
+        given_up += i32::from(command.spawn().is_err());
+        // Takes the number that the start's descriptor had, if that was closed too early.
+        fs::File::create(&witness).expect("a file");
+        assert_eq!(fs::metadata(&witness).expect("its size").len(), 0, "round {round}");
+    }
+    fs::remove_file(&witness).expect("removed");
+    assert!(given_up > 0, "no start was given up: nothing was tested");
+}

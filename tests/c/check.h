@@ -1,0 +1,113 @@
+/* What the C tests share: checks that end the program, a line for each passed test, and the search for leftovers. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <procs.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Ends the program when the condition does not hold. */
+#define CHECK(condition)                                                                                                               \
+    do {                                                                                                                               \
+        if (!(condition)) {                                                                                                            \
+            fprintf(stderr, "%s:%d: %s\n   last error: %s\n", __FILE__, __LINE__, #condition, procs_last_error_message());             \
+            exit(1);                                                                                                                   \
+        }                                                                                                                              \
+    } while (0)
+
+/* The call must be refused as a bad argument, and say so as the last error. */
+#define REFUSED(call) CHECK((call) == PROCS_E_INVALID_ARGUMENT && procs_last_error() == PROCS_E_INVALID_ARGUMENT)
+
+static void ok(const char *what) {
+    printf("ok %s\n", what);
+    fflush(stdout);
+}
+
+/* A tenth of the full number, all of it with PROCS_TEST_FULL=1. */
+static int count(int full) {
+    const char *all = getenv("PROCS_TEST_FULL");
+    if (all != NULL && strcmp(all, "1") == 0) return full;
+    return full < 10 ? 1 : full / 10;
+}
+
+/* Options with the defaults and this argument vector, which must outlive them. */
+static procs_spawn_options options_for(const char *const *argv) {
+    procs_spawn_options options;
+    CHECK(procs_spawn_options_init(&options, sizeof options) == PROCS_OK);
+    options.argv = argv;
+    return options;
+}
+
+static int open_descriptors(void) {
+    int number = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    CHECK(folder != NULL);
+    while (readdir(folder) != NULL) number++;
+    closedir(folder);
+    return number;
+}
+
+/* Threads that are not the library's: those are called procs-... */
+static int own_threads(void) {
+    int number = 0;
+    DIR *folder = opendir("/proc/self/task");
+    CHECK(folder != NULL);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char path[300], name[32] = "";
+        if (entry->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = fopen(path, "r");
+        if (file == NULL) continue;
+        number += fgets(name, sizeof name, file) != NULL && strncmp(name, "procs-", 6) != 0;
+        fclose(file);
+    }
+    closedir(folder);
+    return number;
+}
+
+typedef struct {
+    int descriptors, threads;
+} leftovers;
+
+/* What is there at the start of a test, once the library has started what it keeps: its waiting thread with its descriptors. */
+static leftovers take_stock(void) {
+    const char *argv[] = {"cat", NULL};
+    procs_spawn_options options = options_for(argv);
+    procs_child *child;
+    options.stdin_from.kind = PROCS_STDIO_PIPE;
+    CHECK(procs_spawn(&options, &child) == PROCS_OK);
+    /* Let go while it runs: the waiting thread reaps it. */
+    CHECK(procs_child_free(child) == PROCS_OK);
+    leftovers stock = {open_descriptors(), own_threads()};
+    return stock;
+}
+
+/* No child, no descriptor and no thread more than before. Children that were let go are reaped in the background: that is waited for. */
+static void check_leftovers(leftovers before) {
+    siginfo_t info;
+    int waited = 0;
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+        CHECK(waited++ < 4000);
+        poll(NULL, 0, 5);
+    }
+    CHECK(errno == ECHILD);
+    /* The descriptors of a child that was let go are closed after it is reaped. */
+    while (open_descriptors() > before.descriptors && waited++ < 4000) poll(NULL, 0, 5);
+    CHECK(open_descriptors() <= before.descriptors);
+    CHECK(own_threads() == before.threads);
+}
+
+#endif
