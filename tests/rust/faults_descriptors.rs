@@ -6,7 +6,7 @@ use procs_tests::{Isolation, Random, Test, count, helper, host, isolated, isolat
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -249,6 +249,7 @@ fn a16_a_host_without_standard_streams() {
             let closed: Vec<i32> = (0..3).filter(|number| subset & (1 << number) != 0).collect();
             closed.iter().for_each(|number| host::close(*number));
             let found: Vec<_> = (0..8).map(|piped| (piped, streams_of_child(t, piped))).collect();
+            let of_host = numbers_of_host();
             let ran = child(&["echo", "hello"]).output().map(|output| output.stdout.into_vec());
             // Messages of failures need the streams back.
             kept.iter().zip(0..).for_each(|(copy, number)| host::copy_to(copy.as_raw_fd(), number));
@@ -263,12 +264,39 @@ fn a16_a_host_without_standard_streams() {
                     wrong.push(format!("closed {closed:?}, piped {piped:03b}: {streams:?}, with all open {plain:?}"));
                 }
             }
+            if of_host.iter().any(|number| *number < 3) {
+                wrong.push(format!("closed {closed:?}: the library's own descriptors are {of_host:?}"));
+            }
             if ran.as_deref().ok() != Some(b"hello\n") {
                 wrong.push(format!("closed {closed:?}: {ran:?}"));
             }
         }
         assert_eq!(wrong, Vec::<String>::new());
     });
+}
+
+/// Numbers of the descriptors that the host holds of a child: what it prints must not end up there.
+fn numbers_of_host() -> [RawFd; 4] {
+    let mut command = child(&["cat"]);
+    let mut cat = command
+        .stdin(Stdio::pipe())
+        .stdout(Stdio::pipe())
+        .stderr(Stdio::pipe())
+        .spawn()
+        .expect("a start");
+    let streams = [
+        cat.stdin.as_ref().map(AsRawFd::as_raw_fd),
+        cat.stdout.as_ref().map(AsRawFd::as_raw_fd),
+        cat.stderr.as_ref().map(AsRawFd::as_raw_fd),
+    ];
+    let numbers = [
+        cat.as_fd().as_raw_fd(),
+        streams[0].unwrap_or(-1),
+        streams[1].unwrap_or(-1),
+        streams[2].unwrap_or(-1),
+    ];
+    cat.wait().expect("an end");
+    numbers
 }
 
 /// What a child finds behind its descriptors, with pipes for the numbers whose bit is set, and what the host has for the others.

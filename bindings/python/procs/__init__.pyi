@@ -123,7 +123,7 @@ class SubprocessError(ProcsError, subprocess.SubprocessError):
 class CalledProcessError(SubprocessError, subprocess.CalledProcessError):
     def __init__(self, returncode: int, cmd: _Command, output: Any = None, stderr: Any = None) -> None: ...
 
-class TimeoutExpired(SubprocessError, subprocess.TimeoutExpired, TimeoutError):
+class TimeoutExpired(SubprocessError, subprocess.TimeoutExpired):
     def __init__(self, cmd: _Command, timeout: float, output: Any = None, stderr: Any = None) -> None: ...
 
 # ---- records ----

@@ -195,7 +195,7 @@ class CalledProcessError(SubprocessError, _subprocess.CalledProcessError):
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
-class TimeoutExpired(SubprocessError, _subprocess.TimeoutExpired, TimeoutError):
+class TimeoutExpired(SubprocessError, _subprocess.TimeoutExpired):
     """The deadline of a command passed: ``cmd``, ``timeout`` in seconds, and what was read until then as ``output`` and ``stderr``."""
 
     kind = "TIMEOUT"

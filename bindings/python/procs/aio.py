@@ -299,8 +299,15 @@ async def _create(args, kwds):
             raise ValueError(f"{name} must be {only}")
     kwds.pop("limit", None)
     loop = asyncio.get_running_loop()
-    process = Process(Popen(args, bufsize=0, **kwds), loop)
-    await process._open_streams()
+    popen = Popen(args, bufsize=0, **kwds)
+    try:
+        process = Process(popen, loop)
+        await process._open_streams()
+    except BaseException:
+        # Nobody will ever hold this child.
+        popen.kill()
+        popen.wait()
+        raise
     return process
 
 

@@ -24,8 +24,10 @@ impl<T> Slot<T> {
 
     fn take_within(&self, time: Duration) -> Option<std::thread::Result<T>> {
         let guard = self.value.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut guard, _) =
-            self.filled.wait_timeout_while(guard, time, |value| value.is_none()).unwrap_or_else(PoisonError::into_inner);
+        let (mut guard, _) = self
+            .filled
+            .wait_timeout_while(guard, time, |value| value.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
         guard.take()
     }
 }
@@ -41,7 +43,10 @@ pub(crate) struct Cancel<'a> {
 /// # Errors
 /// An exception of a signal handler cancels the job, waits until it has stopped its children, and goes on its way.
 pub(crate) fn aside<T: Send>(py: Python<'_>, cancel: &Cancel<'_>, job: impl FnOnce() -> T + Send) -> PyResult<T> {
-    let slot = Slot { value: Mutex::new(None), filled: Condvar::new() };
+    let slot = Slot {
+        value: Mutex::new(None),
+        filled: Condvar::new(),
+    };
     std::thread::scope(|scope| {
         let slot = &slot;
         let started = std::thread::Builder::new()

@@ -28,7 +28,11 @@ type Ran<'py> = (i32, Option<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>, 
 pub(crate) fn run<'py>(py: Python<'py>, argv: &Bound<'py, PyAny>, options: Option<&Bound<'py, PyDict>>) -> PyResult<Ran<'py>> {
     guard(py, || {
         let request = Request::new(argv, options)?;
-        if request.attended { attended(py, request) } else { unattended(py, request) }
+        if request.attended {
+            attended(py, request)
+        } else {
+            unattended(py, request)
+        }
     })
 }
 
@@ -46,7 +50,9 @@ fn unattended(py: Python<'_>, mut request: Request) -> PyResult<Ran<'_>> {
         None => {
             py.check_signals().or_else(|error| abandon(py, handle, &request, error))?;
             let waited = until(py, Deadline::NEVER, |slice| handle.wait_deadline(slice));
-            waited.or_else(|error| abandon(py, handle, &request, error))?.unwrap_or(procs::ExitStatus::Unknown)
+            waited
+                .or_else(|error| abandon(py, handle, &request, error))?
+                .unwrap_or(procs::ExitStatus::Unknown)
         }
     };
     let outcome = Outcome::from_exit(child.id(), child.exit(), status, child.spawn_retries());
@@ -58,16 +64,26 @@ fn attended(py: Python<'_>, mut request: Request) -> PyResult<Ran<'_>> {
     request.run.kill_tree = run.kill_tree;
     let child = py.detach(|| request.command.spawn()).or_raise(py)?;
     let handle = child.handle().clone();
-    let stdout = child.stdout.is_some().then(|| Gather::instead_of(&mut run.stdout_sink, run.stdout_limit, &request.failure));
-    let stderr = child.stderr.is_some().then(|| Gather::instead_of(&mut run.stderr_sink, run.stderr_limit, &request.failure));
+    let stdout = child
+        .stdout
+        .is_some()
+        .then(|| Gather::instead_of(&mut run.stdout_sink, run.stdout_limit, &request.failure));
+    let stderr = child
+        .stderr
+        .is_some()
+        .then(|| Gather::instead_of(&mut run.stderr_sink, run.stderr_limit, &request.failure));
     let mut capture = child.capture(run).or_raise(py)?;
     if let Err(error) = drive(py, &mut capture, Deadline::NEVER, &request.failure) {
         return abandon(py, &handle, &request, error);
     }
     let (outcome, kept_stdout, kept_stderr) = finish(py, capture)?;
     let code = returncode(outcome.status())?;
-    let stdout = stdout.map(|gather| gather.map_or(Ok(kept_stdout), |gather| gather.take(py))).transpose()?;
-    let stderr = stderr.map(|gather| gather.map_or(Ok(kept_stderr), |gather| gather.take(py))).transpose()?;
+    let stdout = stdout
+        .map(|gather| gather.map_or(Ok(kept_stdout), |gather| gather.take(py)))
+        .transpose()?;
+    let stderr = stderr
+        .map(|gather| gather.map_or(Ok(kept_stderr), |gather| gather.take(py)))
+        .transpose()?;
     Ok((code, stdout, stderr, outcome))
 }
 
@@ -79,7 +95,11 @@ fn abandon<T>(py: Python<'_>, handle: &ChildHandle, request: &Request, error: Py
         if polite && handle.wait_timeout(POLITE)?.is_some() && !tree {
             return Ok(());
         }
-        if tree { handle.kill_tree().map(drop)? } else { handle.kill()? }
+        if tree {
+            handle.kill_tree().map(drop)?
+        } else {
+            handle.kill()?
+        }
         handle.wait_timeout(Duration::from_secs(5)).map(drop)
     });
     if let Err(second) = ended.or_raise(py) {

@@ -103,7 +103,8 @@ pub struct Usage {
     pub user_time: Duration,
     /// CPU time in the kernel, of the child and the children it waited for.
     pub system_time: Duration,
-    /// Largest resident set, in bytes.
+    /// Largest resident set, in bytes. The kernel counts the moment between start and exec, when the child still has the host's memory:
+    /// never less than the host's own. Source: getrusage(2), exec of the kernel.
     pub max_rss_bytes: u64,
 }
 

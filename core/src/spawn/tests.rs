@@ -74,19 +74,3 @@ fn a_ladder_with_an_impossible_signal_is_refused_before_anything_is_done() {
     child.kill().expect("killed");
     assert_eq!(child.wait().expect("an end").signal(), Some(libc::SIGKILL));
 }
-
-#[test]
-fn a_start_that_was_given_up_writes_to_no_strange_descriptor() {
-    let witness = scratch("given-up");
-    let mut given_up = 0;
-    for round in 0..60 {
-        let mut command = Command::shell("echo strange >&3; sleep 60");
-        command.fd(3, Stdio::write_file("/dev/null")).offload(true).kill_on_drop(true).timeout(Duration::from_micros(round));
-        given_up += i32::from(command.spawn().is_err());
-        // Takes the number that the start's descriptor had, if that was closed too early.
-        fs::File::create(&witness).expect("a file");
-        assert_eq!(fs::metadata(&witness).expect("its size").len(), 0, "round {round}");
-    }
-    fs::remove_file(&witness).expect("removed");
-    assert!(given_up > 0, "no start was given up: nothing was tested");
-}

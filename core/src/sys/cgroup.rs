@@ -1,7 +1,7 @@
 //! A cgroup v2 of its own for one child, where this process may make one: the only means by which nothing escapes.
 
-use super::fork::{self, PerProcess};
 use super::fd;
+use super::fork::{self, PerProcess};
 use parking_lot::Mutex;
 use std::ffi::CString;
 use std::fs;

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# run.sh plain|valgrind|asan: builds the C tests against target/release and runs them. Ends with one line that counts.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+kind=${1:-plain}
+target=${CARGO_TARGET_DIR:-$PWD/target}
+library=${PROCS_LIBDIR:-$target/release}
+work=$target/c-tests/$kind
+cc=${CC:-cc}
+mkdir -p "$work"
+
+flags=(-std=gnu11 -g -O1 -Wall -Wextra -Wpedantic -Wno-unused-function -Werror -Iinclude)
+runner=()
+case $kind in
+plain) link=(-L"$library" -lprocs -Wl,-rpath,"$library") ;;
+valgrind)
+    link=(-L"$library" -lprocs -Wl,-rpath,"$library")
+    runner=(valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --num-callers=30)
+    ;;
+# The C side is instrumented, and every byte that crosses the border with it; the Rust side is linked in whole.
+asan)
+    flags+=(-fsanitize=address,undefined -fno-sanitize-recover=undefined)
+    link=("$library/libprocs.a" -lpthread -ldl -lm -lgcc_s)
+    ;;
+*) echo "run.sh: unknown kind $kind, expected plain, valgrind or asan" >&2 && exit 2 ;;
+esac
+
+passed=0
+failed=0
+run() {
+    local name=$1
+    shift
+    if timeout --kill-after=10 600 "${runner[@]}" "$@" >"$work/$name.log" 2>&1; then
+        passed=$((passed + 1))
+        sed "s/^ok /   $name: /" "$work/$name.log"
+    else
+        failed=$((failed + 1))
+        printf '   %s: FAILED\n' "$name"
+        sed 's/^/      /' "$work/$name.log"
+    fi
+}
+
+for source in tests/c/*.c; do
+    name=$(basename "$source" .c)
+    # Two copies and dlclose need the shared library itself.
+    if [ "$name" = copies ]; then
+        [ "$kind" = plain ] || continue
+        cp "$library/libprocs.so" "$work/second.so"
+        "$cc" "${flags[@]}" "$source" "${link[@]}" -ldl -o "$work/$name"
+        cp "$library/libprocs.so" "$work/first.so"
+        run "$name" "$work/$name" "$work/first.so" "$work/second.so"
+        continue
+    fi
+    "$cc" "${flags[@]}" "$source" "${link[@]}" -o "$work/$name"
+    run "$name" "$work/$name"
+done
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
