@@ -117,7 +117,7 @@ fn stream_bytes(operation: Operation, handle: *const procs_output, len: *mut usi
     })
 }
 
-fn report<'a>(operation: Operation, object: &'a OutputObject, stream: c_int) -> Result<&'a StreamReport> {
+fn report(operation: Operation, object: &OutputObject, stream: c_int) -> Result<&StreamReport> {
     match stream {
         1 => Ok(&object.0.stdout_report),
         2 => Ok(&object.0.stderr_report),

@@ -28,7 +28,7 @@ fn get(operation: Operation, handle: *const procs_pipeline_output) -> Result<Arc
     slab::get::<PipelineOutputObject>(operation, handle)
 }
 
-fn stage<'a>(operation: Operation, object: &'a PipelineOutputObject, index: usize) -> Result<&'a StageResult> {
+fn stage(operation: Operation, object: &PipelineOutputObject, index: usize) -> Result<&StageResult> {
     let count = object.0.stages.len();
     object.0.stages.get(index).ok_or_else(|| invalid(operation, format!("no such stage (stage = {index}, expected less than {count})")))
 }

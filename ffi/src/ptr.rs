@@ -54,7 +54,9 @@ pub(crate) fn text_list(operation: Operation, name: &str, list: *const *const c_
     let mut texts = Vec::new();
     loop {
         // SAFETY: the list ends with NULL by the rules, and the loop ends there, so this entry exists.
-        let entry = unsafe { *list.add(texts.len()) };
+        let place = unsafe { list.add(texts.len()) };
+        // SAFETY: as above; aligned because the list is.
+        let entry = unsafe { place.read() };
         if entry.is_null() {
             return Ok(texts);
         }
@@ -128,7 +130,7 @@ fn check_size<T: Sized8>(operation: Operation, size: usize) -> Result<()> {
         let detail = format!("a struct is too large ({}.size = {size}, expected at most {LARGEST})", T::NAME);
         return Err(Error::new(ErrorKind::TooLarge, operation, detail));
     }
-    if size < size_of::<usize>() || size % size_of::<usize>() != 0 {
+    if size < size_of::<usize>() || !size.is_multiple_of(size_of::<usize>()) {
         let detail = format!("a struct has an impossible size ({}.size = {size}, expected sizeof({}))", T::NAME, T::NAME);
         return Err(invalid(operation, detail));
     }
@@ -143,9 +145,9 @@ pub(crate) fn read_options<T: Sized8>(operation: Operation, pointer: *const T, d
     let mut options = defaults;
     // SAFETY: the caller's struct has `size` readable bytes by the rules; `known` fits both; by `Sized8` any bytes are values.
     unsafe { std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), (&raw mut options).cast::<u8>(), known) };
-    // SAFETY: from `known` to `size` lies within the caller's struct.
-    let tail = unsafe { std::slice::from_raw_parts(pointer.cast::<u8>().add(known), size - known) };
-    if tail.iter().any(|&byte| byte != 0) {
+    // SAFETY: the caller's struct has `size` readable bytes by the rules.
+    let bytes = unsafe { std::slice::from_raw_parts(pointer.cast::<u8>(), size) };
+    if bytes[known..].iter().any(|&byte| byte != 0) {
         let detail = format!("a struct of a newer version uses fields unknown here ({}.size = {size}, known = {})", T::NAME, size_of::<T>());
         return Err(Error::new(ErrorKind::TooLarge, operation, detail));
     }
@@ -188,9 +190,10 @@ impl<T: Sized8> OutStruct<T> {
     pub(crate) fn set(self, value: T) {
         let skip = size_of::<usize>();
         let known = self.size.min(size_of::<T>());
-        let from = (&raw const value).cast::<u8>();
+        let from = (&raw const value).cast::<u8>().wrapping_add(skip);
+        let to = self.pointer.cast::<u8>().wrapping_add(skip);
         // SAFETY: both structs have `known` bytes, `known` is at least `skip`, and they are different objects.
-        unsafe { std::ptr::copy_nonoverlapping(from.add(skip), self.pointer.cast::<u8>().add(skip), known - skip) };
+        unsafe { std::ptr::copy_nonoverlapping(from, to, known - skip) };
     }
 }
 

@@ -3,6 +3,7 @@
 use procs::{Error, ErrorKind, Output, PipelineOutput, Stage};
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};
+use std::sync::Mutex;
 
 /// What functions that can fail return: 0, or the negative number of what went wrong.
 ///
@@ -220,14 +221,18 @@ pub extern "C" fn procs_err_name(code: i32) -> *const c_char {
     }
 }
 
-/// A NUL-terminated copy, made once, of a text that lives for ever. The texts are names in the library's own tables, so there are few.
+/// A NUL-terminated copy, made once and kept, of a text that lives for ever. The texts are names in the library's own tables, so there are few.
 pub(crate) fn static_text(text: &'static str) -> *const c_char {
-    use std::collections::HashMap;
-    use std::sync::Mutex;
-    static COPIES: Mutex<Option<HashMap<&'static str, &'static std::ffi::CStr>>> = Mutex::new(None);
+    static COPIES: Mutex<Vec<(&str, CString)>> = Mutex::new(Vec::new());
     let mut copies = crate::slab::lock(&COPIES);
-    let copies = copies.get_or_insert_with(HashMap::new);
-    copies.entry(text).or_insert_with(|| Box::leak(c_string(text).into_boxed_c_str())).as_ptr()
+    if let Some((_, copy)) = copies.iter().find(|(original, _)| *original == text) {
+        return copy.as_ptr();
+    }
+    let copy = c_string(text);
+    // The bytes stay where they are when the vector moves its elements.
+    let pointer = copy.as_ptr();
+    copies.push((text, copy));
+    pointer
 }
 
 #[cfg(test)]

@@ -43,6 +43,12 @@ static int count(int full) {
     return full < 10 ? 1 : full / 10;
 }
 
+/* Whether run.sh runs this under valgrind. */
+static int under_valgrind(void) {
+    const char *kind = getenv("PROCS_TEST_KIND");
+    return kind != NULL && strcmp(kind, "valgrind") == 0;
+}
+
 /* Options with the defaults and this argument vector, which must outlive them. */
 static procs_spawn_options options_for(const char *const *argv) {
     procs_spawn_options options;
@@ -51,13 +57,26 @@ static procs_spawn_options options_for(const char *const *argv) {
     return options;
 }
 
+/* Descriptors of the program; valgrind keeps its own above the limit that it shows. */
 static int open_descriptors(void) {
     int number = 0;
+    struct rlimit limit;
     DIR *folder = opendir("/proc/self/fd");
-    CHECK(folder != NULL);
-    while (readdir(folder) != NULL) number++;
+    CHECK(folder != NULL && getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) number += (rlim_t)atoll(entry->d_name) < limit.rlim_cur;
     closedir(folder);
     return number;
+}
+
+static void list_descriptors(void) {
+    DIR *folder = opendir("/proc/self/fd");
+    CHECK(folder != NULL);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char target[300];
+        ssize_t len = readlinkat(dirfd(folder), entry->d_name, target, sizeof target);
+        if (len > 0) fprintf(stderr, "   %s -> %.*s\n", entry->d_name, (int)len, target);
+    }
+    closedir(folder);
 }
 
 /* Threads that are not the library's: those are called procs-... */
@@ -82,6 +101,17 @@ typedef struct {
     int descriptors, threads;
 } leftovers;
 
+/* Children that were let go are reaped in the background: waits until none is left. */
+static void wait_for_no_children(void) {
+    siginfo_t info;
+    int waited = 0;
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+        CHECK(waited++ < 8000);
+        poll(NULL, 0, 5);
+    }
+    CHECK(errno == ECHILD);
+}
+
 /* What is there at the start of a test, once the library has started what it keeps: its waiting thread with its descriptors. */
 static leftovers take_stock(void) {
     const char *argv[] = {"cat", NULL};
@@ -89,26 +119,22 @@ static leftovers take_stock(void) {
     procs_child *child;
     options.stdin_from.kind = PROCS_STDIO_PIPE;
     CHECK(procs_spawn(&options, &child) == PROCS_OK);
-    /* Let go while it runs: the waiting thread reaps it. */
+    /* Let go while it runs: the waiting thread reaps it, and is there when it has. */
     CHECK(procs_child_free(child) == PROCS_OK);
+    wait_for_no_children();
     leftovers stock = {open_descriptors(), own_threads()};
     return stock;
 }
 
-/* No child, no descriptor and no thread more than before. Children that were let go are reaped in the background: that is waited for. */
+/* No child, no descriptor and no thread more than before. */
 static void check_leftovers(leftovers before) {
-    siginfo_t info;
     int waited = 0;
-    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
-        CHECK(waited++ < 4000);
-        poll(NULL, 0, 5);
-    }
-    CHECK(errno == ECHILD);
-    /* The descriptors of a child that was let go are closed after it is reaped. */
-    while (open_descriptors() > before.descriptors && waited++ < 4000) poll(NULL, 0, 5);
+    wait_for_no_children();
+    /* The descriptors of a child that was let go are closed after it is reaped, and a thread of the library that has just begun does not
+     * have its name yet. */
+    while ((open_descriptors() > before.descriptors || own_threads() > before.threads) && waited++ < 4000) poll(NULL, 0, 5);
+    if (open_descriptors() > before.descriptors) list_descriptors();
     CHECK(open_descriptors() <= before.descriptors);
-    /* A thread of the library that has just begun does not have its name yet. */
-    while (own_threads() > before.threads && waited++ < 4000) poll(NULL, 0, 5);
     CHECK(own_threads() <= before.threads);
 }
 

@@ -35,8 +35,11 @@ static void exact_errors(const char *dir) {
     CHECK(chmod(path, 0755) == 0);
     fails(&o, PROCS_E_IO, "exec", ENOEXEC);
     script(path, "#!/no/such/interpreter\n", 0755);
-    fails(&o, PROCS_E_NOT_FOUND, "exec", ENOENT);
-    CHECK(strstr(procs_last_error_message(), "/no/such/interpreter") != NULL);
+    /* valgrind itself dies of an exec that fails this late, so the child is seen to start. */
+    if (!under_valgrind()) {
+        fails(&o, PROCS_E_NOT_FOUND, "exec", ENOENT);
+        CHECK(strstr(procs_last_error_message(), "/no/such/interpreter") != NULL);
+    }
     snprintf(folder, sizeof folder, "%s/missing", dir);
     o = fresh(quick);
     o.cwd = folder;
@@ -66,7 +69,7 @@ static void long_ones(void) {
     CHECK(procs_output_free(output) == PROCS_OK);
     text[limit - 1] = 'a';
     text[limit] = '\0';
-    fails(&o, PROCS_E_TOO_LARGE, "exec", E2BIG);
+    if (!under_valgrind()) fails(&o, PROCS_E_TOO_LARGE, "exec", E2BIG); /* as above */
     free(text);
     ok("128 KiB in one argument are too much, one byte less is not");
 }

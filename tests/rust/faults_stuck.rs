@@ -4,6 +4,8 @@ use procs::{Command, ExitStatus, Stdio, Stop};
 use procs_tests::{Isolation, Test, count, helper, host, isolated_in};
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 fn child(args: &[&str]) -> Command {
@@ -16,24 +18,45 @@ fn exit_with(code: i32) -> Command {
     child(&["exit", &code.to_string()])
 }
 
-/// A cgroup whose members can be frozen in the kernel, where no signal reaches them.
-struct Freezer(std::path::PathBuf);
+/// A cgroup whose members are frozen in the kernel, where no signal reaches them; thawed when dropped, and after 10 s whatever happens,
+/// because nothing else could end them.
+struct Freezer {
+    dir: std::path::PathBuf,
+    end: Option<Sender<()>>,
+    thawing: Option<JoinHandle<()>>,
+}
 
 impl Freezer {
     fn around(t: &Test, pid: u32) -> Freezer {
         let dir = std::path::PathBuf::from("/sys/fs/cgroup/freezer").join(format!("procs-test-{}", t.cookie()));
         fs::create_dir(&dir).expect("a cgroup v1 freezer (as root)");
         fs::write(dir.join("cgroup.procs"), pid.to_string()).expect("its member");
-        fs::write(dir.join("freezer.state"), "FROZEN").expect("its state");
-        t.wait_until("the child is frozen", || {
-            fs::read_to_string(dir.join("freezer.state")).is_ok_and(|state| state.trim() == "FROZEN")
+        let state = dir.join("freezer.state");
+        fs::write(&state, "FROZEN").expect("its state");
+        let (end, ended) = channel::<()>();
+        let thawed = state.clone();
+        let thawing = std::thread::spawn(move || {
+            let _ = ended.recv_timeout(Duration::from_secs(10));
+            fs::write(thawed, "THAWED").expect("its state");
         });
-        Freezer(dir)
+        let freezer = Freezer {
+            dir,
+            end: Some(end),
+            thawing: Some(thawing),
+        };
+        t.wait_until("the child is frozen", || {
+            fs::read_to_string(&state).is_ok_and(|text| text.trim() == "FROZEN")
+        });
+        freezer
     }
+}
 
-    fn thaw(self) {
-        fs::write(self.0.join("freezer.state"), "THAWED").expect("its state");
-        while fs::remove_dir(&self.0).is_err() {
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        self.thawing.take().map(JoinHandle::join);
+        // Busy as long as its member is.
+        while fs::remove_dir(&self.dir).is_err() && self.dir.exists() {
             std::thread::yield_now();
         }
     }
@@ -60,7 +83,7 @@ fn b14_a_child_that_kill_does_not_end() {
         let start = Instant::now();
         drop(stuck);
         quick("drop", start);
-        frozen.thaw();
+        drop(frozen);
         t.wait_until("it is reaped once it ends", || t.leaks().is_empty());
     });
 }
@@ -82,7 +105,7 @@ fn b14_a_run_gives_up_on_it() {
         let output = stuck.capture(options).expect("a capture").finish().expect("a result");
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert_eq!((output.timed_out, output.status, output.pid), (true, ExitStatus::Unknown, pid));
-        frozen.thaw();
+        drop(frozen);
         t.wait_until("it is reaped once it ends", || t.leaks().is_empty());
     });
 }

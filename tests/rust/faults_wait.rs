@@ -215,9 +215,13 @@ fn b12_stops_are_no_ends() {
         waiting
             .on_exit(move |exit| sender.send(exit.status).expect("a listener"))
             .expect("a call-back");
+        let stat = format!("/proc/{pid}/stat");
         let mut stop_and_go = || {
             for _ in 0..count(500) {
                 kill(pid, Signal::SIGSTOP).expect("a stop");
+                while !fs::read_to_string(&stat).is_ok_and(|state| state.contains(") T ")) {
+                    std::thread::yield_now();
+                }
                 assert_eq!(waiting.try_wait().expect("an answer"), None);
                 kill(pid, Signal::SIGCONT).expect("a continue");
                 assert_eq!(waiting.wait_timeout(Duration::ZERO).expect("a wait"), None);

@@ -25,7 +25,7 @@ pub(crate) fn limit(seconds: u64) -> Duration {
 pub fn dump_stacks(pid: u32) -> String {
     // A process that waits in the kernel for its child's exec cannot be attached to.
     let gdb = Command::new("timeout")
-        .args(["20", "gdb", "-p", &pid.to_string(), "-batch", "-ex", "thread apply all bt"])
+        .args(["-k", "5", "20", "gdb", "-p", &pid.to_string(), "-batch", "-ex", "thread apply all bt"])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
