@@ -170,15 +170,7 @@ pub struct Error(Box<Inner>);
 impl Error {
     /// Makes an error of a kind; `operation` is a static name such as `"spawn"`, `detail` says what happened to which argument.
     pub fn new(kind: ErrorKind, operation: &'static str, detail: impl Into<String>) -> Error {
-        Error(Box::new(Inner {
-            kind,
-            operation,
-            detail: detail.into(),
-            os_error: None,
-            stage: None,
-            path: None,
-            payload: None,
-        }))
+        Error(Box::new(Inner { kind, operation, detail: detail.into(), os_error: None, stage: None, path: None, payload: None }))
     }
 
     /// Makes an error from an errno value.
@@ -303,7 +295,7 @@ impl From<Error> for std::io::Error {
             (ErrorKind::Closed, _) => std::io::ErrorKind::BrokenPipe,
             (_, Some(errno)) => std::io::Error::from_raw_os_error(errno).kind(),
             _ => std::io::ErrorKind::Other,
-        }; 
+        };
         std::io::Error::new(kind, error)
     }
 }

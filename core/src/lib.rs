@@ -24,7 +24,7 @@ pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result, Stage};
 pub use io::{PipeReader, PipeWriter, duplicate_fd};
 pub use spawn::{
-    CancelHandle, Child, ChildHandle, Command, EngineInfo, Exit, ExitStatus, Input, InputCallback, OutputCallback, OutputLimit, Resource,
-    RunOptions, SignalPolicy, Sink, Stdio, Stop, StopAction, StopReport, TreeLevel, Usage, WaitFuture, engine_info, max_children,
-    set_max_children, signal_name, signal_number, wait_any,
+    CancelHandle, Child, ChildHandle, Command, EngineInfo, Exit, ExitStatus, Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions,
+    SignalPolicy, Sink, Stdio, Stop, StopAction, StopReport, TreeLevel, Usage, WaitFuture, engine_info, max_children, set_max_children, signal_name,
+    signal_number, wait_any,
 };

@@ -29,11 +29,7 @@ fn show(result: &PipelineOutput) {
     println!("  output: {}", on_one_line(&result.stdout));
     for (index, stage) in result.stages.iter().enumerate() {
         let stderr = String::from_utf8_lossy(&stage.stderr);
-        let comment = if stderr.is_empty() {
-            String::new()
-        } else {
-            format!(", stderr: {}", stderr.trim())
-        };
+        let comment = if stderr.is_empty() { String::new() } else { format!(", stderr: {}", stderr.trim()) };
         println!("  stage {}: {}{comment}", index + 1, stage.status);
     }
     println!("  success: {}", result.success());

@@ -7,10 +7,7 @@ const DEADLINE: Duration = Duration::from_secs(1);
 
 fn main() -> Result<()> {
     println!("a tree of sleepers, deadline 1 s:");
-    let tree = Command::shell("sleep 60 & sleep 60 & echo started; wait")
-        .kill_tree(true)
-        .timeout(DEADLINE)
-        .output()?;
+    let tree = Command::shell("sleep 60 & sleep 60 & echo started; wait").kill_tree(true).timeout(DEADLINE).output()?;
     show(&tree);
     if let Some(report) = &tree.stopped {
         println!("  survivors: {}", report.survivors.len());
@@ -22,13 +19,7 @@ fn main() -> Result<()> {
 
     println!("a program that ignores the request:");
     let stubborn = r#"trap "" TERM; echo not listening; while :; do sleep 0.1; done"#;
-    show(
-        &Command::shell(stubborn)
-            .grace(Duration::from_millis(200))
-            .kill_tree(true)
-            .timeout(DEADLINE)
-            .output()?,
-    );
+    show(&Command::shell(stubborn).grace(Duration::from_millis(200)).kill_tree(true).timeout(DEADLINE).output()?);
     Ok(())
 }
 

@@ -10,18 +10,11 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     println!("why programs do not start:");
     let mut nowhere = Command::new("true");
     nowhere.current_dir("/no/such/directory");
-    let starts = [
-        ("missing program", Command::new("no-such-program")),
-        ("missing directory", nowhere),
-        ("a directory as program", Command::new("/")),
-    ];
+    let starts =
+        [("missing program", Command::new("no-such-program")), ("missing directory", nowhere), ("a directory as program", Command::new("/"))];
     for (what, mut command) in starts {
         if let Err(error) = command.output() {
-            println!(
-                "  {what}: {} at {}",
-                error.kind().name(),
-                error.stage().map_or("no step", |stage| stage.name())
-            );
+            println!("  {what}: {} at {}", error.kind().name(), error.stage().map_or("no step", |stage| stage.name()));
         }
     }
 
@@ -44,30 +37,14 @@ fn limited_output() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let head = numbers(OutputLimit::Head(8)).output()?;
     println!("{} bytes of output, limited:", head.stdout_report.total_bytes);
     if let Err(error) = numbers(OutputLimit::Error(1000)).check(true).output() {
-        println!(
-            "  error: {}, {} bytes kept",
-            error.kind().name(),
-            error.output().map_or(0, |output| output.stdout.len())
-        );
+        println!("  error: {}, {} bytes kept", error.kind().name(), error.output().map_or(0, |output| output.stdout.len()));
     }
-    println!(
-        "  head: {} bytes in all, kept: {}",
-        head.stdout_report.total_bytes,
-        on_one_line(&head.stdout)
-    );
+    println!("  head: {} bytes in all, kept: {}", head.stdout_report.total_bytes, on_one_line(&head.stdout));
     let tail = numbers(OutputLimit::Tail(13)).output()?;
-    println!(
-        "  tail: {} bytes in all, kept: {}",
-        tail.stdout_report.total_bytes,
-        on_one_line(&tail.stdout)
-    );
+    println!("  tail: {} bytes in all, kept: {}", tail.stdout_report.total_bytes, on_one_line(&tail.stdout));
     let spill = numbers(OutputLimit::Spill(16)).output()?;
     let file = spill.stdout_report.spill.as_ref().ok_or("more than the limit is in a file")?;
-    println!(
-        "  spill: {} bytes in all, in the file: {}",
-        spill.stdout_report.total_bytes,
-        file.metadata()?.len()
-    );
+    println!("  spill: {} bytes in all, in the file: {}", spill.stdout_report.total_bytes, file.metadata()?.len());
     Ok(())
 }
 

@@ -23,10 +23,7 @@ fn main() -> Result<()> {
     println!("  {count} lines, {bytes} bytes, ended: {}", fast.wait()?);
 
     println!("an endless one, left after 3 lines:");
-    let mut endless = Command::new("sh")
-        .args(["-c", "while :; do echo tick; done"])
-        .stdout(Stdio::pipe())
-        .spawn()?;
+    let mut endless = Command::new("sh").args(["-c", "while :; do echo tick; done"]).stdout(Stdio::pipe()).spawn()?;
     let mut ticks = endless.lines()?;
     for number in 1..=3 {
         let line = ticks.next_line()?.unwrap_or_default();

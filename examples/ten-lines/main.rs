@@ -5,11 +5,7 @@ fn main() -> procs::Result<()> {
     if let Err(error) = Command::new("no-such-sort").output() {
         println!("{}", error.kind().name());
     }
-    let output = Command::new("sort")
-        .input("pear\nfig\napple\n")
-        .timeout(Duration::from_secs(5))
-        .kill_tree(true)
-        .output()?;
+    let output = Command::new("sort").input("pear\nfig\napple\n").timeout(Duration::from_secs(5)).kill_tree(true).output()?;
     print!("{}", String::from_utf8_lossy(&output.stdout));
     println!("{}", output.status);
     Ok(())

@@ -19,22 +19,14 @@ fn main() -> Result<(), Error> {
 fn run_and_capture() -> Result<(), Error> {
     println!("1. run a program and capture what it says");
     let output = Command::new("sh").args(["-c", "echo hello; echo oops >&2; exit 3"]).output()?;
-    println!(
-        "   stdout {:?}, stderr {:?}, {}",
-        text(&output.stdout),
-        text(&output.stderr),
-        output.status
-    );
+    println!("   stdout {:?}, stderr {:?}, {}", text(&output.stdout), text(&output.stderr), output.status);
     Ok(())
 }
 
 fn stream_lines() -> Result<(), Error> {
     println!("2. stream a long runner, line by line");
     let began = Instant::now();
-    let mut child = Command::new("sh")
-        .args(["-c", "for i in 1 2 3; do echo step $i of 3; sleep 0.3; done"])
-        .stdout(Stdio::pipe())
-        .spawn()?;
+    let mut child = Command::new("sh").args(["-c", "for i in 1 2 3; do echo step $i of 3; sleep 0.3; done"]).stdout(Stdio::pipe()).spawn()?;
     let mut lines = child.lines()?;
     while let Some(line) = lines.next_line()? {
         println!("   after {:.1} s: {}", began.elapsed().as_secs_f64(), text(line));
@@ -52,23 +44,11 @@ fn feed_a_filter() -> Result<(), Error> {
 
 fn stop_a_tree() -> Result<(), Error> {
     println!("4. a deadline that stops a whole tree");
-    let output = Command::new("sh")
-        .args(["-c", TREE])
-        .timeout(Duration::from_millis(500))
-        .kill_tree(true)
-        .output()?;
+    let output = Command::new("sh").args(["-c", TREE]).timeout(Duration::from_millis(500)).kill_tree(true).output()?;
     let said = text(&output.stdout);
     let pids: Vec<&str> = said.lines().collect();
-    println!(
-        "   {}, after {:.1} s",
-        if output.timed_out { "the deadline passed" } else { "it ended early" },
-        output.wall_time.as_secs_f64()
-    );
-    println!(
-        "   {} processes had started, {} are left",
-        pids.len(),
-        pids.iter().filter(|pid| alive(pid)).count()
-    );
+    println!("   {}, after {:.1} s", if output.timed_out { "the deadline passed" } else { "it ended early" }, output.wall_time.as_secs_f64());
+    println!("   {} processes had started, {} are left", pids.len(), pids.iter().filter(|pid| alive(pid)).count());
     Ok(())
 }
 
@@ -76,11 +56,7 @@ fn honest_errors() {
     println!("5. honest errors");
     for command in [&mut Command::new("no-such-program"), Command::new("true").current_dir("/no/such/folder")] {
         if let Err(error) = command.output() {
-            println!(
-                "   {} at {}: {error}",
-                error.kind().name(),
-                error.stage().map_or("no stage", |stage| stage.name())
-            );
+            println!("   {} at {}: {error}", error.kind().name(), error.stage().map_or("no stage", |stage| stage.name()));
         }
     }
 }

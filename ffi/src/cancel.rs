@@ -43,9 +43,7 @@ pub unsafe extern "C" fn procs_cancel_now(cancel: *const procs_cancel) -> procs_
 /// 1 when it was cancelled, else 0; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn procs_cancel_is_cancelled(cancel: *const procs_cancel) -> c_int {
-    guard_value("procs_cancel_is_cancelled", 0, || {
-        Ok(slab::get::<CancelObject>("procs_cancel_is_cancelled", cancel)?.0.is_cancelled().into())
-    })
+    guard_value("procs_cancel_is_cancelled", 0, || Ok(slab::get::<CancelObject>("procs_cancel_is_cancelled", cancel)?.0.is_cancelled().into()))
 }
 
 /// A descriptor that becomes readable when it is cancelled; -1 for NULL. Borrowed: valid until the handle is freed.

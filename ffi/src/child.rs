@@ -48,10 +48,8 @@ impl Object for ChildObject {
 impl ChildObject {
     /// A child just started.
     pub(crate) fn new(mut child: Child, run: Option<RunOptions>) -> ChildObject {
-        let pipes = Pipes {
-            stdin: child.stdin.take().map(Arc::new),
-            outputs: [child.stdout.take().map(Arc::new), child.stderr.take().map(Arc::new)],
-        };
+        let pipes =
+            Pipes { stdin: child.stdin.take().map(Arc::new), outputs: [child.stdout.take().map(Arc::new), child.stderr.take().map(Arc::new)] };
         ChildObject {
             handle: child.handle().clone(),
             retries: child.spawn_retries(),
@@ -298,9 +296,7 @@ pub unsafe extern "C" fn procs_child_take_fd(child: *const procs_child, child_fd
             return Err(invalid(operation, format!("not a descriptor (child_fd = {child_fd})")));
         }
         let taken = take_end(&object, child_fd);
-        let missing = || {
-            Error::new(ErrorKind::InvalidState, operation, format!("no pipe, taken before or in use (child_fd = {child_fd})"))
-        };
+        let missing = || Error::new(ErrorKind::InvalidState, operation, format!("no pipe, taken before or in use (child_fd = {child_fd})"));
         out.set(taken.ok_or_else(missing)?.into_raw_fd());
         Ok(())
     })

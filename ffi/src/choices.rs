@@ -25,8 +25,7 @@ pub(crate) const STDIO: &[procs_stdio_kind] = &[
 ];
 
 /// Every value of `procs_limit_policy`, at the index of its number.
-pub(crate) const LIMITS: &[procs_limit_policy] =
-    &[PROCS_LIMIT_ERROR, PROCS_LIMIT_NONE, PROCS_LIMIT_HEAD, PROCS_LIMIT_TAIL, PROCS_LIMIT_SPILL];
+pub(crate) const LIMITS: &[procs_limit_policy] = &[PROCS_LIMIT_ERROR, PROCS_LIMIT_NONE, PROCS_LIMIT_HEAD, PROCS_LIMIT_TAIL, PROCS_LIMIT_SPILL];
 
 /// Every value of `procs_sink_kind`, at the index of its number.
 pub(crate) const SINKS: &[procs_sink_kind] =

@@ -126,7 +126,10 @@ impl Reader<'_> {
         for (index, entry) in extra.iter().enumerate() {
             choices::reserved(op, "extra_fds[].reserved", entry.reserved)?;
             if entry.child_fd < 3 {
-                return Err(invalid(op, format!("a descriptor has its own field or is negative (extra_fds[{index}].child_fd = {}, expected 3 or more)", entry.child_fd)));
+                return Err(invalid(
+                    op,
+                    format!("a descriptor has its own field or is negative (extra_fds[{index}].child_fd = {}, expected 3 or more)", entry.child_fd),
+                ));
             }
             if extra[..index].iter().any(|other| other.child_fd == entry.child_fd) {
                 return Err(invalid(op, format!("a descriptor is given twice (extra_fds[{index}].child_fd = {})", entry.child_fd)));

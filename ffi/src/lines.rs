@@ -52,12 +52,7 @@ impl Object for LinesObject {
 ///
 /// Errors: PROCS_E_INVALID_STATE when the stream is no pipe, was taken before, or another thread is reading it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn procs_lines_new(
-    child: *const procs_child,
-    stream: c_int,
-    flags: u64,
-    lines: *mut *mut procs_lines,
-) -> procs_status {
+pub unsafe extern "C" fn procs_lines_new(child: *const procs_child, stream: c_int, flags: u64, lines: *mut *mut procs_lines) -> procs_status {
     let operation = "procs_lines_new";
     guard(operation, || {
         let object = self::child(operation, child)?;
@@ -89,12 +84,7 @@ fn wait(operation: Operation, lines: &mut Lines<PipeReader>, limit: Option<Durat
 ///
 /// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0, when no whole line came; what came is kept.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn procs_lines_next(
-    lines: *mut procs_lines,
-    timeout_ms: i64,
-    line: *mut *const c_char,
-    len: *mut usize,
-) -> procs_status {
+pub unsafe extern "C" fn procs_lines_next(lines: *mut procs_lines, timeout_ms: i64, line: *mut *const c_char, len: *mut usize) -> procs_status {
     let operation = "procs_lines_next";
     guard(operation, || {
         let object = slab::get::<LinesObject>(operation, lines)?;

@@ -14,20 +14,14 @@ use std::ffi::{c_char, c_int, c_void};
 
 /// A function that is told, on the thread that called `procs_run_many`, when the command at `index` has ended: its `procs_status`, and the
 /// message of its error ("" for PROCS_OK; borrowed, during the call only). It must return normally: no longjmp, no C++ exception.
-pub type procs_progress_fn =
-    Option<unsafe extern "C" fn(index: usize, status: c_int, message: *const c_char, user_data: *mut c_void)>;
+pub type procs_progress_fn = Option<unsafe extern "C" fn(index: usize, status: c_int, message: *const c_char, user_data: *mut c_void)>;
 
 /// Waits until one of the children has ended and gives its index. It is not yet waited for: call `procs_child_try_wait` with it. A child that has
 /// ended counts each time, so leave it out of the next call.
 ///
 /// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0, when all still run.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn procs_wait_any(
-    children: *const *const procs_child,
-    count: usize,
-    timeout_ms: i64,
-    index: *mut usize,
-) -> procs_status {
+pub unsafe extern "C" fn procs_wait_any(children: *const *const procs_child, count: usize, timeout_ms: i64, index: *mut usize) -> procs_status {
     let operation = "procs_wait_any";
     guard(operation, || {
         let limit = timeout(operation, "timeout_ms", timeout_ms)?;

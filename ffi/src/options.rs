@@ -347,15 +347,9 @@ unsafe impl Sized8 for procs_spawn_options {
 }
 
 const STDIO: procs_stdio = procs_stdio { kind: procs_stdio_kind::PROCS_STDIO_DEFAULT as c_int, fd: -1, path: std::ptr::null() };
-const LIMIT: procs_output_limit =
-    procs_output_limit { policy: procs_limit_policy::PROCS_LIMIT_ERROR as c_int, reserved: 0, bytes: 64 << 20 };
-const SINK: procs_sink = procs_sink {
-    kind: procs_sink_kind::PROCS_SINK_BUFFER as c_int,
-    fd: -1,
-    path: std::ptr::null(),
-    callback: None,
-    user_data: std::ptr::null_mut(),
-};
+const LIMIT: procs_output_limit = procs_output_limit { policy: procs_limit_policy::PROCS_LIMIT_ERROR as c_int, reserved: 0, bytes: 64 << 20 };
+const SINK: procs_sink =
+    procs_sink { kind: procs_sink_kind::PROCS_SINK_BUFFER as c_int, fd: -1, path: std::ptr::null(), callback: None, user_data: std::ptr::null_mut() };
 
 /// The defaults of everything.
 pub(crate) const DEFAULTS: procs_spawn_options = procs_spawn_options {

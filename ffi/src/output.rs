@@ -127,11 +127,7 @@ fn report(operation: Operation, object: &OutputObject, stream: c_int) -> Result<
 
 /// How the capture of stream 1 or 2 went.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn procs_output_stream_report(
-    output: *const procs_output,
-    stream: c_int,
-    report: *mut procs_stream_report,
-) -> procs_status {
+pub unsafe extern "C" fn procs_output_stream_report(output: *const procs_output, stream: c_int, report: *mut procs_stream_report) -> procs_status {
     let operation = "procs_output_stream_report";
     guard(operation, || {
         let object = self::output(operation, output)?;

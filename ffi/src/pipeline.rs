@@ -187,11 +187,7 @@ pub unsafe extern "C" fn procs_pipeline_run(pipeline: *mut procs_pipeline, outpu
 ///
 /// Errors: as `procs_pipeline_run`; if one stage fails to start, those before it are killed and reaped.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn procs_pipeline_spawn(
-    pipeline: *mut procs_pipeline,
-    children: *mut *mut procs_child,
-    capacity: usize,
-) -> procs_status {
+pub unsafe extern "C" fn procs_pipeline_spawn(pipeline: *mut procs_pipeline, children: *mut *mut procs_child, capacity: usize) -> procs_status {
     let operation = "procs_pipeline_spawn";
     guard(operation, || {
         let object = slab::get::<PipelineObject>(operation, pipeline)?;

@@ -114,11 +114,7 @@ pub unsafe extern "C" fn procs_pipeline_output_stage_usage(
 /// What a stage wrote to standard error, and in `*len` (may be NULL) how many bytes; NULL when there is no such stage. Borrowed: valid until the
 /// output is freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn procs_pipeline_output_stage_stderr(
-    output: *const procs_pipeline_output,
-    stage: usize,
-    len: *mut usize,
-) -> *const c_char {
+pub unsafe extern "C" fn procs_pipeline_output_stage_stderr(output: *const procs_pipeline_output, stage: usize, len: *mut usize) -> *const c_char {
     let operation = "procs_pipeline_output_stage_stderr";
     guard_value(operation, std::ptr::null(), || {
         let object = get(operation, output)?;
@@ -143,10 +139,7 @@ pub unsafe extern "C" fn procs_pipeline_output_stdout(output: *const procs_pipel
 
 /// How the capture of standard output went.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn procs_pipeline_output_stream_report(
-    output: *const procs_pipeline_output,
-    report: *mut procs_stream_report,
-) -> procs_status {
+pub unsafe extern "C" fn procs_pipeline_output_stream_report(output: *const procs_pipeline_output, report: *mut procs_stream_report) -> procs_status {
     let operation = "procs_pipeline_output_stream_report";
     guard(operation, || {
         let object = get(operation, output)?;
@@ -157,10 +150,7 @@ pub unsafe extern "C" fn procs_pipeline_output_stream_report(
 
 /// What stopping the run did. Errors: PROCS_E_NOT_FOUND when it did not have to be stopped.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn procs_pipeline_output_stop_report(
-    output: *const procs_pipeline_output,
-    report: *mut procs_stop_report,
-) -> procs_status {
+pub unsafe extern "C" fn procs_pipeline_output_stop_report(output: *const procs_pipeline_output, report: *mut procs_stop_report) -> procs_status {
     let operation = "procs_pipeline_output_stop_report";
     guard(operation, || {
         let object = get(operation, output)?;

@@ -272,7 +272,9 @@ mod tests {
 
     #[test]
     fn impossible_sizes_are_refused() {
-        for (size, kind) in [(0, ErrorKind::InvalidArgument), (4, ErrorKind::InvalidArgument), (23, ErrorKind::InvalidArgument), (1 << 32, ErrorKind::TooLarge)] {
+        for (size, kind) in
+            [(0, ErrorKind::InvalidArgument), (4, ErrorKind::InvalidArgument), (23, ErrorKind::InvalidArgument), (1 << 32, ErrorKind::TooLarge)]
+        {
             let odd = Two { size, first: 0, second: 0 };
             assert_eq!(read_options("test", &odd, DEFAULTS).err().unwrap().kind(), kind, "size {size}");
         }

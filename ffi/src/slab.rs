@@ -54,8 +54,7 @@ struct Free {
     returned: VecDeque<usize>,
 }
 
-static SLAB: Slab =
-    Slab { chunks: [const { OnceLock::new() }; CHUNKS], free: Mutex::new(Free { used: 0, returned: VecDeque::new() }) };
+static SLAB: Slab = Slab { chunks: [const { OnceLock::new() }; CHUNKS], free: Mutex::new(Free { used: 0, returned: VecDeque::new() }) };
 
 /// A panic while a lock is held leaves plain data behind that is whole at every step, so poison is ignored.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

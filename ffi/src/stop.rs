@@ -44,14 +44,8 @@ unsafe impl Sized8 for procs_stop_options {
     const NAME: &'static str = "procs_stop_options";
 }
 
-const DEFAULTS: procs_stop_options = procs_stop_options {
-    size: size_of::<procs_stop_options>(),
-    steps: std::ptr::null(),
-    step_count: 0,
-    grace_ms: 5000,
-    tree: -1,
-    reserved: 0,
-};
+const DEFAULTS: procs_stop_options =
+    procs_stop_options { size: size_of::<procs_stop_options>(), steps: std::ptr::null(), step_count: 0, grace_ms: 5000, tree: -1, reserved: 0 };
 
 /// How long SIGKILL is given: only a process in the hands of the kernel (a dead disk) outlives it.
 const KILL_WAIT: Duration = Duration::from_secs(10);

@@ -93,7 +93,8 @@ fn compiles(compiler: &str, flags: &[&str]) {
     let folder = std::env::temp_dir().join(format!("procs-header-{}-{}", std::process::id(), flags.join("")));
     std::fs::create_dir_all(&folder).expect("the folder is made");
     let source = folder.join(if compiler == "c++" { "use.cpp" } else { "use.c" });
-    let program = "#include <procs.h>\n#include <procs.h>\nint main(void) { procs_spawn_options o; return procs_spawn_options_init(&o, sizeof o); }\n";
+    let program =
+        "#include <procs.h>\n#include <procs.h>\nint main(void) { procs_spawn_options o; return procs_spawn_options_init(&o, sizeof o); }\n";
     std::fs::write(&source, program).expect("the program is written");
     let output = Command::new(compiler)
         .args(flags)

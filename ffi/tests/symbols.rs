@@ -52,8 +52,18 @@ fn every_export_is_declared_in_the_header_and_guarded_or_plain() {
     }
     // Bodies that call nothing but a table or a constant need no guard; all others have one.
     const PLAIN: &[&str] = &[
-        "procs_abi_version", "procs_err_name", "procs_last_error", "procs_last_error_message", "procs_last_error_os", "procs_last_error_path",
-        "procs_last_error_stage", "procs_max_children", "procs_signal_name", "procs_strerror", "procs_version", "procs_version_number",
+        "procs_abi_version",
+        "procs_err_name",
+        "procs_last_error",
+        "procs_last_error_message",
+        "procs_last_error_os",
+        "procs_last_error_path",
+        "procs_last_error_stage",
+        "procs_max_children",
+        "procs_signal_name",
+        "procs_strerror",
+        "procs_version",
+        "procs_version_number",
     ];
     let guarded = |body: &str| ["guard(", "guard_value(", "flag(", "stream_bytes(", "so_far("].iter().any(|call| body.contains(call));
     let mut seen = 0;

@@ -57,13 +57,11 @@ static procs_spawn_options options_for(const char *const *argv) {
     return options;
 }
 
-/* Descriptors of the program; valgrind keeps its own above the limit that it shows. */
 static int open_descriptors(void) {
     int number = 0;
-    struct rlimit limit;
     DIR *folder = opendir("/proc/self/fd");
-    CHECK(folder != NULL && getrlimit(RLIMIT_NOFILE, &limit) == 0);
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) number += (rlim_t)atoll(entry->d_name) < limit.rlim_cur;
+    CHECK(folder != NULL);
+    while (readdir(folder) != NULL) number++;
     closedir(folder);
     return number;
 }

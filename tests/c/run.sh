@@ -16,7 +16,8 @@ case $kind in
 plain) link=(-L"$library" -lprocs -Wl,-rpath,"$library") ;;
 valgrind)
     link=(-L"$library" -lprocs -Wl,-rpath,"$library")
-    runner=(valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30)
+    # --vgdb=no: the debugger's pipe would be a descriptor that comes later.
+    runner=(valgrind -q --vgdb=no --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30)
     ;;
 # The C side is instrumented, and every byte that crosses the border with it; the Rust side is linked in whole.
 asan)

@@ -16,11 +16,7 @@ fn child(args: &[&str]) -> Command {
 #[test]
 fn streams_at_the_wrong_time() {
     isolated("streams_at_the_wrong_time", |_| {
-        let mut talking = child(&["echo", "hello"])
-            .stdin(Stdio::pipe())
-            .stdout(Stdio::pipe())
-            .spawn()
-            .expect("a start");
+        let mut talking = child(&["echo", "hello"]).stdin(Stdio::pipe()).stdout(Stdio::pipe()).spawn().expect("a start");
         assert_eq!(talking.stdout.as_mut().expect("a pipe").read(&mut []).expect("an empty read"), 0);
         assert_eq!(talking.stdin.as_mut().expect("a pipe").write(&[]).expect("an empty write"), 0);
         let mut lines = talking.lines().expect("its output");
@@ -49,12 +45,8 @@ fn streams_at_the_wrong_time() {
                 }
             }
         };
-        let total: usize = std::thread::scope(|scope| {
-            [scope.spawn(read_all), scope.spawn(read_all)]
-                .map(|thread| thread.join().expect("a reader"))
-                .iter()
-                .sum()
-        });
+        let total: usize =
+            std::thread::scope(|scope| [scope.spawn(read_all), scope.spawn(read_all)].map(|thread| thread.join().expect("a reader")).iter().sum());
         assert_eq!(total, 500_000);
         flood.wait().expect("an end");
     });
@@ -70,20 +62,11 @@ fn captures_with_odd_options() {
             assert_eq!((output.success(), output.stdout_report.truncated), (true, false), "{limit:?}, silent");
         }
         for limit in [OutputLimit::Error, OutputLimit::Head, OutputLimit::Tail, OutputLimit::Spill] {
-            assert_eq!(
-                child(&["echo", "hello"]).max_output(limit(u64::MAX)).output().expect("a run").stdout,
-                b"hello\n"
-            );
+            assert_eq!(child(&["echo", "hello"]).max_output(limit(u64::MAX)).output().expect("a run").stdout, b"hello\n");
         }
-        let error = child(&["echo", "x"])
-            .stdout_sink(Sink::File(t.dir().join("missing/file")))
-            .output()
-            .expect_err("no such folder");
+        let error = child(&["echo", "x"]).stdout_sink(Sink::File(t.dir().join("missing/file"))).output().expect_err("no such folder");
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
-        assert_eq!(
-            child(&["echo", "x"]).stdout_sink(Sink::Tee(Vec::new())).output().expect("a run").stdout,
-            b""
-        );
+        assert_eq!(child(&["echo", "x"]).stdout_sink(Sink::Tee(Vec::new())).output().expect("a run").stdout, b"");
         let failing = Input::Callback(Box::new(|_| Err(std::io::Error::from_raw_os_error(libc::EIO))));
         let error = child(&["cat"]).input(failing).output().expect_err("the input failed");
         assert!(error.os_error() == Some(libc::EIO) && error.output().is_some(), "{error:?}");
@@ -92,24 +75,12 @@ fn captures_with_odd_options() {
             claims -= 1;
             Ok(if claims > 0 { buffer.len() * 2 } else { 0 })
         }));
-        assert_eq!(
-            child(&["count"]).input(lying).output().expect("a run").stdout,
-            b"65536\n",
-            "held to the buffer"
-        );
+        assert_eq!(child(&["count"]).input(lying).output().expect("a run").stdout, b"65536\n", "held to the buffer");
         let cancel = procs::CancelHandle::new().expect("a handle");
         cancel.cancel();
-        assert_eq!(
-            child(&["exit", "0"]).cancel(&cancel).output().expect_err("before the start").kind(),
-            ErrorKind::Cancelled
-        );
-        let mut capture = child(&["cat"])
-            .stdin(Stdio::pipe())
-            .stdout(Stdio::pipe())
-            .spawn()
-            .expect("a start")
-            .capture(RunOptions::default())
-            .expect("a capture");
+        assert_eq!(child(&["exit", "0"]).cancel(&cancel).output().expect_err("before the start").kind(), ErrorKind::Cancelled);
+        let mut capture =
+            child(&["cat"]).stdin(Stdio::pipe()).stdout(Stdio::pipe()).spawn().expect("a start").capture(RunOptions::default()).expect("a capture");
         while !capture.run(Deadline::after(Duration::ZERO)).expect("a slice") {}
         assert!(capture.run(Deadline::NEVER).expect("again at its end") && capture.finish().expect("a result").success());
     });
@@ -122,18 +93,12 @@ fn pipelines_with_odd_stages() {
         assert_eq!(Pipeline::new([child(&["echo", "one"])]).output().expect("one stage").stdout, b"one\n");
         let mut named = child(&["cat"]);
         named.stdin(Stdio::null());
-        assert_eq!(
-            Pipeline::new([child(&["echo"]), named]).spawn().expect_err("joined").kind(),
-            ErrorKind::InvalidArgument
-        );
+        assert_eq!(Pipeline::new([child(&["echo"]), named]).spawn().expect_err("joined").kind(), ErrorKind::InvalidArgument);
         let many = std::iter::once(child(&["echo", "far"])).chain((0..20).map(|_| child(&["cat"])));
         assert_eq!(Pipeline::new(many).output().expect("21 stages").stdout, b"far\n");
         assert!(procs::run_many(Vec::new(), 4, |_, _| {}).is_empty());
         let results = procs::run_many(vec![child(&["exit", "1"]), Command::new("/missing"), child(&["exit", "2"])], 0, |_, _| {});
-        let codes: Vec<Option<i32>> = results
-            .iter()
-            .map(|result| result.as_ref().ok().and_then(|output| output.status.code()))
-            .collect();
+        let codes: Vec<Option<i32>> = results.iter().map(|result| result.as_ref().ok().and_then(|output| output.status.code())).collect();
         assert_eq!(codes, [Some(1), None, Some(2)]);
     });
 }
@@ -165,10 +130,7 @@ fn lines_of_a_reader_that_fails() {
         assert_eq!(lines.next_line().expect("the call may be repeated"), Some(&b"broken"[..]));
         assert_eq!(lines.next_line().expect("its end"), None);
         let folder: OwnedFd = File::open("/").expect("a folder").into();
-        let error = Lines::new(procs::PipeReader::from(folder))
-            .next_line()
-            .map(|_| ())
-            .expect_err("a folder is no stream");
+        let error = Lines::new(procs::PipeReader::from(folder)).next_line().map(|_| ()).expect_err("a folder is no stream");
         assert_eq!(error.os_error(), Some(libc::EISDIR));
         assert!(File::open("/dev/null").expect("the null device").as_raw_fd() > 2);
     });

@@ -104,18 +104,10 @@ fn python_has_a_class_for_each_kind() {
     }
     let found: BTreeMap<String, i32> = class_of_number
         .iter()
-        .map(|(number, name)| {
-            (
-                kind_of_class.get(name).cloned().unwrap_or_else(|| format!("class {name} without a kind")),
-                *number,
-            )
-        })
+        .map(|(number, name)| (kind_of_class.get(name).cloned().unwrap_or_else(|| format!("class {name} without a kind")), *number))
         .collect();
     assert_eq!(found, kinds(), "CLASSES of procs/_errors.py (left) and kinds of the core (right) differ");
-    let public: String = sources("bindings/python/procs", &["__init__.py"])
-        .iter()
-        .map(|source| source.text.as_str())
-        .collect();
+    let public: String = sources("bindings/python/procs", &["__init__.py"]).iter().map(|source| source.text.as_str()).collect();
     for name in class_of_number.values() {
         assert!(procs_tests::has_word(&public, name), "procs does not export {name}");
     }
@@ -133,16 +125,9 @@ fn node_has_a_code_for_each_kind() {
         }
     }
     let expected: BTreeMap<String, String> = NODE_CODES.iter().map(|(kind, code)| ((*kind).to_owned(), (*code).to_owned())).collect();
-    assert_eq!(
-        codes, expected,
-        "codes of bindings/node/src/error.rs (left) and the design (right) differ"
-    );
+    assert_eq!(codes, expected, "codes of bindings/node/src/error.rs (left) and the design (right) differ");
     let core: BTreeSet<String> = ErrorKind::ALL.iter().map(|kind| format!("{kind:?}")).collect();
-    assert_eq!(
-        core,
-        expected.into_keys().collect(),
-        "kinds of the core (left) and of the table of this test (right) differ"
-    );
+    assert_eq!(core, expected.into_keys().collect(), "kinds of the core (left) and of the table of this test (right) differ");
 }
 
 /// The part of an error's text that the core makes is lower case, without a full stop, and names the operation first.
@@ -160,10 +145,7 @@ fn messages_have_the_form() {
         let text = error.to_string();
         assert!(text.starts_with(&format!("{}: ", error.operation())), "{text}");
         assert!(!error.detail().ends_with('.'), "{text}");
-        assert!(
-            error.operation().chars().all(|c| c.is_ascii_lowercase() || c == '.' || c == '_'),
-            "{text}"
-        );
+        assert!(error.operation().chars().all(|c| c.is_ascii_lowercase() || c == '.' || c == '_'), "{text}");
         assert!(!error.detail().starts_with(|c: char| c.is_ascii_uppercase()), "{text}");
     }
 }

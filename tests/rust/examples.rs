@@ -12,23 +12,11 @@ macro_rules! topics {
     };
 }
 
-topics!(
-    "capture-pipeline",
-    "deadline-tree",
-    "feed-filter",
-    "limits-and-failures",
-    "many-children",
-    "stream-long-command",
-    "ten-lines",
-    "tour"
-);
+topics!("capture-pipeline", "deadline-tree", "feed-filter", "limits-and-failures", "many-children", "stream-long-command", "ten-lines", "tour");
 
 /// Times differ from run to run: `0.3 s` becomes `T s`.
 fn without_times(text: &str) -> String {
-    let is_time = |word: &str| {
-        word.split_once('.')
-            .is_some_and(|(a, b)| a.parse::<u32>().is_ok() && b.parse::<u32>().is_ok())
-    };
+    let is_time = |word: &str| word.split_once('.').is_some_and(|(a, b)| a.parse::<u32>().is_ok() && b.parse::<u32>().is_ok());
     let line = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
         let shown = words.iter().enumerate().map(|(index, word)| match words.get(index + 1) {

@@ -22,28 +22,14 @@ fn c16_a_full_disk_is_the_childs_problem() {
         assert!(Command::new("mount").args(["--make-rprivate", "/"]).output().expect("a run").success());
         mount(&["-t", "tmpfs", "-o", "size=64k", "tmpfs"]);
         let file = disk.join("file");
-        let output = child(&["write-until-error", "1"])
-            .stdout(Stdio::write_file(&file))
-            .output()
-            .expect("a run");
+        let output = child(&["write-until-error", "1"]).stdout(Stdio::write_file(&file)).output().expect("a run");
         assert_eq!(output.stderr, format!("{}\n", libc::ENOSPC).as_bytes(), "the child sees the full disk");
         assert_eq!(fs::metadata(&file).expect("the file").len(), 65_536);
         // A sink that is full is reported; the other stream and the child go on.
-        let output = child(&["flood", "300000", "both"])
-            .stdout_sink(Sink::File(file.clone()))
-            .output()
-            .expect("a run");
+        let output = child(&["flood", "300000", "both"]).stdout_sink(Sink::File(file.clone())).output().expect("a run");
         assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 300_000));
-        assert_eq!(
-            output.stdout_report.sink_error.as_ref().and_then(procs::Error::os_error),
-            Some(libc::ENOSPC),
-            "{:?}",
-            output.stdout_report
-        );
-        let output = child(&["write-until-error", "1"])
-            .stdout(Stdio::append_file(&file))
-            .output()
-            .expect("a run");
+        assert_eq!(output.stdout_report.sink_error.as_ref().and_then(procs::Error::os_error), Some(libc::ENOSPC), "{:?}", output.stdout_report);
+        let output = child(&["write-until-error", "1"]).stdout(Stdio::append_file(&file)).output().expect("a run");
         assert_eq!(output.stderr, format!("{}\n", libc::ENOSPC).as_bytes());
         assert!(Command::new("umount").arg(&disk).output().expect("a run").success());
     });
@@ -54,10 +40,11 @@ fn c16_a_size_limit_is_the_childs_alone() {
     isolated("c16_a_size_limit_is_the_childs_alone", |t| {
         let file = t.dir().join("file");
         let mut command = child(&["flood", "100000", "1"]);
-        command
-            .stdout(Stdio::write_file(&file))
-            .limit(procs::Resource::FileSize, Some(5000), Some(5000))
-            .limit(procs::Resource::Core, Some(0), Some(0));
+        command.stdout(Stdio::write_file(&file)).limit(procs::Resource::FileSize, Some(5000), Some(5000)).limit(
+            procs::Resource::Core,
+            Some(0),
+            Some(0),
+        );
         assert_eq!(command.output().expect("a run").status.signal(), Some(libc::SIGXFSZ));
         assert_eq!(fs::metadata(&file).expect("the file").len(), 5000);
         child(&["echo", "one"]).stdout(Stdio::write_file(&file)).output().expect("a run");
@@ -119,22 +106,11 @@ fn c18_a_callback_may_do_anything() {
                     child.wait().expect("an end");
                 }
             };
-            let say = child(&["say", "x", "60"])
-                .stdout(Stdio::pipe())
-                .stdin(Stdio::pipe())
-                .spawn()
-                .expect("a start");
+            let say = child(&["say", "x", "60"]).stdout(Stdio::pipe()).stdin(Stdio::pipe()).spawn().expect("a start");
             *own.lock().expect("no panic under it") = Some(say.handle().clone());
-            let options = RunOptions {
-                stdout_sink: Sink::Callback(Box::new(act)),
-                ..Default::default()
-            };
+            let options = RunOptions { stdout_sink: Sink::Callback(Box::new(act)), ..Default::default() };
             let output = say.capture(options).expect("a capture").finish().expect("a result");
-            assert_eq!(
-                (output.status.signal(), calls.load(Ordering::Relaxed)),
-                (Some(libc::SIGKILL), 1),
-                "round {round}"
-            );
+            assert_eq!((output.status.signal(), calls.load(Ordering::Relaxed)), (Some(libc::SIGKILL), 1), "round {round}");
         }
     });
 }
@@ -144,11 +120,7 @@ fn c18_a_callback_may_panic() {
     isolated_in("c18_a_callback_may_panic", &Isolation::new().watchdog(120), |t| {
         std::panic::set_hook(Box::new(|_| {}));
         for _ in 0..count(1000) {
-            let run = || {
-                child(&["say", "x", "60"])
-                    .stdout_sink(Sink::Callback(Box::new(|_| panic!("on purpose"))))
-                    .output()
-            };
+            let run = || child(&["say", "x", "60"]).stdout_sink(Sink::Callback(Box::new(|_| panic!("on purpose")))).output();
             assert!(std::panic::catch_unwind(run).is_err(), "the panic is the caller's");
         }
         let _ = std::panic::take_hook();

@@ -16,11 +16,7 @@ fn warm_up(t: &Test) {
     let command = &mut child(&["exit", "0"]);
     command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe());
     let (sender, ended) = std::sync::mpsc::channel();
-    command
-        .spawn()
-        .expect("a plain start")
-        .on_exit(move |_| sender.send(()).expect("a listener"))
-        .expect("a call-back");
+    command.spawn().expect("a plain start").on_exit(move |_| sender.send(()).expect("a listener")).expect("a call-back");
     ended.recv().expect("the end of the child");
     child(&["exit", "0"]).output().expect("a plain run");
     // The waiting thread lets go of the child after the call.
@@ -48,11 +44,7 @@ fn a24_a_runaway_loop_meets_the_cap() {
             assert!(started.len() <= cap, "more children than the cap");
         };
         assert_eq!(started.len(), cap);
-        assert_eq!(
-            (refusal.kind(), refusal.stage()),
-            (ErrorKind::Exhausted, Some(Stage::Prepare)),
-            "{refusal:?}"
-        );
+        assert_eq!((refusal.kind(), refusal.stage()), (ErrorKind::Exhausted, Some(Stage::Prepare)), "{refusal:?}");
         assert!(refusal.to_string().contains(&format!("limit = {cap}")), "{refusal}");
         assert!(rss_bytes() - before <= 20 << 20, "{} bytes more for {cap} children", rss_bytes() - before);
         let start = Instant::now();
@@ -71,13 +63,8 @@ fn a24_limits_reach_the_child() {
     isolated("a24_limits_reach_the_child", |_| {
         use procs::Resource::{AddressSpace, Core, Cpu, NProc, NoFile};
         let mut command = child(&["limits", "nproc", "as", "nofile", "cpu", "core"]);
-        command
-            .limit(NProc, Some(1000), Some(2000))
-            .limit(AddressSpace, Some(1 << 30), Some(1 << 31));
-        command
-            .limit(NoFile, Some(64), Some(128))
-            .limit(Cpu, Some(5), Some(9))
-            .limit(Core, Some(0), Some(0));
+        command.limit(NProc, Some(1000), Some(2000)).limit(AddressSpace, Some(1 << 30), Some(1 << 31));
+        command.limit(NoFile, Some(64), Some(128)).limit(Cpu, Some(5), Some(9)).limit(Core, Some(0), Some(0));
         let output = command.output().expect("a run");
         let text = String::from_utf8(output.stdout.into_vec()).expect("text");
         assert_eq!(text, "nproc 1000 2000\nas 1073741824 2147483648\nnofile 64 128\ncpu 5 9\ncore 0 0\n");

@@ -24,9 +24,7 @@ fn a01_no_pipe_leaks_into_another_child() {
         std::thread::scope(|scope| {
             let sleepers = scope.spawn(|| {
                 while sleeping.load(Ordering::Relaxed) {
-                    let mut some: Vec<_> = (0..20)
-                        .map(|_| child(&["sleep", "30"]).stdin(Stdio::null()).spawn().expect("a sleeper"))
-                        .collect();
+                    let mut some: Vec<_> = (0..20).map(|_| child(&["sleep", "30"]).stdin(Stdio::null()).spawn().expect("a sleeper")).collect();
                     some.iter_mut().for_each(|child| {
                         child.kill().expect("a signal");
                         child.wait().expect("an end");
@@ -44,12 +42,7 @@ fn a01_no_pipe_leaks_into_another_child() {
 /// A leaked end would keep the stream open for the 30 s that the sleepers live, or until they are killed.
 fn cat_to_its_end() {
     let mut command = child(&["cat"]);
-    let mut cat = command
-        .stdin(Stdio::pipe())
-        .stdout(Stdio::pipe())
-        .stderr(Stdio::pipe())
-        .spawn()
-        .expect("a start");
+    let mut cat = command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe()).spawn().expect("a start");
     let (mut stdout, mut stderr) = (cat.stdout.take().expect("a pipe"), cat.stderr.take().expect("a pipe"));
     let start = Instant::now();
     drop(cat.stdin.take());
@@ -65,9 +58,7 @@ fn cat_to_its_end() {
 fn seen_by_child(command: &mut Command) -> Vec<i32> {
     let output = command.output().expect("a run");
     let text = String::from_utf8(output.stdout.into_vec()).expect("text");
-    text.lines()
-        .map(|line| line.split(' ').next().and_then(|number| number.parse().ok()).expect("a number"))
-        .collect()
+    text.lines().map(|line| line.split(' ').next().and_then(|number| number.parse().ok()).expect("a number")).collect()
 }
 
 /// Opens descriptors as a careless host does: inheritable, one of them far up.
@@ -85,10 +76,7 @@ fn nothing_foreign(spawns: usize) {
     let extra = open[50].as_raw_fd();
     for _ in 0..spawns {
         assert_eq!(seen_by_child(&mut child(&["fds"])), [0, 1, 2]);
-        assert_eq!(
-            seen_by_child(child(&["fds"]).fd(7, Stdio::pipe()).fd(4000, Stdio::borrowed(extra))),
-            [0, 1, 2, 7, 4000]
-        );
+        assert_eq!(seen_by_child(child(&["fds"]).fd(7, Stdio::pipe()).fd(4000, Stdio::borrowed(extra))), [0, 1, 2, 7, 4000]);
         // Changing the user takes another way to the child.
         assert_eq!(seen_by_child(child(&["fds"]).groups(&[])), [0, 1, 2]);
     }
@@ -142,11 +130,7 @@ fn a03_no_way_out_through_a_leaked_directory() {
                         command.groups(&[]);
                     }
                     let error = command.output().expect_err("no such descriptor in the child");
-                    assert_eq!(
-                        (error.stage(), error.os_error()),
-                        (Some(Stage::Directory), Some(libc::ENOENT)),
-                        "{by}: {error:?}"
-                    );
+                    assert_eq!((error.stage(), error.os_error()), (Some(Stage::Directory), Some(libc::ENOENT)), "{by}: {error:?}");
                 }
             }
         }
@@ -168,9 +152,7 @@ impl Targets {
             host::copy_to(file.as_raw_fd(), *number);
             (path, host::own(*number))
         };
-        Targets {
-            files: numbers.iter().map(open).collect(),
-        }
+        Targets { files: numbers.iter().map(open).collect() }
     }
 
     /// Starts a child with this map (its number → which file) and compares what it wrote.
@@ -184,11 +166,7 @@ impl Targets {
         let status = command.spawn().expect("a start").wait().expect("an end");
         assert!(status.success(), "{map:?}: {status}");
         for (index, (path, _)) in self.files.iter().enumerate() {
-            let expected: String = map
-                .iter()
-                .filter(|(_, file)| **file == index)
-                .map(|(target, _)| format!("{target}\n"))
-                .collect();
+            let expected: String = map.iter().filter(|(_, file)| **file == index).map(|(target, _)| format!("{target}\n")).collect();
             assert_eq!(fs::read_to_string(path).expect("a file"), expected, "{map:?}: {}", path.display());
             File::create(path).expect("an empty file");
         }
@@ -278,23 +256,10 @@ fn a16_a_host_without_standard_streams() {
 /// Numbers of the descriptors that the host holds of a child: what it prints must not end up there.
 fn numbers_of_host() -> [RawFd; 4] {
     let mut command = child(&["cat"]);
-    let mut cat = command
-        .stdin(Stdio::pipe())
-        .stdout(Stdio::pipe())
-        .stderr(Stdio::pipe())
-        .spawn()
-        .expect("a start");
-    let streams = [
-        cat.stdin.as_ref().map(AsRawFd::as_raw_fd),
-        cat.stdout.as_ref().map(AsRawFd::as_raw_fd),
-        cat.stderr.as_ref().map(AsRawFd::as_raw_fd),
-    ];
-    let numbers = [
-        cat.as_fd().as_raw_fd(),
-        streams[0].unwrap_or(-1),
-        streams[1].unwrap_or(-1),
-        streams[2].unwrap_or(-1),
-    ];
+    let mut cat = command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe()).spawn().expect("a start");
+    let streams =
+        [cat.stdin.as_ref().map(AsRawFd::as_raw_fd), cat.stdout.as_ref().map(AsRawFd::as_raw_fd), cat.stderr.as_ref().map(AsRawFd::as_raw_fd)];
+    let numbers = [cat.as_fd().as_raw_fd(), streams[0].unwrap_or(-1), streams[1].unwrap_or(-1), streams[2].unwrap_or(-1)];
     cat.wait().expect("an end");
     numbers
 }
@@ -310,10 +275,7 @@ fn streams_of_child(t: &Test, piped: i32) -> BTreeMap<i32, String> {
     let ended = command.spawn().and_then(|mut child| child.wait());
     assert!(ended.is_ok_and(|status| status.success()));
     let text = fs::read_to_string(&list).expect("the list");
-    text.lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(number, target)| (number.parse().expect("a number"), target.to_owned()))
-        .collect()
+    text.lines().filter_map(|line| line.split_once(' ')).map(|(number, target)| (number.parse().expect("a number"), target.to_owned())).collect()
 }
 
 #[test]
@@ -336,16 +298,9 @@ fn a17_a_child_may_fill_its_pipe() {
         let mut seq = Command::new("seq").arg("300000").stdout(Stdio::fd(write)).spawn().expect("a start");
         t.wait_until("the pipe is full", || host::unread(read.as_raw_fd()) >= 60_000);
         let info = fs::read_to_string(format!("/proc/{}/fdinfo/1", seq.id())).expect("its descriptor");
-        let flags = info
-            .lines()
-            .find_map(|line| line.strip_prefix("flags:"))
-            .and_then(|text| i32::from_str_radix(text.trim(), 8).ok());
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).and_then(|text| i32::from_str_radix(text.trim(), 8).ok());
         assert_eq!(flags.map(|flags| flags & libc::O_NONBLOCK), Some(0), "{info}");
-        assert_eq!(
-            seq.wait_timeout(Duration::from_secs(2)).expect("a wait"),
-            None,
-            "it ended although nobody read"
-        );
+        assert_eq!(seq.wait_timeout(Duration::from_secs(2)).expect("a wait"), None, "it ended although nobody read");
         let mut all = Vec::new();
         File::from(read).read_to_end(&mut all).expect("its end");
         assert_eq!(all.len(), 1_988_895);

@@ -17,11 +17,7 @@ fn warm_up(t: &Test) {
     let command = &mut child(&["exit", "0"]);
     command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe());
     let (sender, ended) = std::sync::mpsc::channel();
-    command
-        .spawn()
-        .expect("a plain start")
-        .on_exit(move |_| sender.send(()).expect("a listener"))
-        .expect("a call-back");
+    command.spawn().expect("a plain start").on_exit(move |_| sender.send(()).expect("a listener")).expect("a call-back");
     ended.recv().expect("the end of the child");
     child(&["exit", "0"]).output().expect("a plain run");
     // The waiting thread lets go of the child after the call.
@@ -41,11 +37,7 @@ const SHAPES: [(&str, Change); 4] = [
         command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe());
     }),
     ("pipes and a socket pair", |command| {
-        command
-            .stdin(Stdio::pipe())
-            .stdout(Stdio::pipe())
-            .stderr(Stdio::pipe())
-            .fd(3, Stdio::pipe());
+        command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe()).fd(3, Stdio::pipe());
     }),
 ];
 
@@ -66,15 +58,8 @@ fn a04_descriptors_run_out_at_every_step() {
                     Err(error) => {
                         bad += 1;
                         assert_eq!(good, 0, "{shape}: {free} free fail although fewer were enough: {error}");
-                        assert_eq!(
-                            (error.os_error(), error.kind()),
-                            (Some(libc::EMFILE), ErrorKind::Exhausted),
-                            "{shape} with {free} free: {error}"
-                        );
-                        assert!(
-                            matches!(error.stage(), Some(Stage::Stdio | Stage::Clone)),
-                            "{shape} with {free} free: {error:?}"
-                        );
+                        assert_eq!((error.os_error(), error.kind()), (Some(libc::EMFILE), ErrorKind::Exhausted), "{shape} with {free} free: {error}");
+                        assert!(matches!(error.stage(), Some(Stage::Stdio | Stage::Clone)), "{shape} with {free} free: {error:?}");
                     }
                 }
             });
@@ -94,12 +79,7 @@ struct Step {
 }
 
 const fn step(call: &'static str, stage: Stage, set: fn(&mut Command)) -> Step {
-    Step {
-        call,
-        stage,
-        set,
-        survives: &[],
-    }
+    Step { call, stage, set, survives: &[] }
 }
 
 const STEPS: &[Step] = &[
@@ -112,12 +92,7 @@ const STEPS: &[Step] = &[
     step("openat", Stage::Stdio, |command| {
         command.stdin(Stdio::null()).stdout(Stdio::null());
     }),
-    Step {
-        call: "clone3",
-        stage: Stage::Clone,
-        set: |_| {},
-        survives: &[libc::EPERM],
-    },
+    Step { call: "clone3", stage: Stage::Clone, set: |_| {}, survives: &[libc::EPERM] },
     step("close_range", Stage::Descriptors, |_| {}),
     step("dup3", Stage::Descriptors, |command| {
         command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -132,9 +107,7 @@ const STEPS: &[Step] = &[
         command.current_dir("/");
     }),
     step("prlimit64", Stage::Limits, |command| {
-        command
-            .limit(procs::Resource::Core, Some(0), Some(0))
-            .limit(procs::Resource::NoFile, Some(100), Some(100));
+        command.limit(procs::Resource::Core, Some(0), Some(0)).limit(procs::Resource::NoFile, Some(100), Some(100));
     }),
     step("setpriority", Stage::Nice, |command| {
         command.nice(1);
@@ -196,12 +169,7 @@ fn injected(t: &Test, step: &Step, (name, errno): (&str, i32), when: usize) {
 fn a05_every_step_fails_exactly() {
     isolated_in("a05_every_step_fails_exactly", &Isolation::new().watchdog(120), |t| {
         warm_up(t);
-        child(&["exit", "0"])
-            .die_with_parent(true)
-            .spawn()
-            .expect("a start")
-            .wait()
-            .expect("an end");
+        child(&["exit", "0"]).die_with_parent(true).spawn().expect("a start").wait().expect("an end");
         t.baseline();
         let all = count(10) == 10;
         for (index, step) in STEPS.iter().enumerate() {
@@ -232,15 +200,9 @@ fn a05_no_memory_for_the_stack() {
             let rule = format!("mmap:error=ENOMEM:when={when}");
             let mut command = child(&["exit", "7"]);
             let error = t.inject(&[&rule], || command.spawn()).expect_err("no memory");
-            assert_eq!(
-                (error.os_error(), error.stage(), error.kind()),
-                (Some(libc::ENOMEM), Some(Stage::Prepare), ErrorKind::Exhausted)
-            );
+            assert_eq!((error.os_error(), error.stage(), error.kind()), (Some(libc::ENOMEM), Some(Stage::Prepare), ErrorKind::Exhausted));
         }
-        assert_eq!(
-            child(&["exit", "7"]).spawn().expect("memory again").wait().expect("an end").code(),
-            Some(7)
-        );
+        assert_eq!(child(&["exit", "7"]).spawn().expect("memory again").wait().expect("an end").code(), Some(7));
     });
 }
 
@@ -251,9 +213,7 @@ fn a05_the_reactor_cannot_watch() {
         for name in ["ENOMEM", "ENOSPC"] {
             let mut sleeper = child(&["sleep", "30"]).spawn().expect("a start");
             let rule = format!("epoll_ctl:error={name}:when=1");
-            let error = t
-                .inject(&[&rule], || sleeper.on_exit(|_| {}))
-                .expect_err("the descriptor cannot be watched");
+            let error = t.inject(&[&rule], || sleeper.on_exit(|_| {})).expect_err("the descriptor cannot be watched");
             assert_eq!(error.kind(), ErrorKind::Exhausted, "{error:?}");
             sleeper.kill().expect("a signal");
             assert_eq!(sleeper.wait().expect("an end").signal(), Some(libc::SIGKILL));
@@ -283,15 +243,8 @@ fn start_until_refused(most: usize) -> (usize, Option<Error>) {
 
 fn assert_limit_hint(refusal: Option<Error>) {
     let error = refusal.expect("a refusal");
-    assert_eq!(
-        (error.os_error(), error.stage(), error.kind()),
-        (Some(libc::EAGAIN), Some(Stage::Clone), ErrorKind::Exhausted),
-        "{error:?}"
-    );
-    assert!(
-        error.to_string().contains("RLIMIT_NPROC") && error.to_string().contains("pids.max"),
-        "no hint at the limit: {error}"
-    );
+    assert_eq!((error.os_error(), error.stage(), error.kind()), (Some(libc::EAGAIN), Some(Stage::Clone), ErrorKind::Exhausted), "{error:?}");
+    assert!(error.to_string().contains("RLIMIT_NPROC") && error.to_string().contains("pids.max"), "no hint at the limit: {error}");
 }
 
 /// Processes and threads of this user.
@@ -299,11 +252,7 @@ fn tasks_of_this_user() -> u64 {
     let own = format!("Uid:\t{}\t", nix::unistd::getuid());
     let status = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("status")).ok();
     let all = fs::read_dir("/proc").expect("the list of processes").flatten().filter_map(status);
-    let threads = |text: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix("Threads:")?.trim().parse::<u64>().ok())
-            .unwrap_or(1)
-    };
+    let threads = |text: &str| text.lines().find_map(|line| line.strip_prefix("Threads:")?.trim().parse::<u64>().ok()).unwrap_or(1);
     all.filter(|text| text.contains(&own)).map(|text| threads(&text)).sum()
 }
 
@@ -337,10 +286,7 @@ impl PidsGroup {
             Some((_, path)) => (root, path.trim_start_matches('/').to_owned()),
             None => panic!("no cgroup v1 with the pids controller: run this row on a machine that has one (as root)"),
         };
-        let group = PidsGroup {
-            dir: root.join(format!("procs-test-{name}")),
-            back: root.join(own),
-        };
+        let group = PidsGroup { dir: root.join(format!("procs-test-{name}")), back: root.join(own) };
         fs::create_dir(&group.dir).expect("a cgroup (as root)");
         fs::write(group.dir.join("pids.max"), limit.to_string()).expect("its limit");
         fs::write(group.dir.join("cgroup.procs"), std::process::id().to_string()).expect("its first member");

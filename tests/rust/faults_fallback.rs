@@ -37,26 +37,16 @@ fn a21_host() {
 #[test]
 fn a21_no_helper_keeps_the_hosts_port() {
     isolated_in("a21_no_helper_keeps_the_hosts_port", &Isolation::new().watchdog(120), |t| {
-        let port = TcpListener::bind(("127.0.0.1", 0))
-            .expect("a port")
-            .local_addr()
-            .expect("its number")
-            .port();
+        let port = TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr().expect("its number").port();
         let start = |_| {
             let mut command = std::process::Command::new(std::env::current_exe().expect("this test"));
-            command
-                .args(["--exact", "a21_host", "--ignored", "--nocapture"])
-                .env("A21_PORT", port.to_string());
+            command.args(["--exact", "a21_host", "--ignored", "--nocapture"]).env("A21_PORT", port.to_string());
             command
         };
         kill_loop(count(100), Duration::from_millis(30), start, |round| {
             let killed = Instant::now();
             t.wait_until("nothing of the host is left", || cookie_holders(t.cookie()).is_empty());
-            assert!(
-                killed.elapsed() < Duration::from_secs(3),
-                "round {round}: helpers lived on for {:?}",
-                killed.elapsed()
-            );
+            assert!(killed.elapsed() < Duration::from_secs(3), "round {round}: helpers lived on for {:?}", killed.elapsed());
             TcpListener::bind(("127.0.0.1", port)).expect("the port is free at once");
         });
     });
@@ -65,12 +55,7 @@ fn a21_no_helper_keeps_the_hosts_port() {
 /// Writes a script and starts it at once; how often the start had to be repeated.
 fn write_and_run(t: &Test, number: usize) -> u32 {
     let path = t.dir().join(format!("fresh-{number}"));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o755)
-        .open(&path)
-        .expect("a fresh file");
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(&path).expect("a fresh file");
     file.write_all(b"#!/bin/sh\nexit 7\n").expect("its text");
     drop(file);
     let mut child = Command::new(&path).spawn().unwrap_or_else(|error| panic!("start {number}: {error}"));
@@ -115,10 +100,7 @@ fn a22_a_file_that_stays_open_is_an_error() {
         let error = Command::new(&path).spawn().expect_err("open for writing");
         assert_eq!((error.os_error(), error.stage()), (Some(libc::ETXTBSY), Some(Stage::Exec)), "{error:?}");
         let elapsed = start.elapsed();
-        assert!(
-            elapsed >= Duration::from_millis(30) && elapsed < Duration::from_millis(500),
-            "three pauses of 10 ms took {elapsed:?}"
-        );
+        assert!(elapsed >= Duration::from_millis(30) && elapsed < Duration::from_millis(500), "three pauses of 10 ms took {elapsed:?}");
         // Closed while the start is being repeated: it succeeds and says so.
         let closer = std::thread::spawn(move || {
             while start.elapsed() < elapsed + Duration::from_millis(5) {
@@ -137,10 +119,7 @@ fn a22_a_file_that_stays_open_is_an_error() {
 fn battery(t: &Test) {
     assert_eq!(child(&["echo", "hello"]).output().expect("a run").stdout, b"hello\n");
     for code in [0, 1, 7, 255] {
-        assert_eq!(
-            child(&["exit", &code.to_string()]).output().expect("a run").status,
-            ExitStatus::Exited(code)
-        );
+        assert_eq!(child(&["exit", &code.to_string()]).output().expect("a run").status, ExitStatus::Exited(code));
     }
     assert_eq!(child(&["die", "TERM"]).output().expect("a run").status.signal(), Some(libc::SIGTERM));
     let error = Command::new("/missing/program").spawn().expect_err("missing");
@@ -156,28 +135,14 @@ fn battery_of_streams(t: &Test) {
     let foreign = procs_tests::host::own(procs_tests::host::copy_above(std::os::fd::AsRawFd::as_raw_fd(&open), 100));
     let output = child(&["fds"]).fd(9, Stdio::pipe()).output().expect("a run");
     let text = String::from_utf8(output.stdout.into_vec()).expect("text");
-    assert_eq!(
-        text.lines().filter_map(|line| line.split(' ').next()).collect::<Vec<_>>(),
-        ["0", "1", "2", "9"],
-        "{text}"
-    );
+    assert_eq!(text.lines().filter_map(|line| line.split(' ').next()).collect::<Vec<_>>(), ["0", "1", "2", "9"], "{text}");
     drop(foreign);
     let output = child(&["mask"]).output().expect("a run");
-    assert_eq!(
-        output.stdout, b"SigBlk: 0000000000000000\nSigIgn: 0000000000000000\nSigCgt: 0000000000000000\n",
-        "{output:?}"
-    );
-    let output = child(&["stderr-then-stdout", "200000", "10", "200000"])
-        .input(vec![b'x'; 5 << 20])
-        .output()
-        .expect("a run");
+    assert_eq!(output.stdout, b"SigBlk: 0000000000000000\nSigIgn: 0000000000000000\nSigCgt: 0000000000000000\n", "{output:?}");
+    let output = child(&["stderr-then-stdout", "200000", "10", "200000"]).input(vec![b'x'; 5 << 20]).output().expect("a run");
     assert_eq!((output.stderr.len(), output.stdout.len()), (200_000, 200_010 + "read 5242880\n".len()));
     let list = t.dir().join("list");
-    child(&["interleave", "100"])
-        .stdout(Stdio::write_file(&list))
-        .stderr(Stdio::same_as(1))
-        .output()
-        .expect("a run");
+    child(&["interleave", "100"]).stdout(Stdio::write_file(&list)).stderr(Stdio::same_as(1)).output().expect("a run");
     assert_eq!(fs::read_to_string(list).expect("the list").lines().count(), 200);
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -193,42 +158,21 @@ fn battery_of_ends(t: &Test) {
     sleeper.send_signal(libc::SIGTERM).expect("a signal");
     assert_eq!(sleeper.wait().expect("an end").signal(), Some(libc::SIGTERM));
     assert_eq!(sleeper.send_signal(libc::SIGTERM).expect_err("ended").os_error(), Some(libc::ESRCH));
-    let output = child(&["grandchild-wait", "60"])
-        .timeout(Duration::from_millis(300))
-        .kill_tree(true)
-        .output()
-        .expect("a run");
+    let output = child(&["grandchild-wait", "60"]).timeout(Duration::from_millis(300)).kill_tree(true).output().expect("a run");
     assert!(output.timed_out, "{output:?}");
     t.wait_until("the tree is gone", || !cookie_holders(t.cookie()).iter().any(|pid| is_holder(*pid)));
     dropped(child(&["sleep", "60"]).kill_on_drop(true).spawn().expect("a start"));
     let (sender, ended) = std::sync::mpsc::channel();
     let quick = child(&["exit", "7"]).spawn().expect("a start");
-    quick
-        .on_exit(move |exit| sender.send(exit.status).expect("a listener"))
-        .expect("a call-back");
+    quick.on_exit(move |exit| sender.send(exit.status).expect("a listener")).expect("a call-back");
     assert_eq!(ended.recv_timeout(Duration::from_secs(20)).expect("the call"), ExitStatus::Exited(7));
     let mut command = child(&["ids"]);
     if nix::unistd::getuid().is_root() {
         command.groups(&[]).gid(0).uid(0);
     }
     assert!(command.output().expect("a run").success());
-    assert!(
-        child(&["exit", "0"])
-            .die_with_parent(true)
-            .spawn()
-            .expect("a start")
-            .wait()
-            .expect("an end")
-            .success()
-    );
-    let (mut reader, start) = (
-        child(&["say", "x", "60"])
-            .stdout(Stdio::pipe())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("a start"),
-        Instant::now(),
-    );
+    assert!(child(&["exit", "0"]).die_with_parent(true).spawn().expect("a start").wait().expect("an end").success());
+    let (mut reader, start) = (child(&["say", "x", "60"]).stdout(Stdio::pipe()).kill_on_drop(true).spawn().expect("a start"), Instant::now());
     let mut byte = [0];
     reader.stdout.as_mut().expect("a pipe").read_exact(&mut byte).expect("a byte");
     assert!(byte == *b"x" && start.elapsed() < Duration::from_secs(20));
@@ -279,9 +223,7 @@ fn a23_each_call_may_be_missing() {
 fn a23_clone3_may_be_missing() {
     for errno in ["ENOSYS", "EPERM", "EINVAL"] {
         isolated_in("a23_clone3_may_be_missing", &Isolation::new().watchdog(60).param(errno), |t| {
-            t.inject(&[&format!("clone3:error={errno}")], || {
-                child(&["exit", "0"]).spawn().expect("a start").wait().expect("an end")
-            });
+            t.inject(&[&format!("clone3:error={errno}")], || child(&["exit", "0"]).spawn().expect("a start").wait().expect("an end"));
             assert_eq!(procs::engine_info().clone_level, "clone");
             whole_battery(t);
         });
@@ -290,28 +232,19 @@ fn a23_clone3_may_be_missing() {
 
 #[test]
 fn a23_all_may_be_missing() {
-    let rules = LACKS
-        .iter()
-        .map(|(_, rule)| *rule)
-        .filter(|rule| !rule.contains("when"))
-        .chain(["clone3:error=ENOSYS"]);
+    let rules = LACKS.iter().map(|(_, rule)| *rule).filter(|rule| !rule.contains("when")).chain(["clone3:error=ENOSYS"]);
     let how = rules.fold(Isolation::new().watchdog(60), |how, rule| how.inject(rule));
     isolated_in("a23_all_may_be_missing", &how, |t| {
         whole_battery(t);
         let info = procs::engine_info();
-        assert_eq!(
-            (info.clone_level, info.close_range, info.pidfd, info.pidfd_info),
-            ("clone", false, false, false)
-        );
+        assert_eq!((info.clone_level, info.close_range, info.pidfd, info.pidfd_info), ("clone", false, false, false));
     });
 }
 
 #[test]
 fn a23_sharing_memory_may_be_refused() {
     isolated_in("a23_sharing_memory_may_be_refused", &Isolation::new().watchdog(60), |t| {
-        t.inject(&["clone3:error=EPERM", "clone:error=EINVAL:when=1"], || {
-            child(&["exit", "0"]).spawn().expect("a start").wait().expect("an end")
-        });
+        t.inject(&["clone3:error=EPERM", "clone:error=EINVAL:when=1"], || child(&["exit", "0"]).spawn().expect("a start").wait().expect("an end"));
         assert_eq!(procs::engine_info().clone_level, "fork");
         whole_battery(t);
     });
@@ -343,11 +276,7 @@ fn a28_a_half_built_pipeline_is_taken_down() {
             } else {
                 Pipeline::new(stages()).spawn().expect_err("no third stage")
             };
-            assert_eq!(
-                (error.kind(), error.stage(), error.os_error()),
-                (ErrorKind::NotFound, Some(Stage::Exec), Some(libc::ENOENT)),
-                "{error:?}"
-            );
+            assert_eq!((error.kind(), error.stage(), error.os_error()), (ErrorKind::NotFound, Some(Stage::Exec), Some(libc::ENOENT)), "{error:?}");
             let text = error.to_string();
             assert!(text.contains('3') && text.contains("/missing/third"), "the stage is not named: {text}");
             t.wait_until("the first two stages are gone", || t.leaks().is_empty());

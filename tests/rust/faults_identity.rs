@@ -42,11 +42,7 @@ fn a18_identity_is_changed_wholly_or_not_at_all() {
         assert!(text.contains("Gid: 7 7 7 7\nGroups: 8 9\n"), "{text}");
         assert_eq!(nix::unistd::getuid().as_raw(), 0, "the host stays who it is");
         let error = Command::new(&program).arg("ids").uid(65534).output().expect_err("no groups");
-        assert_eq!(
-            (error.kind(), error.stage()),
-            (ErrorKind::InvalidArgument, Some(Stage::Prepare)),
-            "{error:?}"
-        );
+        assert_eq!((error.kind(), error.stage()), (ErrorKind::InvalidArgument, Some(Stage::Prepare)), "{error:?}");
         for (call, stage) in [("setgroups", Stage::Groups), ("setresgid", Stage::Gid), ("setresuid", Stage::Uid)] {
             let marker = t.dir().join(call);
             let mut command = Command::new(&program);
@@ -61,23 +57,12 @@ fn a18_identity_is_changed_wholly_or_not_at_all() {
 #[test]
 fn a19_the_starting_thread_may_end() {
     isolated("a19_the_starting_thread_may_end", |t| {
-        let warm = || {
-            child(&["exit", "0"])
-                .die_with_parent(true)
-                .spawn()
-                .expect("a start")
-                .wait()
-                .expect("an end")
-        };
+        let warm = || child(&["exit", "0"]).die_with_parent(true).spawn().expect("a start").wait().expect("an end");
         assert!(warm().success());
         t.baseline();
         let start = || child(&["sleep", "30"]).die_with_parent(true).spawn().expect("a start");
         let mut child = std::thread::spawn(start).join().expect("a thread that ends at once");
-        assert_eq!(
-            child.wait_timeout(Duration::from_secs(2)).expect("a wait"),
-            None,
-            "it ended with the thread"
-        );
+        assert_eq!(child.wait_timeout(Duration::from_secs(2)).expect("a wait"), None, "it ended with the thread");
         child.kill().expect("a signal");
         child.wait().expect("an end");
     });
@@ -131,11 +116,7 @@ fn a19_no_child_survives_a_killed_host() {
                 |round| {
                     let killed = Instant::now();
                     t.wait_until("every child is gone", || cookie_holders(t.cookie()).is_empty());
-                    assert!(
-                        killed.elapsed() < Duration::from_secs(3),
-                        "round {round}: children lived on for {:?}",
-                        killed.elapsed()
-                    );
+                    assert!(killed.elapsed() < Duration::from_secs(3), "round {round}: children lived on for {:?}", killed.elapsed());
                 },
             );
         });
@@ -165,13 +146,8 @@ fn block_on<F: Future>(future: F) -> F::Output {
 fn children_besides_strace() -> usize {
     let tasks = fs::read_dir("/proc/self/task").expect("own threads").flatten();
     let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
-    let numbers: Vec<String> = lists
-        .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        .collect();
-    numbers
-        .iter()
-        .filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() != "strace"))
-        .count()
+    let numbers: Vec<String> = lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    numbers.iter().filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() != "strace")).count()
 }
 
 /// With the slow program's exec held up for 3 s: starts it, expects the timeout, and that others are not held up.
@@ -185,18 +161,11 @@ fn slow_exec(t: &Test, run_slow: impl FnOnce(&mut Command) -> procs::Error) {
         let error = run_slow(&mut command);
         let elapsed = start.elapsed();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
-        assert!(
-            elapsed >= Duration::from_millis(500) && elapsed < Duration::from_millis(1500),
-            "the timeout came after {elapsed:?}"
-        );
+        assert!(elapsed >= Duration::from_millis(500) && elapsed < Duration::from_millis(1500), "the timeout came after {elapsed:?}");
         for number in 0..20 {
             let began = Instant::now();
             let status = child(&["exit", "0"]).offload(true).spawn().expect("a start").wait().expect("an end");
-            assert!(
-                status.success() && began.elapsed() < Duration::from_secs(1),
-                "start {number} took {:?}",
-                began.elapsed()
-            );
+            assert!(status.success() && began.elapsed() < Duration::from_secs(1), "start {number} took {:?}", began.elapsed());
         }
         assert!(start.elapsed() < Duration::from_secs(3), "the others were held up: {:?}", start.elapsed());
         t.wait_until("the abandoned child appeared, was killed and reaped", || children_besides_strace() == 0);
@@ -228,12 +197,7 @@ fn a20_a_cancelled_start_is_undone() {
         t.inject_on_path(&["execve:delay_enter=1000000"], &slow, || {
             let later = cancel.clone();
             let canceller = std::thread::spawn(move || later.cancel());
-            let error = Command::new(&slow)
-                .args(["sleep", "60"])
-                .cancel(&cancel)
-                .offload(true)
-                .spawn()
-                .expect_err("cancelled");
+            let error = Command::new(&slow).args(["sleep", "60"]).cancel(&cancel).offload(true).spawn().expect_err("cancelled");
             assert_eq!(error.kind(), ErrorKind::Cancelled, "{error:?}");
             canceller.join().expect("the cancelling thread");
             t.wait_until("the abandoned child is gone", || children_besides_strace() == 0);
@@ -291,25 +255,12 @@ fn a25_the_environment_is_exact() {
 #[test]
 fn a25_what_is_inherited_and_what_is_not() {
     isolated("a25_what_is_inherited_and_what_is_not", |_| {
-        let control = [
-            "LISTEN_PID",
-            "LISTEN_FDS",
-            "LISTEN_FDNAMES",
-            "NOTIFY_SOCKET",
-            "NODE_CHANNEL_FD",
-            "NODE_UNIQUE_ID",
-            "PROCS_CHANNEL_FD",
-        ];
+        let control = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "NODE_CHANNEL_FD", "NODE_UNIQUE_ID", "PROCS_CHANNEL_FD"];
         control.iter().for_each(|name| host::set_env(name, "7"));
         host::set_env("OWN", "kept");
         let entries = |command: &mut Command| -> BTreeSet<Vec<u8>> {
             let output = command.output().expect("a run");
-            output
-                .stdout
-                .split(|byte| *byte == 0)
-                .filter(|entry| !entry.is_empty())
-                .map(<[u8]>::to_vec)
-                .collect()
+            output.stdout.split(|byte| *byte == 0).filter(|entry| !entry.is_empty()).map(<[u8]>::to_vec).collect()
         };
         let own: BTreeSet<Vec<u8>> = std::env::vars_os()
             .map(|(name, value)| {
@@ -319,11 +270,8 @@ fn a25_what_is_inherited_and_what_is_not() {
                 entry
             })
             .collect();
-        let without: BTreeSet<Vec<u8>> = own
-            .iter()
-            .filter(|entry| !control.iter().any(|name| entry.starts_with(format!("{name}=").as_bytes())))
-            .cloned()
-            .collect();
+        let without: BTreeSet<Vec<u8>> =
+            own.iter().filter(|entry| !control.iter().any(|name| entry.starts_with(format!("{name}=").as_bytes()))).cloned().collect();
         assert_eq!(own.len(), without.len() + control.len());
         assert_eq!(entries(&mut child(&["env"])), without);
         assert_eq!(entries(child(&["env"]).keep_control_env(true)), own);
@@ -335,11 +283,10 @@ fn a25_what_is_inherited_and_what_is_not() {
 #[test]
 fn a26_arguments_arrive_byte_for_byte() {
     isolated("a26_arguments_arrive_byte_for_byte", |_| {
-        let mut words: Vec<OsString> = [
-            "", " ", "a b", "$(id)", "`id`", ";", "; id", "a\nb", "'", "\"", "*", "?", "~", "-rf", "--", "\\", "%PATH%", "^&|<>", "!x",
-        ]
-        .map(OsString::from)
-        .to_vec();
+        let mut words: Vec<OsString> =
+            ["", " ", "a b", "$(id)", "`id`", ";", "; id", "a\nb", "'", "\"", "*", "?", "~", "-rf", "--", "\\", "%PATH%", "^&|<>", "!x"]
+                .map(OsString::from)
+                .to_vec();
         words.extend((1..=255u8).map(|byte| OsString::from_vec(vec![byte])));
         words.push(OsString::from_vec((1..=255).collect()));
         let output = child(&["argv"]).args(&words).output().expect("a run");

@@ -24,14 +24,8 @@ fn c05_output_without_end_meets_its_limit() {
         };
         let start = Instant::now();
         let output = yes(OutputLimit::Error(MIB));
-        assert_eq!(
-            (output.stdout.len() as u64, output.stdout_report.limit_exceeded, output.timed_out),
-            (MIB, true, false)
-        );
-        assert!(
-            start.elapsed() < Duration::from_secs(5) && output.status.signal() == Some(libc::SIGKILL),
-            "{output:?}"
-        );
+        assert_eq!((output.stdout.len() as u64, output.stdout_report.limit_exceeded, output.timed_out), (MIB, true, false));
+        assert!(start.elapsed() < Duration::from_secs(5) && output.status.signal() == Some(libc::SIGKILL), "{output:?}");
         assert_eq!(output.check().expect_err("a limit").kind(), ErrorKind::TooLarge);
         for limit in [OutputLimit::Head(MIB), OutputLimit::Tail(MIB)] {
             let output = yes(limit);
@@ -60,16 +54,9 @@ fn c05_a_deaf_writer_is_killed() {
     isolated_in("c05_a_deaf_writer_is_killed", &Isolation::new().watchdog(60), |_| {
         let start = Instant::now();
         let mut command = Command::shell("trap '' TERM; while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done");
-        let output = command
-            .max_output(OutputLimit::Error(1000))
-            .grace(Duration::from_millis(300))
-            .output()
-            .expect("a run");
+        let output = command.max_output(OutputLimit::Error(1000)).grace(Duration::from_millis(300)).output().expect("a run");
         let elapsed = start.elapsed();
-        assert_eq!(
-            (output.stdout.len(), output.stdout_report.limit_exceeded, output.status.signal()),
-            (1000, true, Some(libc::SIGKILL))
-        );
+        assert_eq!((output.stdout.len(), output.stdout_report.limit_exceeded, output.status.signal()), (1000, true, Some(libc::SIGKILL)));
         assert!(elapsed >= Duration::from_millis(300) && elapsed < Duration::from_secs(3), "{elapsed:?}");
     });
 }
@@ -77,21 +64,12 @@ fn c05_a_deaf_writer_is_killed() {
 #[test]
 fn c05_all_of_it_in_a_file() {
     isolated_in("c05_all_of_it_in_a_file", &Isolation::new().watchdog(60), |_| {
-        let output = child(&["flood", "5000000", "1"])
-            .max_output(OutputLimit::Spill(MIB))
-            .output()
-            .expect("a run");
-        assert_eq!(
-            (output.stdout.len() as u64, output.stdout_report.truncated, output.success()),
-            (MIB, true, true)
-        );
+        let output = child(&["flood", "5000000", "1"]).max_output(OutputLimit::Spill(MIB)).output().expect("a run");
+        assert_eq!((output.stdout.len() as u64, output.stdout_report.truncated, output.success()), (MIB, true, true));
         let mut all = Vec::new();
         output.stdout_report.spill.expect("a file").read_to_end(&mut all).expect("its content");
         assert_eq!(all.len(), 5_000_000);
-        assert!(
-            all.iter().enumerate().all(|(at, byte)| *byte == b'a' + (at % 26) as u8),
-            "the file differs from what was written"
-        );
+        assert!(all.iter().enumerate().all(|(at, byte)| *byte == b'a' + (at % 26) as u8), "the file differs from what was written");
     });
 }
 
@@ -104,21 +82,11 @@ fn c06_limits_are_exact() {
         for _ in 0..rounds {
             for limit in [0, 1, 4095, 65_536, 65_537, MIB] {
                 for kind in [OutputLimit::Error, OutputLimit::Head, OutputLimit::Tail, OutputLimit::Spill] {
-                    let output = child(&["flood", &WRITTEN.to_string(), "1"])
-                        .stdout_limit(kind(limit))
-                        .output()
-                        .expect("a run");
+                    let output = child(&["flood", &WRITTEN.to_string(), "1"]).stdout_limit(kind(limit)).output().expect("a run");
                     let (kept, report, name) = (output.stdout.len() as u64, &output.stdout_report, kind(limit));
                     assert_eq!((kept, report.truncated), (limit, true), "{name:?}");
-                    let first = if matches!(name, OutputLimit::Tail(_)) {
-                        WRITTEN - limit as usize
-                    } else {
-                        0
-                    };
-                    assert!(
-                        output.stdout.iter().enumerate().all(|(at, byte)| *byte == byte_at(first + at)),
-                        "{name:?}: other bytes"
-                    );
+                    let first = if matches!(name, OutputLimit::Tail(_)) { WRITTEN - limit as usize } else { 0 };
+                    assert!(output.stdout.iter().enumerate().all(|(at, byte)| *byte == byte_at(first + at)), "{name:?}: other bytes");
                     assert_eq!(report.limit_exceeded, matches!(name, OutputLimit::Error(_)), "{name:?}");
                 }
             }
@@ -126,18 +94,10 @@ fn c06_limits_are_exact() {
         // As much as the limit is not too much.
         for limit in [0u64, 1, 4095, 65_536, MIB] {
             for kind in [OutputLimit::Error, OutputLimit::Head, OutputLimit::Tail, OutputLimit::Spill] {
-                let output = child(&["flood", &limit.to_string(), "1"])
-                    .stdout_limit(kind(limit))
-                    .output()
-                    .expect("a run");
+                let output = child(&["flood", &limit.to_string(), "1"]).stdout_limit(kind(limit)).output().expect("a run");
                 let report = &output.stdout_report;
                 assert_eq!(
-                    (
-                        output.stdout.len() as u64,
-                        report.truncated,
-                        report.limit_exceeded,
-                        report.spill.is_some()
-                    ),
+                    (output.stdout.len() as u64, report.truncated, report.limit_exceeded, report.spill.is_some()),
                     (limit, false, false, false)
                 );
                 assert!(output.success());

@@ -49,12 +49,7 @@ fn c08_every_byte_value_makes_the_round_trip() {
         let block: Vec<u8> = (0..=255).collect();
         let bytes = block.repeat(4096);
         let output = child(&["cat"]).input(bytes.clone()).output().expect("a run");
-        assert!(
-            output.stdout == bytes,
-            "{} of {} bytes came back, or others",
-            output.stdout.len(),
-            bytes.len()
-        );
+        assert!(output.stdout == bytes, "{} of {} bytes came back, or others", output.stdout.len(), bytes.len());
         let mut chunked = child(&["cat"]).stdin(Stdio::pipe()).stdout(Stdio::pipe()).spawn().expect("a start");
         let mut input = chunked.stdin.take().expect("a pipe");
         let feeder = {
@@ -120,25 +115,12 @@ fn c10_lines_of_every_shape() {
             assert_eq!(lines_of(&mut child(&["print", text])), expected, "{text:?}");
             assert_eq!(streamed(&mut child(&["print", text])), expected, "{text:?}, async");
         }
-        let mut windows = child(&["print", "a\\r\\nb\\rc\\r\\n\\r\\nd\\r"])
-            .stdout(Stdio::pipe())
-            .spawn()
-            .expect("a start");
-        let lines: Vec<Vec<u8>> = windows
-            .lines()
-            .expect("its output")
-            .strip_cr(true)
-            .map(|line| line.expect("a line"))
-            .collect();
+        let mut windows = child(&["print", "a\\r\\nb\\rc\\r\\n\\r\\nd\\r"]).stdout(Stdio::pipe()).spawn().expect("a start");
+        let lines: Vec<Vec<u8>> = windows.lines().expect("its output").strip_cr(true).map(|line| line.expect("a line")).collect();
         assert_eq!(lines[..3], [&b"a"[..], b"b\rc", b""]);
         assert!(lines[3].starts_with(b"d") && lines.len() == 4, "{lines:?}");
         let mut kept = child(&["print", "a\\r\\nb"]).stdout(Stdio::pipe()).spawn().expect("a start");
-        let lines: Vec<Vec<u8>> = kept
-            .lines()
-            .expect("its output")
-            .keep_ends(true)
-            .map(|line| line.expect("a line"))
-            .collect();
+        let lines: Vec<Vec<u8>> = kept.lines().expect("its output").keep_ends(true).map(|line| line.expect("a line")).collect();
         assert_eq!(lines, [&b"a\r\n"[..], b"b"]);
         windows.wait().and_then(|_| kept.wait()).expect("two ends");
     });
@@ -148,10 +130,7 @@ fn c10_lines_of_every_shape() {
 fn c10_a_line_of_10_mib() {
     isolated_in("c10_a_line_of_10_mib", &Isolation::new().watchdog(60), |_| {
         let length = 10 << 20;
-        for lines in [
-            lines_of(&mut child(&["line", &length.to_string()])),
-            streamed(&mut child(&["line", &length.to_string()])),
-        ] {
+        for lines in [lines_of(&mut child(&["line", &length.to_string()])), streamed(&mut child(&["line", &length.to_string()]))] {
             assert_eq!(lines.iter().map(Vec::len).collect::<Vec<_>>(), [length, 3]);
             assert!(lines[0].iter().all(|byte| *byte == b'x'));
         }

@@ -16,15 +16,8 @@ fn child(args: &[&str]) -> Command {
 #[ignore = "a host that another test starts"]
 fn b18_host() {
     let Some(ready) = std::env::var_os("B18_READY") else { return };
-    let mut children: Vec<_> = (0..10)
-        .map(|_| {
-            child(&["sleep", "60"])
-                .die_with_parent(true)
-                .stdin(Stdio::null())
-                .spawn()
-                .expect("a start")
-        })
-        .collect();
+    let mut children: Vec<_> =
+        (0..10).map(|_| child(&["sleep", "60"]).die_with_parent(true).stdin(Stdio::null()).spawn().expect("a start")).collect();
     children.push(child(&["sleep", "61"]).spawn().expect("a start"));
     fs::write(ready, children[10].id().to_string()).expect("the number of the one that stays");
     std::thread::park();
@@ -68,21 +61,9 @@ fn b19_the_host_adopts_nobody() {
     isolated_in("b19_the_host_adopts_nobody", &Isolation::new().watchdog(60), |t| {
         assert!(!host::is_subreaper());
         for _ in 0..count(200) {
-            assert!(
-                child(&["tree-step", "0", "0"])
-                    .stdout(Stdio::null())
-                    .spawn()
-                    .expect("a start")
-                    .wait()
-                    .expect("an end")
-                    .success()
-            );
+            assert!(child(&["tree-step", "0", "0"]).stdout(Stdio::null()).spawn().expect("a start").wait().expect("an end").success());
         }
-        let mut tree = child(&["tree", "2", "60"])
-            .stdout(Stdio::null())
-            .kill_tree(true)
-            .spawn()
-            .expect("a start");
+        let mut tree = child(&["tree", "2", "60"]).stdout(Stdio::null()).kill_tree(true).spawn().expect("a start");
         tree.kill_tree().expect("a stop");
         tree.wait().expect("an end");
         drop(tree);

@@ -18,11 +18,7 @@ static SEEN: AtomicU64 = AtomicU64::new(0);
 static ELSEWHERE: AtomicU64 = AtomicU64::new(0);
 
 extern "C" fn note_where(_: i32) {
-    let counter = if host::raw_pid() == HOST.load(Ordering::Relaxed) {
-        &SEEN
-    } else {
-        &ELSEWHERE
-    };
+    let counter = if host::raw_pid() == HOST.load(Ordering::Relaxed) { &SEEN } else { &ELSEWHERE };
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -57,11 +53,7 @@ fn signal_storm(spawns: usize, set: Change) {
         running.store(false, Ordering::Relaxed);
         senders.into_iter().for_each(|sender| sender.join().expect("a sender"));
     });
-    assert!(
-        SEEN.load(Ordering::Relaxed) > spawns as u64,
-        "no storm: {} signals",
-        SEEN.load(Ordering::Relaxed)
-    );
+    assert!(SEEN.load(Ordering::Relaxed) > spawns as u64, "no storm: {} signals", SEEN.load(Ordering::Relaxed));
     assert_eq!(ELSEWHERE.load(Ordering::Relaxed), 0, "the host's handler ran in a child");
 }
 
@@ -92,58 +84,42 @@ fn a12_also_on_the_plainer_ways() {
 
 #[test]
 fn a13_locks_and_memory_of_other_threads_do_not_matter() {
-    isolated_in(
-        "a13_locks_and_memory_of_other_threads_do_not_matter",
-        &Isolation::new().watchdog(120),
-        |_| {
-            let running = AtomicBool::new(true);
-            std::thread::scope(|scope| {
-                let busy: Vec<_> = (0..4)
-                    .map(|number| {
-                        let running = &running;
-                        scope.spawn(move || {
-                            while running.load(Ordering::Relaxed) {
-                                let blocks: Vec<Vec<u8>> = (0..50).map(|size| vec![0; 100 << (size % 12)]).collect();
-                                (0..20).for_each(|_| host::set_env(&format!("BUSY{number}"), &"x".repeat(blocks.len())));
-                            }
-                        })
+    isolated_in("a13_locks_and_memory_of_other_threads_do_not_matter", &Isolation::new().watchdog(120), |_| {
+        let running = AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            let busy: Vec<_> = (0..4)
+                .map(|number| {
+                    let running = &running;
+                    scope.spawn(move || {
+                        while running.load(Ordering::Relaxed) {
+                            let blocks: Vec<Vec<u8>> = (0..50).map(|size| vec![0; 100 << (size % 12)]).collect();
+                            (0..20).for_each(|_| host::set_env(&format!("BUSY{number}"), &"x".repeat(blocks.len())));
+                        }
                     })
-                    .collect();
-                for round in 0..count(5000) {
-                    let mut command = child(&["exit", "7"]);
-                    command
-                        .stdin(Stdio::pipe())
-                        .stdout(Stdio::pipe())
-                        .stderr(Stdio::same_as(1))
-                        .fd(3, Stdio::pipe());
-                    command
-                        .current_dir("/")
-                        .env("A", "b")
-                        .umask(0o22)
-                        .nice(1)
-                        .affinity(&[0])
-                        .no_new_privs(true);
-                    command.limit(procs::Resource::Core, Some(0), Some(0)).process_group(0);
-                    // Both ways: with the host's memory, and as a copy of the host.
-                    if round % 4 == 0 {
-                        command.groups(&[]).gid(65534).uid(65534);
-                    }
-                    assert_eq!(command.spawn().expect("a start").wait().expect("an end"), ExitStatus::Exited(7));
+                })
+                .collect();
+            for round in 0..count(5000) {
+                let mut command = child(&["exit", "7"]);
+                command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::same_as(1)).fd(3, Stdio::pipe());
+                command.current_dir("/").env("A", "b").umask(0o22).nice(1).affinity(&[0]).no_new_privs(true);
+                command.limit(procs::Resource::Core, Some(0), Some(0)).process_group(0);
+                // Both ways: with the host's memory, and as a copy of the host.
+                if round % 4 == 0 {
+                    command.groups(&[]).gid(65534).uid(65534);
                 }
-                running.store(false, Ordering::Relaxed);
-                busy.into_iter().for_each(|thread| thread.join().expect("a busy thread"));
-            });
-        },
-    );
+                assert_eq!(command.spawn().expect("a start").wait().expect("an end"), ExitStatus::Exited(7));
+            }
+            running.store(false, Ordering::Relaxed);
+            busy.into_iter().for_each(|thread| thread.join().expect("a busy thread"));
+        });
+    });
 }
 
 /// The SigBlk, SigIgn and SigCgt lines as masks.
 fn masks(text: &str) -> BTreeMap<String, u64> {
     let lines = text.lines().filter_map(|line| line.split_once(':'));
     let wanted = lines.filter(|(name, _)| ["SigBlk", "SigIgn", "SigCgt"].contains(name));
-    wanted
-        .map(|(name, value)| (name.to_owned(), u64::from_str_radix(value.trim(), 16).expect("a mask")))
-        .collect()
+    wanted.map(|(name, value)| (name.to_owned(), u64::from_str_radix(value.trim(), 16).expect("a mask"))).collect()
 }
 
 fn masks_of_child(set: impl FnOnce(&mut Command)) -> BTreeMap<String, u64> {
@@ -162,9 +138,7 @@ fn a14_mask_and_dispositions_are_reset() {
     isolated("a14_mask_and_dispositions_are_reset", |_| {
         let real_time = libc::SIGRTMIN() + 3;
         host::block(&[libc::SIGTERM, libc::SIGUSR1, real_time]);
-        [libc::SIGHUP, libc::SIGPIPE, libc::SIGCHLD, libc::SIGTRAP, real_time + 1]
-            .into_iter()
-            .for_each(host::ignore);
+        [libc::SIGHUP, libc::SIGPIPE, libc::SIGCHLD, libc::SIGTRAP, real_time + 1].into_iter().for_each(host::ignore);
         host::handle(libc::SIGUSR2, note_where);
         let clean = BTreeMap::from(["SigBlk", "SigIgn", "SigCgt"].map(|name| (name.to_owned(), 0)));
         let ways: [(&str, Change); 3] = [
@@ -185,21 +159,13 @@ fn a14_mask_and_dispositions_are_reset() {
                 set(command);
                 command.signals(SignalPolicy::Inherit);
             });
-            assert_eq!(
-                (inherited["SigBlk"], inherited["SigIgn"]),
-                (own["SigBlk"], own["SigIgn"]),
-                "{way}, inherited"
-            );
+            assert_eq!((inherited["SigBlk"], inherited["SigIgn"]), (own["SigBlk"], own["SigIgn"]), "{way}, inherited");
             assert_eq!(inherited["SigCgt"], 0, "{way}: a handler cannot outlive exec");
             let python = masks_of_child(|command| {
                 set(command);
                 command.signals(SignalPolicy::RestorePython);
             });
-            assert_eq!(
-                (python["SigBlk"], python["SigIgn"]),
-                (own["SigBlk"], own["SigIgn"] & !bit(libc::SIGPIPE)),
-                "{way}, as Python"
-            );
+            assert_eq!((python["SigBlk"], python["SigIgn"]), (own["SigBlk"], own["SigIgn"] & !bit(libc::SIGPIPE)), "{way}, as Python");
         }
         let after = masks(&fs::read_to_string("/proc/thread-self/status").expect("own status"));
         assert_eq!(after, own, "the host's own state changed");
@@ -240,31 +206,19 @@ fn a27_the_group_is_there_when_spawn_returns() {
 
 /// The fields that the helper's `session` printed.
 fn session_fields(text: &str) -> BTreeMap<String, i64> {
-    text.lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(name, value)| (name.to_owned(), value.trim().parse().expect("a number")))
-        .collect()
+    text.lines().filter_map(|line| line.split_once(' ')).map(|(name, value)| (name.to_owned(), value.trim().parse().expect("a number"))).collect()
 }
 
 #[test]
 fn a27_a_session_on_a_terminal() {
     isolated("a27_a_session_on_a_terminal", |_| {
         let (user, path) = host::terminal();
-        let line = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags_no_tty()
-            .open(&path)
-            .expect("the terminal");
+        let line = fs::OpenOptions::new().read(true).write(true).custom_flags_no_tty().open(&path).expect("the terminal");
         let mut command = child(&["session"]);
         command.stdin(Stdio::fd(line)).controlling_tty(0);
         let output = command.output().expect("a run");
         let fields = session_fields(&String::from_utf8(output.stdout.into_vec()).expect("text"));
-        assert_eq!(
-            (fields["pgid"], fields["sid"], fields["tpgid"]),
-            (fields["pid"], fields["pid"], fields["pid"]),
-            "{fields:?}"
-        );
+        assert_eq!((fields["pgid"], fields["sid"], fields["tpgid"]), (fields["pid"], fields["pid"], fields["pid"]), "{fields:?}");
         assert_ne!(fields["tty"], 0, "{fields:?}");
         drop(user);
     });
@@ -287,12 +241,7 @@ impl NoTty for fs::OpenOptions {
 fn a27_host_on_a_terminal() {
     let Some(result) = std::env::var_os("A27_RESULT") else { return };
     // A leader that is not in the foreground group would be stopped by SIGTTOU; a child that makes itself the foreground is not.
-    let output = child(&["session"])
-        .stdin(Stdio::inherit())
-        .process_group(0)
-        .foreground(true)
-        .output()
-        .expect("a run");
+    let output = child(&["session"]).stdin(Stdio::inherit()).process_group(0).foreground(true).output().expect("a run");
     fs::write(result, output.stdout).expect("the result");
 }
 
@@ -301,12 +250,7 @@ fn a27_a_child_becomes_the_foreground() {
     isolated_in("a27_a_child_becomes_the_foreground", &Isolation::new().watchdog(60), |t| {
         for round in 0..count(20) {
             let (user, path) = host::terminal();
-            let line = fs::OpenOptions::new()
-                .read(true)
-                .write(true)
-                .custom_flags_no_tty()
-                .open(&path)
-                .expect("the terminal");
+            let line = fs::OpenOptions::new().read(true).write(true).custom_flags_no_tty().open(&path).expect("the terminal");
             let result = t.dir().join(format!("result-{round}"));
             let mut command = Command::new(std::env::current_exe().expect("this test"));
             command.args(["--exact", "a27_host_on_a_terminal", "--ignored", "--nocapture"]);

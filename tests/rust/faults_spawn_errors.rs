@@ -55,21 +55,14 @@ fn a07_every_cause_is_told_apart() {
         let script = t.script("bad-interpreter", "#!/missing/interpreter -x\n");
         let error = assert_exact("bad interpreter", Command::new(&script), (Stage::Exec, libc::ENOENT));
         assert!(error.to_string().contains("\"/missing/interpreter\""), "{error}");
-        assert_exact(
-            "no format",
-            Command::new(t.script("no-format", "echo pwned\n")),
-            (Stage::Exec, libc::ENOEXEC),
-        );
+        assert_exact("no format", Command::new(t.script("no-format", "echo pwned\n")), (Stage::Exec, libc::ENOEXEC));
         let open = OpenOptions::new().write(true).open(t.script("busy", "#!/bin/sh\n")).expect("the script");
         assert_exact("open for writing", Command::new(dir.join("busy")), (Stage::Exec, libc::ETXTBSY));
         drop(open);
         symlink("loop", dir.join("loop")).expect("a link");
         assert_exact("a loop of links", Command::new(dir.join("loop")), (Stage::Exec, libc::ELOOP));
         let long = format!("/{}", "x".repeat(300));
-        assert_eq!(
-            assert_exact("a long name", Command::new(long), (Stage::Exec, libc::ENAMETOOLONG)).kind(),
-            ErrorKind::TooLarge
-        );
+        assert_eq!(assert_exact("a long name", Command::new(long), (Stage::Exec, libc::ENAMETOOLONG)).kind(), ErrorKind::TooLarge);
         assert_exact("a large argument", child(&["echo", &"x".repeat(131_072)]), (Stage::Exec, libc::E2BIG));
         let mut command = child(&["exit", "0"]);
         command.env("LARGE", "x".repeat(3 << 20));
@@ -137,17 +130,8 @@ fn a09_sizes_are_the_kernels() {
         let largest = "x".repeat(131_071);
         let output = child(&["argv", &largest]).output().expect("the largest argument");
         assert_eq!(output.stdout.len(), 131_072);
-        let tells_limit = |error: Error| {
-            assert!(
-                error.to_string().contains("128 KiB") && error.to_string().contains("stack limit"),
-                "{error}"
-            )
-        };
-        tells_limit(assert_exact(
-            "one too large",
-            child(&["argv", &format!("{largest}x")]),
-            (Stage::Exec, libc::E2BIG),
-        ));
+        let tells_limit = |error: Error| assert!(error.to_string().contains("128 KiB") && error.to_string().contains("stack limit"), "{error}");
+        tells_limit(assert_exact("one too large", child(&["argv", &format!("{largest}x")]), (Stage::Exec, libc::E2BIG)));
         let mut command = child(&["argv"]);
         command.args(vec!["x".repeat(64); 40_000]);
         tells_limit(assert_exact("too many", command, (Stage::Exec, libc::E2BIG)));
@@ -210,11 +194,7 @@ fn a10_bad_input_starts_nothing() {
             for (field, command) in inputs {
                 let error = refused(command);
                 let found = (error.kind(), error.os_error(), error.stage());
-                assert_eq!(
-                    found,
-                    (ErrorKind::InvalidArgument, Some(libc::EINVAL), Some(Stage::Prepare)),
-                    "{field}: {error:?}"
-                );
+                assert_eq!(found, (ErrorKind::InvalidArgument, Some(libc::EINVAL), Some(Stage::Prepare)), "{field}: {error:?}");
                 assert!(error.to_string().contains(field), "the message does not say {field:?}: {error}");
             }
         });
@@ -247,18 +227,9 @@ fn a11_no_program_from_the_directory_it_starts_in() {
         let good = t.dir().join("good").display().to_string();
         for path in [":", "", ".", "bin", "..", "./bin:.", "::"] {
             let error = search(t, Some(path)).expect_err("only traps");
-            assert_eq!(
-                (error.stage(), error.os_error()),
-                (Some(Stage::Exec), Some(libc::ENOENT)),
-                "{path:?}: {error:?}"
-            );
+            assert_eq!((error.stage(), error.os_error()), (Some(Stage::Exec), Some(libc::ENOENT)), "{path:?}: {error:?}");
         }
-        for path in [
-            format!(":{good}"),
-            format!(".:{good}"),
-            format!("bin:{good}:"),
-            format!("{good}/missing:{good}"),
-        ] {
+        for path in [format!(":{good}"), format!(".:{good}"), format!("bin:{good}:"), format!("{good}/missing:{good}")] {
             assert_eq!(search(t, Some(&path)).expect("an absolute entry"), b"good\n", "{path:?}");
         }
         assert!(search(t, None).is_err(), "without PATH only the system's folders are searched");
@@ -284,11 +255,7 @@ fn a11_a_relative_program_is_the_hosts() {
         assert_eq!(run(true), b"child\n");
         let mut command = Command::new("tool");
         command.env("PATH", ":elsewhere").allow_relative_path(true).current_dir("elsewhere");
-        assert_eq!(
-            command.output().expect("a run").stdout,
-            b"child\n",
-            "relative entries are the child's when asked for"
-        );
+        assert_eq!(command.output().expect("a run").stdout, b"child\n", "relative entries are the child's when asked for");
     });
 }
 
@@ -312,10 +279,6 @@ fn a26_only_one_place_makes_a_shell() {
             }
         }
     }
-    assert_eq!(
-        found,
-        ["let mut command = Command::new(\"/bin/sh\");"],
-        "the only shell is Command::shell's"
-    );
+    assert_eq!(found, ["let mut command = Command::new(\"/bin/sh\");"], "the only shell is Command::shell's");
     assert!(File::open(root().join("core/src/spawn/command.rs")).is_ok());
 }

@@ -17,10 +17,7 @@ fn child(args: &[&str]) -> Command {
 /// 200 KB to stderr, then to stdout, and only then 5 MB are read: in any fixed order of reading and writing both sides wait for ever.
 fn crossed_streams(rounds: usize) {
     for _ in 0..rounds {
-        let output = child(&["stderr-then-stdout", "200000", "10", "200000"])
-            .input(vec![b'x'; 5_000_000])
-            .output()
-            .expect("a run");
+        let output = child(&["stderr-then-stdout", "200000", "10", "200000"]).input(vec![b'x'; 5_000_000]).output().expect("a run");
         assert!(output.success(), "{output:?}");
         assert_eq!((output.stderr.len(), output.stdout.len()), (200_000, 200_010 + "read 5000000\n".len()));
         assert!(output.stdout.ends_with(b"read 5000000\n"));
@@ -33,18 +30,9 @@ fn c01_all_pipes_full_at_once() {
         crossed_streams(count(100));
         // The other way round, and through a capture that is run in slices.
         for _ in 0..count(100) {
-            let child = child(&["flood", "300000", "both", "1000"])
-                .stdin(Stdio::pipe())
-                .stdout(Stdio::pipe())
-                .stderr(Stdio::pipe())
-                .spawn();
-            let mut capture = child
-                .expect("a start")
-                .capture(RunOptions {
-                    input: Some(vec![0; 3 << 20].into()),
-                    ..Default::default()
-                })
-                .expect("a capture");
+            let child = child(&["flood", "300000", "both", "1000"]).stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe()).spawn();
+            let mut capture =
+                child.expect("a start").capture(RunOptions { input: Some(vec![0; 3 << 20].into()), ..Default::default() }).expect("a capture");
             while !capture.run(Deadline::after(Duration::from_millis(1))).expect("a slice") {}
             let output = capture.finish().expect("a result");
             assert_eq!((output.stdout.len(), output.stderr.len(), output.success()), (300_000, 300_000, true));
@@ -73,12 +61,7 @@ fn c02_children_that_wait_for_each_other() {
             let file = t.dir().join(format!("file-{round}"));
             let mut first = child(&["wait-file"]);
             first.arg(&file);
-            let second = Command::shell(format!(
-                "{} flood 1000000 1 && {} touch {}",
-                helper().display(),
-                helper().display(),
-                file.display()
-            ));
+            let second = Command::shell(format!("{} flood 1000000 1 && {} touch {}", helper().display(), helper().display(), file.display()));
             let results = run_many(vec![first, second], 2, |_, _| {});
             let sizes: Vec<usize> = results.into_iter().map(|result| result.expect("a run").stdout.len()).collect();
             assert_eq!(sizes, [0, 1_000_000]);
@@ -98,10 +81,7 @@ fn c03_a_grandchild_keeps_the_stream() {
         };
         let second = Duration::from_secs(1);
         let (output, took) = hold(child(&["grandchild", "30"]).drain_after_exit(second));
-        assert_eq!(
-            (&*output.stdout, output.pipes_left_open, output.timed_out, output.success()),
-            (&b"hi\n"[..], true, false, true)
-        );
+        assert_eq!((&*output.stdout, output.pipes_left_open, output.timed_out, output.success()), (&b"hi\n"[..], true, false, true));
         assert!(took >= second && took < second * 2, "{took:?}");
         let (output, took) = hold(child(&["grandchild", "30"]).drain_after_exit(Duration::ZERO));
         assert_eq!((&*output.stdout, output.pipes_left_open), (&b"hi\n"[..], true));
@@ -114,11 +94,7 @@ fn c03_a_grandchild_keeps_the_stream() {
         t.wait_until("the grandchildren are gone", || cookie_holders(t.cookie()).is_empty());
         fs::remove_file(&stop).expect("the stop file");
         let (output, took) = hold(child(&["grandchild-wait", "30"]).timeout(Duration::from_millis(300)).kill_tree(true));
-        assert_eq!(
-            (&*output.stdout, output.pipes_left_open, output.timed_out),
-            (&b"hi\n"[..], false, true),
-            "{output:?}"
-        );
+        assert_eq!((&*output.stdout, output.pipes_left_open, output.timed_out), (&b"hi\n"[..], false, true), "{output:?}");
         assert!(took < second * 2, "{took:?}");
         t.wait_until("the grandchild is gone", || cookie_holders(t.cookie()).is_empty());
     });
@@ -139,11 +115,7 @@ fn c04_what_was_written_before_the_exit_arrives() {
                     ended.wait_with_output().expect("a result")
                 }
             };
-            assert_eq!(
-                (output.stdout.len(), output.stdout_report.total_bytes),
-                (1 << 20, 1 << 20),
-                "round {round}"
-            );
+            assert_eq!((output.stdout.len(), output.stdout_report.total_bytes), (1 << 20, 1 << 20), "round {round}");
             assert!(output.success() && !output.stdout_report.truncated && !output.pipes_left_open);
         }
     });
@@ -171,11 +143,7 @@ fn c07_a_slow_reader_slows_the_child() {
         let mut chunks = flood.chunks().expect("its output");
         let (mut position, mut sum) = (0usize, 0u64);
         while let Some(chunk) = chunks.next_chunk().expect("a chunk") {
-            sum += chunk
-                .iter()
-                .enumerate()
-                .filter(|(at, byte)| **byte == b'a' + ((position + at) % 26) as u8)
-                .count() as u64;
+            sum += chunk.iter().enumerate().filter(|(at, byte)| **byte == b'a' + ((position + at) % 26) as u8).count() as u64;
             position += chunk.len();
         }
         assert_eq!((position, sum), (total, total as u64), "bytes read, and of those the right ones");
@@ -201,30 +169,16 @@ fn c11_a_dead_reader_does_not_kill_the_host() {
         host::set_default(libc::SIGPIPE);
         host::unblock(&[libc::SIGPIPE]);
         for round in 0..count(1000) {
-            let output = child(&["exit", "7"])
-                .input(vec![b'x'; 1 << 20])
-                .output()
-                .expect("an early end is no error");
+            let output = child(&["exit", "7"]).input(vec![b'x'; 1 << 20]).output().expect("an early end is no error");
             assert_eq!((output.status.code(), output.timed_out), (Some(7), false));
             let mut gone = child(&["exit", "7"]).stdin(Stdio::pipe()).spawn().expect("a start");
             gone.handle().wait().expect("an end");
-            let error = gone
-                .stdin
-                .as_mut()
-                .expect("a pipe")
-                .write_all(&vec![b'x'; 1 << 20])
-                .expect_err("nobody reads");
+            let error = gone.stdin.as_mut().expect("a pipe").write_all(&vec![b'x'; 1 << 20]).expect_err("nobody reads");
             assert_eq!(error.kind(), ErrorKind::BrokenPipe, "round {round}");
             assert!(!host::is_pending(libc::SIGPIPE), "round {round}: a signal is left");
         }
-        let results = Pipeline::new([child(&["flood", "1000000", "1"]), child(&["exit", "0"])])
-            .output()
-            .expect("a run");
-        assert_eq!(
-            results.stages[0].status.signal(),
-            Some(libc::SIGPIPE),
-            "in the child SIGPIPE has its default"
-        );
+        let results = Pipeline::new([child(&["flood", "1000000", "1"]), child(&["exit", "0"])]).output().expect("a run");
+        assert_eq!(results.stages[0].status.signal(), Some(libc::SIGPIPE), "in the child SIGPIPE has its default");
     });
 }
 
@@ -252,12 +206,7 @@ fn c12_nobody_waits_for_the_keyboard() {
 fn c13_a_background_child_of_a_terminal_reads_end_of_file() {
     isolated("c13_a_background_child_of_a_terminal_reads_end_of_file", |_| {
         let (user, path) = host::terminal();
-        let line = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NOCTTY)
-            .open(&path)
-            .expect("the terminal");
+        let line = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&path).expect("the terminal");
         let mut leader = Command::new(std::env::current_exe().expect("this test"));
         leader.args(["--exact", "c13_host", "--ignored", "--nocapture"]).env("C13_HOST", "1");
         let output = leader.stdin(Stdio::fd(line)).controlling_tty(0).output().expect("a run");
@@ -284,12 +233,7 @@ fn c13_host() {
     assert!(status.is_some() || !state.contains(") T "), "stopped: {state}");
     detached.kill().expect("a signal");
     // The same child in a background group of this session is stopped: that is what the option is for.
-    let background = child(&["cat"])
-        .stdin(Stdio::inherit())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .expect("a start");
+    let background = child(&["cat"]).stdin(Stdio::inherit()).process_group(0).kill_on_drop(true).spawn().expect("a start");
     procs_tests::poll_until("the background child is stopped", || {
         fs::read_to_string(format!("/proc/{}/stat", background.id())).is_ok_and(|state| state.contains(") T "))
     });
@@ -301,10 +245,7 @@ fn c13_host() {
 fn c15_merged_streams_keep_their_order() {
     isolated("c15_merged_streams_keep_their_order", |_| {
         let lines = count(10_000);
-        let output = child(&["interleave", &lines.to_string()])
-            .stderr(Stdio::same_as(1))
-            .output()
-            .expect("a run");
+        let output = child(&["interleave", &lines.to_string()]).stderr(Stdio::same_as(1)).output().expect("a run");
         let expected: String = (0..lines).map(|index| format!("out {index}\nerr {index}\n")).collect();
         assert_eq!(Sha::of(&output.stdout).0, Sha::of(expected.as_bytes()).0);
         assert!(output.stderr.is_empty());

@@ -39,14 +39,8 @@ impl Freezer {
             let _ = ended.recv_timeout(Duration::from_secs(10));
             fs::write(thawed, "THAWED").expect("its state");
         });
-        let freezer = Freezer {
-            dir,
-            end: Some(end),
-            thawing: Some(thawing),
-        };
-        t.wait_until("the child is frozen", || {
-            fs::read_to_string(&state).is_ok_and(|text| text.trim() == "FROZEN")
-        });
+        let freezer = Freezer { dir, end: Some(end), thawing: Some(thawing) };
+        t.wait_until("the child is frozen", || fs::read_to_string(&state).is_ok_and(|text| text.trim() == "FROZEN"));
         freezer
     }
 }
@@ -71,14 +65,8 @@ fn b14_a_child_that_kill_does_not_end() {
         let start = Instant::now();
         stuck.kill().expect("a signal");
         quick("kill", start);
-        assert_eq!(
-            stuck.wait_timeout(Duration::from_millis(200)).expect("a wait"),
-            None,
-            "it is not stuck: the test proves nothing"
-        );
-        let report = stuck
-            .stop(&Stop::new().step(procs::StopAction::Kill, Duration::from_millis(200)))
-            .expect("a stop");
+        assert_eq!(stuck.wait_timeout(Duration::from_millis(200)).expect("a wait"), None, "it is not stuck: the test proves nothing");
+        let report = stuck.stop(&Stop::new().step(procs::StopAction::Kill, Duration::from_millis(200))).expect("a stop");
         assert_eq!(report.status, None);
         let start = Instant::now();
         drop(stuck);
@@ -91,17 +79,10 @@ fn b14_a_child_that_kill_does_not_end() {
 #[test]
 fn b14_a_run_gives_up_on_it() {
     isolated_in("b14_a_run_gives_up_on_it", &Isolation::new().watchdog(60), |t| {
-        let stuck = child(&["sleep", "60"])
-            .stdout(Stdio::pipe())
-            .timeout(Duration::from_millis(300))
-            .spawn()
-            .expect("a start");
+        let stuck = child(&["sleep", "60"]).stdout(Stdio::pipe()).timeout(Duration::from_millis(300)).spawn().expect("a start");
         let (pid, start) = (stuck.id(), Instant::now());
         let frozen = Freezer::around(t, pid);
-        let options = procs::RunOptions {
-            timeout: Some(Duration::from_millis(100)),
-            ..Default::default()
-        };
+        let options = procs::RunOptions { timeout: Some(Duration::from_millis(100)), ..Default::default() };
         let output = stuck.capture(options).expect("a capture").finish().expect("a result");
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert_eq!((output.timed_out, output.status, output.pid), (true, ExitStatus::Unknown, pid));
@@ -114,9 +95,7 @@ fn b14_a_run_gives_up_on_it() {
 fn b15_sixteen_threads_on_one_child() {
     isolated_in("b15_sixteen_threads_on_one_child", &Isolation::new().watchdog(120), |_| {
         for round in 0..count(2000) {
-            let child = if round % 2 == 0 { exit_with(7) } else { child(&["sleep", "60"]) }
-                .spawn()
-                .expect("a start");
+            let child = if round % 2 == 0 { exit_with(7) } else { child(&["sleep", "60"]) }.spawn().expect("a start");
             let statuses: Vec<ExitStatus> = std::thread::scope(|scope| {
                 let threads: Vec<_> = (0..16)
                     .map(|number| (number, child.handle().clone()))
@@ -125,10 +104,7 @@ fn b15_sixteen_threads_on_one_child() {
                 threads.into_iter().map(|thread| thread.join().expect("a thread")).collect()
             });
             assert!(statuses.iter().all(|status| *status == statuses[0]), "round {round}: {statuses:?}");
-            assert!(
-                matches!(statuses[0], ExitStatus::Exited(7) | ExitStatus::Signaled { signal: libc::SIGKILL, .. }),
-                "{statuses:?}"
-            );
+            assert!(matches!(statuses[0], ExitStatus::Exited(7) | ExitStatus::Signaled { signal: libc::SIGKILL, .. }), "{statuses:?}");
         }
     });
 }
@@ -178,10 +154,7 @@ fn b16_signals_interrupt_every_call() {
         let mut sleeper = child(&["sleep", "60"]).spawn().expect("a start");
         assert_eq!(sleeper.wait_timeout(Duration::from_millis(300)).expect("a wait"), None);
         let elapsed = start.elapsed();
-        assert!(
-            elapsed >= Duration::from_millis(300) && elapsed < Duration::from_secs(2),
-            "300 ms took {elapsed:?}"
-        );
+        assert!(elapsed >= Duration::from_millis(300) && elapsed < Duration::from_secs(2), "300 ms took {elapsed:?}");
         sleeper.kill().expect("a signal");
         sleeper.wait().expect("a wait");
         host::interval_timer(0);
@@ -193,11 +166,7 @@ fn b16_signals_interrupt_every_call() {
 fn b16_every_blocking_call_may_be_interrupted() {
     isolated_in("b16_every_blocking_call_may_be_interrupted", &Isolation::new().watchdog(60), |t| {
         let feed = |cat: procs::Child| {
-            let options = procs::RunOptions {
-                input: Some(vec![b'x'; 300_000].into()),
-                timeout: Some(Duration::from_secs(20)),
-                ..Default::default()
-            };
+            let options = procs::RunOptions { input: Some(vec![b'x'; 300_000].into()), timeout: Some(Duration::from_secs(20)), ..Default::default() };
             let output = cat.capture(options).expect("a capture").finish().expect("a result");
             assert_eq!((output.stdout.len(), output.success()), (300_000, true), "{output:?}");
         };
@@ -210,12 +179,7 @@ fn b16_every_blocking_call_may_be_interrupted() {
             assert!(t.injection_log().contains("(INJECTED)"), "{call} was never called");
         }
         for call in ["clone3", "pipe2", "waitid"] {
-            let run = || {
-                assert_eq!(
-                    exit_with(7).stdout(Stdio::pipe()).spawn().expect("a start").wait().expect("a wait"),
-                    ExitStatus::Exited(7)
-                )
-            };
+            let run = || assert_eq!(exit_with(7).stdout(Stdio::pipe()).spawn().expect("a start").wait().expect("a wait"), ExitStatus::Exited(7));
             t.inject(&[&format!("{call}:error=EINTR:when=1+2")], run);
             assert!(t.injection_log().contains("(INJECTED)"), "{call} was never called");
         }

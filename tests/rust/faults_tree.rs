@@ -10,18 +10,12 @@ use std::time::{Duration, Instant};
 fn tree(t: &Test, level: TreeLevel) -> (procs::Child, BTreeMap<u32, String>) {
     let list = t.dir().join("list");
     let mut command = Command::new(helper());
-    command
-        .args(["tree", "4", "60"])
-        .arg(t.dir().join("stop"))
-        .stdout(Stdio::append_file(&list));
+    command.args(["tree", "4", "60"]).arg(t.dir().join("stop")).stdout(Stdio::append_file(&list));
     let root = command.kill_tree(true).tree_level(level).spawn().expect("a start");
     let lines = || fs::read_to_string(&list).expect("the list");
     t.wait_until("all 31 have said so", || lines().lines().count() == 31);
-    let members = lines()
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .map(|(pid, kind)| (pid.parse().expect("a number"), kind.to_owned()))
-        .collect();
+    let members =
+        lines().lines().filter_map(|line| line.split_once(' ')).map(|(pid, kind)| (pid.parse().expect("a number"), kind.to_owned())).collect();
     fs::remove_file(list).expect("the list");
     (root, members)
 }
@@ -45,10 +39,7 @@ fn release(t: &Test) {
 #[test]
 fn b07_nothing_escapes_a_cgroup() {
     isolated_in("b07_nothing_escapes_a_cgroup", &Isolation::new().watchdog(120), |t| {
-        assert!(
-            procs::engine_info().cgroup,
-            "no cgroup can be made here: run this row as root on cgroup v2"
-        );
+        assert!(procs::engine_info().cgroup, "no cgroup can be made here: run this row as root on cgroup v2");
         for round in 0..count(50) {
             let (root, members) = tree(t, TreeLevel::Cgroup);
             assert_eq!(root.tree_level(), TreeLevel::Cgroup);
@@ -81,10 +72,7 @@ fn b07_a_walk_reaches_sessions() {
             let escaped = alive.iter().filter(|pid| members[pid] == "root").count();
             assert_eq!(escaped, 0, "{report:?}");
             assert_truthful(&report, &members);
-            let parents_gone = alive
-                .iter()
-                .filter(|pid| parent_of(**pid).is_some_and(|parent| parent == root.id()))
-                .count();
+            let parents_gone = alive.iter().filter(|pid| parent_of(**pid).is_some_and(|parent| parent == root.id())).count();
             assert_eq!(parents_gone, 0, "a child of the root survived: {report:?}");
             assert!(alive.len() < 31 - 8, "only {} of 31 were ended", 31 - alive.len());
             release(t);
@@ -106,10 +94,7 @@ fn b07_a_group_names_its_survivors() {
             let report = root.handle().stop(&stop).expect("a stop");
             assert_eq!((report.level, report.ended_by), (TreeLevel::Group, Some(StopAction::Kill)));
             let alive = still_running(&members);
-            assert!(
-                !alive.is_empty() && !alive.contains(&root.id()),
-                "sessions escape a group: the tree is not what the test needs"
-            );
+            assert!(!alive.is_empty() && !alive.contains(&root.id()), "sessions escape a group: the tree is not what the test needs");
             assert_truthful(&report, &members);
             assert!(!report.survivors.is_empty(), "{} survive and none is named: {report:?}", alive.len());
             release(t);

@@ -27,12 +27,7 @@ fn statuses_of_threes(rounds: usize) -> Vec<ExitStatus> {
     let one = |round: usize| match round % 4 {
         0 => exit_with(3).spawn().expect("a start").wait().expect("a wait"),
         1 => exit_with(3).output().expect("a run").status,
-        2 => exit_with(3)
-            .spawn()
-            .expect("a start")
-            .wait_timeout(Duration::from_secs(20))
-            .expect("a wait")
-            .expect("an end"),
+        2 => exit_with(3).spawn().expect("a start").wait_timeout(Duration::from_secs(20)).expect("a wait").expect("an end"),
         _ => exit_with(3).status().expect("a status"),
     };
     (0..rounds).map(one).collect()
@@ -40,22 +35,13 @@ fn statuses_of_threes(rounds: usize) -> Vec<ExitStatus> {
 
 #[test]
 fn b01_a_host_that_ignores_its_children() {
-    for (case, set) in [
-        ("ignored", (|| host::ignore(libc::SIGCHLD)) as fn()),
-        ("no wait", host::never_wait_for_children),
-    ] {
+    for (case, set) in [("ignored", (|| host::ignore(libc::SIGCHLD)) as fn()), ("no wait", host::never_wait_for_children)] {
         isolated_in("b01_a_host_that_ignores_its_children", &Isolation::new().param(case), |_| {
             set();
             assert!(procs::engine_info().pidfd_info, "this kernel does not keep the status of a reaped child");
             assert_eq!(statuses_of_threes(count(200)), vec![ExitStatus::Exited(3); count(200)]);
             let status = child(&["die", "TERM"]).spawn().expect("a start").wait().expect("a wait");
-            assert_eq!(
-                status,
-                ExitStatus::Signaled {
-                    signal: libc::SIGTERM,
-                    core_dumped: false
-                }
-            );
+            assert_eq!(status, ExitStatus::Signaled { signal: libc::SIGTERM, core_dumped: false });
         });
     }
 }
@@ -69,14 +55,7 @@ fn b01_unknown_is_never_success() {
         let output = exit_with(0).output().expect("a run");
         assert_eq!((output.status, output.success(), output.usage), (ExitStatus::Unknown, false, None));
         assert!(output.check().is_err());
-        assert_eq!(
-            (
-                ExitStatus::Unknown.code(),
-                ExitStatus::Unknown.shell_code(),
-                ExitStatus::Unknown.success()
-            ),
-            (None, None, false)
-        );
+        assert_eq!((ExitStatus::Unknown.code(), ExitStatus::Unknown.shell_code(), ExitStatus::Unknown.success()), (None, None, false));
     });
 }
 
@@ -96,11 +75,7 @@ fn b02_a_host_that_reaps_everything() {
                 let code = random.below(256) as i32;
                 let start = Instant::now();
                 let mut child = exit_with(code).spawn().expect("a start");
-                let status = if round % 2 == 0 {
-                    child.wait().expect("a wait")
-                } else {
-                    wait_by_future(&child)
-                };
+                let status = if round % 2 == 0 { child.wait().expect("a wait") } else { wait_by_future(&child) };
                 assert_eq!(status, ExitStatus::Exited(code), "round {round}");
                 assert!(start.elapsed() < Duration::from_secs(5), "round {round} took {:?}", start.elapsed());
             }
@@ -176,11 +151,7 @@ fn b04_dropped_handles_leave_no_zombies() {
         (0..count(1000)).for_each(&mut round);
         let dropped = Instant::now();
         t.wait_until("all are reaped", || t.leaks().is_empty());
-        assert!(
-            dropped.elapsed() < Duration::from_secs(3),
-            "the last zombie went after {:?}",
-            dropped.elapsed()
-        );
+        assert!(dropped.elapsed() < Duration::from_secs(3), "the last zombie went after {:?}", dropped.elapsed());
         assert!(rss_bytes().saturating_sub(before) <= 2 << 20, "{} bytes more", rss_bytes() - before);
     });
 }
@@ -212,9 +183,7 @@ fn b12_stops_are_no_ends() {
         let pid = Pid::from_raw(waiting.id() as i32);
         let handle_of_waiting = waiting.handle().clone();
         let (sender, ended) = channel();
-        waiting
-            .on_exit(move |exit| sender.send(exit.status).expect("a listener"))
-            .expect("a call-back");
+        waiting.on_exit(move |exit| sender.send(exit.status).expect("a listener")).expect("a call-back");
         let stat = format!("/proc/{pid}/stat");
         let mut stop_and_go = || {
             for _ in 0..count(500) {
@@ -246,20 +215,13 @@ fn b13_every_status_makes_the_round_trip() {
         let step = if count(10) == 10 { 1 } else { 5 };
         for code in (0..=255).step_by(step).chain([255, 127, 128, 129, 137]) {
             let status = exit_with(code).spawn().expect("a start").wait().expect("a wait");
-            assert_eq!(
-                (status, status.code(), status.signal(), status.shell_code()),
-                (ExitStatus::Exited(code), Some(code), None, Some(code))
-            );
+            assert_eq!((status, status.code(), status.signal(), status.shell_code()), (ExitStatus::Exited(code), Some(code), None, Some(code)));
         }
         // Those that do not end a process by default: CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH.
         let deadly = (1..=31).filter(|signal| !(17..=23).contains(signal) && *signal != 28).chain([34, 64]);
         for signal in deadly {
             let status = child(&["die", &signal.to_string()]).spawn().expect("a start").wait().expect("a wait");
-            assert_eq!(
-                (status.code(), status.signal(), status.shell_code()),
-                (None, Some(signal), Some(128 + signal)),
-                "{status}"
-            );
+            assert_eq!((status.code(), status.signal(), status.shell_code()), (None, Some(signal), Some(128 + signal)), "{status}");
         }
     });
 }

@@ -59,11 +59,7 @@ fn a_zombie_is_a_leak() {
 #[test]
 fn an_escaped_process_is_a_leak() {
     let why = must_fail("an_escaped_process_is_a_leak", &Isolation::new(), |_| {
-        let status = Command::new(helper())
-            .args(["tree-step", "0", "60"])
-            .stdout(Stdio::null())
-            .status()
-            .expect("the helper");
+        let status = Command::new(helper()).args(["tree-step", "0", "60"]).stdout(Stdio::null()).status().expect("the helper");
         assert!(status.success());
     });
     assert_mentions(&why, "processes left behind:");
@@ -128,10 +124,7 @@ fn nobody_has_no_rights() {
     isolated_in("nobody_has_no_rights", &Isolation::new().nobody(), |t| {
         let output = Command::new(helper()).arg("ids").output().expect("the copied helper");
         let text = String::from_utf8(output.stdout).expect("text");
-        assert!(
-            text.contains("Uid: 65534 65534 65534 65534\nGid: 65534 65534 65534 65534\nGroups:\n"),
-            "{text}"
-        );
+        assert!(text.contains("Uid: 65534 65534 65534 65534\nGid: 65534 65534 65534 65534\nGroups:\n"), "{text}");
         assert!(text.contains("CapEff: 0000000000000000"), "{text}");
         fs::write(t.dir().join("file"), "mine").expect("the test's folder is writable");
     });
@@ -139,9 +132,7 @@ fn nobody_has_no_rights() {
 
 #[test]
 fn number_one_of_a_namespace() {
-    isolated_in("number_one_of_a_namespace", &Isolation::new().as_pid1(), |_| {
-        assert_eq!(std::process::id(), 1)
-    });
+    isolated_in("number_one_of_a_namespace", &Isolation::new().as_pid1(), |_| assert_eq!(std::process::id(), 1));
 }
 
 #[test]
@@ -195,11 +186,7 @@ fn the_tree_has_all_its_kinds() {
     run("the_tree_has_all_its_kinds", |t| {
         let stop = t.dir().join("stop");
         let mut command = Command::new(helper());
-        command
-            .args(["tree", "4", "60"])
-            .arg(&stop)
-            .env("LP_TEST", t.cookie())
-            .stdout(File::create(t.dir().join("list")).expect("a file"));
+        command.args(["tree", "4", "60"]).arg(&stop).env("LP_TEST", t.cookie()).stdout(File::create(t.dir().join("list")).expect("a file"));
         let mut root = command.spawn().expect("the helper");
         let list = || fs::read_to_string(t.dir().join("list")).expect("the list");
         t.wait_until("all processes of the tree have said so", || list().lines().count() == 31);

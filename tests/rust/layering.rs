@@ -18,10 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fork", &["spawn", "channel"]),
     ("supervise", &["spawn", "fork", "channel", "shm", "signals", "io"]),
     ("pool", &["supervise", "spawn", "fork", "capture", "channel", "shm", "io"]),
-    (
-        "cluster",
-        &["supervise", "spawn", "fork", "capture", "channel", "shm", "listen", "signals", "io"],
-    ),
+    ("cluster", &["supervise", "spawn", "fork", "capture", "channel", "shm", "listen", "signals", "io"]),
 ];
 
 /// What everybody may use, except these two themselves: they use the standard library only.
@@ -51,10 +48,7 @@ fn mentioned(line: &str, prefix: &str) -> Vec<String> {
 }
 
 fn allowed(module: &str) -> BTreeSet<&'static str> {
-    let (_, uses) = ARROWS
-        .iter()
-        .find(|row| row.0 == module)
-        .unwrap_or_else(|| panic!("module {module} is not in the design's table"));
+    let (_, uses) = ARROWS.iter().find(|row| row.0 == module).unwrap_or_else(|| panic!("module {module} is not in the design's table"));
     let mut all: BTreeSet<&str> = uses.iter().copied().collect();
     if !GROUND.contains(&module) {
         all.extend(GROUND);
@@ -86,10 +80,7 @@ fn modules_use_only_what_the_design_allows() {
 #[test]
 fn the_table_has_no_cycle_and_keeps_pool_and_cluster_apart() {
     fn reaches(from: &str, to: &str) -> bool {
-        ARROWS
-            .iter()
-            .find(|row| row.0 == from)
-            .is_some_and(|row| row.1.iter().any(|next| *next == to || reaches(next, to)))
+        ARROWS.iter().find(|row| row.0 == from).is_some_and(|row| row.1.iter().any(|next| *next == to || reaches(next, to)))
     }
     for (module, _) in ARROWS {
         assert!(!reaches(module, module), "{module} reaches itself");
@@ -102,10 +93,7 @@ fn only_sys_calls_the_system() {
     let mut wrong = Vec::new();
     for source in sources("core/src", &[".rs"]).iter().filter(|source| module_of(source) != "sys") {
         for (number, line) in source.code_lines() {
-            for name in SYSTEM_CRATES
-                .iter()
-                .flat_map(|name| mentioned(line, &format!("{name}::")).into_iter().map(move |item| (name, item)))
-            {
+            for name in SYSTEM_CRATES.iter().flat_map(|name| mentioned(line, &format!("{name}::")).into_iter().map(move |item| (name, item))) {
                 let (krate, item) = name;
                 let is_constant = !item.is_empty() && item.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
                 // Names and numbers of signals are data, not calls.
@@ -128,36 +116,20 @@ fn unsafe_code_is_in_its_places_only() {
     wrong.extend(core.iter().filter(|source| module_of(source) != "sys").flat_map(unsafe_lines));
     for folder in ["bindings/python/src", "bindings/node/src"] {
         // The one exception: lending a run's bytes to the runtime without a copy.
-        let others = sources(folder, &[".rs"])
-            .into_iter()
-            .filter(|source| !source.path.ends_with("/memory.rs"));
+        let others = sources(folder, &[".rs"]).into_iter().filter(|source| !source.path.ends_with("/memory.rs"));
         wrong.extend(others.flat_map(|source| unsafe_lines(&source)));
         let root = read_source(&format!("{folder}/lib.rs"));
         assert!(root.text.contains("#![deny(unsafe_code)]"), "{} does not deny unsafe code", root.path);
     }
     assert!(wrong.is_empty(), "unsafe code outside core/src/sys:\n{}", wrong.join("\n"));
-    assert!(
-        read_source("core/src/lib.rs").text.contains("#![deny(unsafe_code)]"),
-        "the core does not deny unsafe code"
-    );
-    let lifted: Vec<&str> = core
-        .iter()
-        .filter(|source| source.text.contains("allow(unsafe_code"))
-        .map(|source| source.path.as_str())
-        .collect();
-    assert!(
-        lifted.iter().all(|path| path.starts_with("core/src/sys")),
-        "the denial is lifted outside sys: {lifted:?}"
-    );
+    assert!(read_source("core/src/lib.rs").text.contains("#![deny(unsafe_code)]"), "the core does not deny unsafe code");
+    let lifted: Vec<&str> = core.iter().filter(|source| source.text.contains("allow(unsafe_code")).map(|source| source.path.as_str()).collect();
+    assert!(lifted.iter().all(|path| path.starts_with("core/src/sys")), "the denial is lifted outside sys: {lifted:?}");
 }
 
 fn unsafe_lines(source: &Source) -> Vec<String> {
     let uses_it = |line: &str| has_word(line, "unsafe") && !line.contains("unsafe_code");
-    source
-        .code_lines()
-        .filter(|(_, line)| uses_it(line))
-        .map(|(number, line)| format!("{}: {}", source.at(number), line.trim()))
-        .collect()
+    source.code_lines().filter(|(_, line)| uses_it(line)).map(|(number, line)| format!("{}: {}", source.at(number), line.trim())).collect()
 }
 
 /// Whether the lines above an unsafe block say why: comments and attributes may stand between.
@@ -172,9 +144,7 @@ fn has_reason(lines: &[&str], index: usize) -> bool {
 #[test]
 fn every_unsafe_block_says_why() {
     let mut wrong = Vec::new();
-    for source in ["core/src", "ffi/src", "bindings/python/src", "bindings/node/src", "tests/src"]
-        .iter()
-        .flat_map(|folder| sources(folder, &[".rs"]))
+    for source in ["core/src", "ffi/src", "bindings/python/src", "bindings/node/src", "tests/src"].iter().flat_map(|folder| sources(folder, &[".rs"]))
     {
         let lines: Vec<&str> = source.text.lines().collect();
         for (number, line) in source.code_lines() {
@@ -192,36 +162,18 @@ fn ffi_turns_pointers_into_references_in_one_file() {
     let mut wrong = Vec::new();
     for source in sources("ffi/src", &[".rs"]).iter().filter(|source| !source.path.ends_with("/ptr.rs")) {
         for (number, line) in source.code_lines() {
-            let makes = [
-                "from_raw_parts",
-                "CStr::from_ptr",
-                ".as_ref()",
-                ".as_mut()",
-                "&*",
-                "&mut *",
-                ".read()",
-                ".write(",
-            ];
+            let makes = ["from_raw_parts", "CStr::from_ptr", ".as_ref()", ".as_mut()", "&*", "&mut *", ".read()", ".write("];
             if line.contains("unsafe {") && makes.iter().any(|call| line.contains(call)) {
                 wrong.push(format!("{}: {}", source.at(number), line.trim()));
             }
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "pointers of C are dereferenced outside ffi/src/ptr.rs:\n{}",
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "pointers of C are dereferenced outside ffi/src/ptr.rs:\n{}", wrong.join("\n"));
 }
 
 /// The calls that the head of `sys/child.rs` lists.
 fn listed_calls(source: &Source) -> BTreeSet<String> {
-    let head: String = source
-        .text
-        .lines()
-        .take_while(|line| line.starts_with("//!"))
-        .map(|line| &line[3..])
-        .collect();
+    let head: String = source.text.lines().take_while(|line| line.starts_with("//!")).map(|line| &line[3..]).collect();
     let from = head.find("System calls made here").expect("the head of sys/child.rs lists its calls");
     let list = head[from..].split_once(':').expect("a list after a colon").1;
     let list = list.split_once(". ").map_or(list, |(list, _)| list);
@@ -237,11 +189,7 @@ fn the_child_makes_the_calls_it_lists_and_no_other() {
     for (_, line) in source.code_lines() {
         made.extend(mentioned(line, "libc::SYS_"));
     }
-    assert_eq!(
-        made,
-        listed_calls(&source),
-        "calls made (left) and listed in the head of sys/child.rs (right) differ"
-    );
+    assert_eq!(made, listed_calls(&source), "calls made (left) and listed in the head of sys/child.rs (right) differ");
 }
 
 #[test]
@@ -272,11 +220,7 @@ fn the_child_cannot_allocate_lock_or_panic() {
         .filter(|(_, line)| forbidden.iter().any(|word| line.split("//").next().unwrap_or_default().contains(word)))
         .map(|(number, line)| format!("{}: {}", source.at(number), line.trim()))
         .collect();
-    assert!(
-        found.is_empty(),
-        "between clone and exec nothing may allocate, lock, format or panic:\n{}",
-        found.join("\n")
-    );
+    assert!(found.is_empty(), "between clone and exec nothing may allocate, lock, format or panic:\n{}", found.join("\n"));
 }
 
 #[test]

@@ -47,28 +47,9 @@ fn runs_leave_nothing() {
     isolated("runs_leave_nothing", |_| {
         for _ in 0..5 {
             assert!(command(["echo", "hi"]).output().expect("a run").success());
-            assert!(
-                command(["flood", "3000000", "both"])
-                    .max_output(OutputLimit::Spill(1000))
-                    .output()
-                    .expect("a run")
-                    .success()
-            );
-            assert!(
-                command(["sleep", "60"])
-                    .timeout(Duration::from_millis(20))
-                    .output()
-                    .expect("a run")
-                    .timed_out
-            );
-            assert!(
-                command(["flood", "100000000", "1"])
-                    .max_output(OutputLimit::Error(10))
-                    .output()
-                    .expect("a run")
-                    .stdout_report
-                    .limit_exceeded
-            );
+            assert!(command(["flood", "3000000", "both"]).max_output(OutputLimit::Spill(1000)).output().expect("a run").success());
+            assert!(command(["sleep", "60"]).timeout(Duration::from_millis(20)).output().expect("a run").timed_out);
+            assert!(command(["flood", "100000000", "1"]).max_output(OutputLimit::Error(10)).output().expect("a run").stdout_report.limit_exceeded);
             assert!(Command::new("procs-no-such-program").output().is_err());
             assert!(command(["echo"]).current_dir("/no/such/folder").output().is_err());
         }
@@ -79,19 +60,14 @@ fn runs_leave_nothing() {
 fn children_leave_nothing() {
     isolated("children_leave_nothing", |t| {
         let mut child = ready(["on-term", "0"]);
-        assert_eq!(
-            child.stop(&Stop::default()).expect("a stop").status.and_then(|status| status.code()),
-            Some(0)
-        );
+        assert_eq!(child.stop(&Stop::default()).expect("a stop").status.and_then(|status| status.code()), Some(0));
         let mut child = ready(["ignore-term"]);
         child.stop(&Stop::graceful(Duration::from_millis(20))).expect("a stop");
         drop(command(["exit", "0"]).spawn().expect("a start"));
         command(["exit", "0"]).spawn().expect("a start").detach();
         let mut killed = command(["sleep", "60"]);
         let id = killed.kill_on_drop(true).spawn().expect("a start").id();
-        t.wait_until("a child killed on drop is reaped", || {
-            !std::path::Path::new(&format!("/proc/{id}")).exists()
-        });
+        t.wait_until("a child killed on drop is reaped", || !std::path::Path::new(&format!("/proc/{id}")).exists());
     });
 }
 

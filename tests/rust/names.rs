@@ -38,169 +38,53 @@ const TABLE: &[Row] = &[
     },
     Row {
         concept: "run to the end, captured",
-        c: &[
-            "procs_run",
-            "procs_output",
-            "procs_output_free",
-            "procs_output_stdout",
-            "procs_output_stderr",
-        ],
+        c: &["procs_run", "procs_output", "procs_output_free", "procs_output_stdout", "procs_output_stderr"],
         python: &["run", "check_output", "check_call", "call", "CompletedProcess", "communicate"],
         node: &["execFile", "exec", "spawnSync", "execSync", "execFileSync", "run"],
     },
-    Row {
-        concept: "through a shell, explicit",
-        c: &["procs_spawn_options.shell"],
-        python: &["run.shell"],
-        node: &["exec", "SpawnOptions.shell"],
-    },
+    Row { concept: "through a shell, explicit", c: &["procs_spawn_options.shell"], python: &["run.shell"], node: &["exec", "SpawnOptions.shell"] },
     Row {
         concept: "exit",
         c: &["procs_exit_status", "procs_child_wait", "procs_child_try_wait"],
         python: &["returncode", "status", "wait", "poll"],
         node: &["code", "signal", "status"],
     },
-    Row {
-        concept: "use of resources",
-        c: &["procs_usage"],
-        python: &["Usage", "usage"],
-        node: &["Usage", "usage"],
-    },
-    Row {
-        concept: "signals",
-        c: &["procs_child_kill", "procs_child_send_signal"],
-        python: &["kill", "send_signal", "terminate"],
-        node: &["kill"],
-    },
-    Row {
-        concept: "stop ladder",
-        c: &["procs_child_stop", "procs_stop_report"],
-        python: &["stop", "StopReport"],
-        node: &["stop", "StopReport"],
-    },
-    Row {
-        concept: "whole tree",
-        c: &["procs_spawn_options.kill_tree", "procs_child_kill_tree"],
-        python: &["kill_tree"],
-        node: &["killTree"],
-    },
-    Row {
-        concept: "deadline",
-        c: &["procs_spawn_options.timeout_ms"],
-        python: &["timeout", "TimeoutExpired"],
-        node: &["timeout", "timedOut"],
-    },
-    Row {
-        concept: "output limit",
-        c: &["procs_output_limit"],
-        python: &["max_output"],
-        node: &["maxOutput"],
-    },
+    Row { concept: "use of resources", c: &["procs_usage"], python: &["Usage", "usage"], node: &["Usage", "usage"] },
+    Row { concept: "signals", c: &["procs_child_kill", "procs_child_send_signal"], python: &["kill", "send_signal", "terminate"], node: &["kill"] },
+    Row { concept: "stop ladder", c: &["procs_child_stop", "procs_stop_report"], python: &["stop", "StopReport"], node: &["stop", "StopReport"] },
+    Row { concept: "whole tree", c: &["procs_spawn_options.kill_tree", "procs_child_kill_tree"], python: &["kill_tree"], node: &["killTree"] },
+    Row { concept: "deadline", c: &["procs_spawn_options.timeout_ms"], python: &["timeout", "TimeoutExpired"], node: &["timeout", "timedOut"] },
+    Row { concept: "output limit", c: &["procs_output_limit"], python: &["max_output"], node: &["maxOutput"] },
     Row {
         concept: "truth about the streams",
         c: &["procs_output_pipes_left_open", "truncated"],
         python: &["pipes_left_open", "truncated"],
         node: &["pipesLeftOpen", "truncated"],
     },
-    Row {
-        concept: "async",
-        c: &["procs_child_fd"],
-        python: &["fileno"],
-        node: &["Promise"],
-    },
-    Row {
-        concept: "cancel",
-        c: &["procs_cancel"],
-        python: &["CancelHandle"],
-        node: &["AbortSignal"],
-    },
-    Row {
-        concept: "pipeline",
-        c: &["procs_pipeline"],
-        python: &["Pipeline"],
-        node: &["pipeline"],
-    },
-    Row {
-        concept: "wait for any of many",
-        c: &["procs_wait_any"],
-        python: &["wait_any"],
-        node: &["waitAny"],
-    },
-    Row {
-        concept: "many, some at once",
-        c: &["procs_run_many"],
-        python: &["run_many"],
-        node: &["runMany"],
-    },
-    Row {
-        concept: "what the kernel offers",
-        c: &["procs_engine", "procs_engine_info"],
-        python: &["engine_info"],
-        node: &[],
-    },
+    Row { concept: "async", c: &["procs_child_fd"], python: &["fileno"], node: &["Promise"] },
+    Row { concept: "cancel", c: &["procs_cancel"], python: &["CancelHandle"], node: &["AbortSignal"] },
+    Row { concept: "pipeline", c: &["procs_pipeline"], python: &["Pipeline"], node: &["pipeline"] },
+    Row { concept: "wait for any of many", c: &["procs_wait_any"], python: &["wait_any"], node: &["waitAny"] },
+    Row { concept: "many, some at once", c: &["procs_run_many"], python: &["run_many"], node: &["runMany"] },
+    Row { concept: "what the kernel offers", c: &["procs_engine", "procs_engine_info"], python: &["engine_info"], node: &[] },
     Row {
         concept: "errors",
-        c: &[
-            "procs_status",
-            "procs_last_error",
-            "procs_last_error_message",
-            "procs_last_error_os",
-            "procs_strerror",
-            "procs_err_name",
-        ],
+        c: &["procs_status", "procs_last_error", "procs_last_error_message", "procs_last_error_os", "procs_strerror", "procs_err_name"],
         python: &["ProcsError", "kind", "stage"],
         node: &["ProcsError", "kind", "stage"],
     },
-    Row {
-        concept: "version",
-        c: &["procs_version", "procs_abi_version"],
-        python: &["__version__"],
-        node: &[],
-    },
+    Row { concept: "version", c: &["procs_version", "procs_abi_version"], python: &["__version__"], node: &[] },
 ];
 
 /// Names of Rust that a method path proves: they are compiled, not read.
 #[test]
 fn rust_has_every_name() {
-    let _ = (Command::spawn, Command::output, Command::status, Command::output_async, |line: &str| {
-        Command::shell(line)
-    });
-    let _ = (
-        Command::kill_tree,
-        Command::timeout,
-        Command::grace,
-        Command::max_output,
-        Command::check,
-        Command::cancel,
-    );
-    let _ = (
-        Child::id,
-        Child::wait,
-        Child::wait_timeout,
-        Child::try_wait,
-        Child::kill,
-        Child::send_signal,
-        Child::stop,
-        Child::kill_tree,
-    );
-    let _ = (
-        Child::wait_async,
-        Child::detach,
-        Child::lines,
-        Child::chunks,
-        Child::line_stream,
-        Child::capture,
-        Child::wait_with_output,
-    );
+    let _ = (Command::spawn, Command::output, Command::status, Command::output_async, |line: &str| Command::shell(line));
+    let _ = (Command::kill_tree, Command::timeout, Command::grace, Command::max_output, Command::check, Command::cancel);
+    let _ = (Child::id, Child::wait, Child::wait_timeout, Child::try_wait, Child::kill, Child::send_signal, Child::stop, Child::kill_tree);
+    let _ = (Child::wait_async, Child::detach, Child::lines, Child::chunks, Child::line_stream, Child::capture, Child::wait_with_output);
     let _ = (ChildHandle::wait, ChildHandle::stop, ChildHandle::wait_async, ChildHandle::kill_tree);
-    let _ = (
-        ExitStatus::success,
-        ExitStatus::code,
-        ExitStatus::signal,
-        Output::check,
-        Error::output,
-        Error::into_output,
-    );
+    let _ = (ExitStatus::success, ExitStatus::code, ExitStatus::signal, Output::check, Error::output, Error::into_output);
     let _ = (Pipeline::output, Pipeline::spawn, Capture::run, Capture::finish);
     assert!(!ErrorKind::ALL.is_empty() && !TreeLevel::ALL.is_empty());
 }
@@ -211,11 +95,7 @@ fn last_part(name: &str) -> &str {
 }
 
 fn missing(names: &[&str], text: &str, defined: impl Fn(&str, &str) -> bool) -> Vec<String> {
-    names
-        .iter()
-        .filter(|name| !defined(text, last_part(name)))
-        .map(|name| (*name).to_owned())
-        .collect()
+    names.iter().filter(|name| !defined(text, last_part(name))).map(|name| (*name).to_owned()).collect()
 }
 
 fn check(language: &str, text: &str, names: impl Fn(&Row) -> &'static [&'static str], defined: impl Fn(&str, &str) -> bool) {
@@ -240,36 +120,18 @@ fn c_has_every_name() {
 
 /// `def name`, `class name`, `name:`, `name =` or an entry of `__all__`.
 fn defined_in_python(text: &str, name: &str) -> bool {
-    let forms = [
-        format!("def {name}("),
-        format!("class {name}"),
-        format!("{name}:"),
-        format!("{name} ="),
-        format!("{name}="),
-        format!("\"{name}\""),
-    ];
-    text.lines()
-        .any(|line| has_word(line, name) && (forms.iter().any(|form| line.contains(form.as_str())) || line.contains("import ")))
+    let forms = [format!("def {name}("), format!("class {name}"), format!("{name}:"), format!("{name} ="), format!("{name}="), format!("\"{name}\"")];
+    text.lines().any(|line| has_word(line, name) && (forms.iter().any(|form| line.contains(form.as_str())) || line.contains("import ")))
 }
 
 #[test]
 fn python_has_every_name() {
-    check(
-        "procs",
-        &joined(&sources("bindings/python/procs", &[".pyi", ".py"])),
-        |row| row.python,
-        defined_in_python,
-    );
+    check("procs", &joined(&sources("bindings/python/procs", &[".pyi", ".py"])), |row| row.python, defined_in_python);
 }
 
 #[test]
 fn node_has_every_name() {
-    check(
-        "index.d.ts",
-        &joined(&[read_source("bindings/node/index.d.ts")]),
-        |row| row.node,
-        has_word,
-    );
+    check("index.d.ts", &joined(&[read_source("bindings/node/index.d.ts")]), |row| row.node, has_word);
 }
 
 /// The other direction: what C exports is a noun or verb of the table's families, never something only C has.
@@ -303,15 +165,8 @@ fn c_exports_no_name_outside_its_families() {
         "stage",
         "many",
     ];
-    for name in read_source("ffi/symbols.txt")
-        .text
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
+    for name in read_source("ffi/symbols.txt").text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let rest = name.strip_prefix("procs_").unwrap_or_else(|| panic!("{name} lacks the prefix"));
-        assert!(
-            families.iter().any(|family| rest.starts_with(family)),
-            "{name} belongs to no noun of the table"
-        );
+        assert!(families.iter().any(|family| rest.starts_with(family)), "{name} belongs to no noun of the table");
     }
 }

@@ -21,17 +21,10 @@ impl Scenario {
     fn read(path: &Path) -> Scenario {
         let text = fs::read_to_string(path).expect("a transcript");
         let id = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-        let mut scenario = Scenario {
-            id,
-            facts: String::new(),
-            not: Vec::new(),
-            leaves: false,
-        };
+        let mut scenario = Scenario { id, facts: String::new(), not: Vec::new(), leaves: false };
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("not: ") {
-                let (language, reason) = rest
-                    .split_once(", ")
-                    .unwrap_or_else(|| panic!("{}: `not:` without a reason", path.display()));
+                let (language, reason) = rest.split_once(", ").unwrap_or_else(|| panic!("{}: `not:` without a reason", path.display()));
                 assert!(LANGUAGES.contains(&language) && !reason.is_empty(), "{}: {line}", path.display());
                 scenario.not.push(language.to_owned());
             } else if line.starts_with('#') {
@@ -75,11 +68,7 @@ fn runner(language: &str) -> Vec<PathBuf> {
         "c" => vec![C_RUNNER.get_or_init(|| build_c_runner(&source("c/main.c"))).clone()],
         "python" => {
             let program = python();
-            assert!(
-                program.is_file(),
-                "{} is missing: make build sets it up, or set PROCS_PYTHON",
-                program.display()
-            );
+            assert!(program.is_file(), "{} is missing: make build sets it up, or set PROCS_PYTHON", program.display());
             vec![program, source("python.py")]
         }
         "node" => vec![node(), source("node.mjs")],
@@ -90,34 +79,16 @@ fn runner(language: &str) -> Vec<PathBuf> {
 /// Compiles the C runner as a stranger would, with warnings as errors.
 fn build_c_runner(main: &Path) -> PathBuf {
     let libraries = library_dir();
-    assert!(
-        libraries.join("libprocs.so").is_file(),
-        "{} has no libprocs.so: make build, or set PROCS_LIBDIR",
-        libraries.display()
-    );
+    assert!(libraries.join("libprocs.so").is_file(), "{} has no libprocs.so: make build, or set PROCS_LIBDIR", libraries.display());
     let folder = main.parent().expect("a file lies in a folder");
     let mut sources: Vec<PathBuf> = fs::read_dir(folder).expect("the C runner").flatten().map(|entry| entry.path()).collect();
     sources.retain(|path| path.extension().is_some_and(|extension| extension == "c"));
     let program = build_dir().join("procs-scenarios-c");
     let mut command = Command::new(tool("cc"));
-    command
-        .args(["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-g"])
-        .arg("-I")
-        .arg(root().join("include"));
-    command
-        .args(sources)
-        .arg("-L")
-        .arg(&libraries)
-        .arg("-lprocs")
-        .arg(format!("-Wl,-rpath,{}", libraries.display()))
-        .arg("-o")
-        .arg(&program);
+    command.args(["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-g"]).arg("-I").arg(root().join("include"));
+    command.args(sources).arg("-L").arg(&libraries).arg("-lprocs").arg(format!("-Wl,-rpath,{}", libraries.display())).arg("-o").arg(&program);
     let output = command.output().expect("start of the C compiler");
-    assert!(
-        output.status.success(),
-        "the C runner does not compile:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "the C runner does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
     program
 }
 
@@ -125,10 +96,7 @@ fn run_one(words: &[PathBuf], argument: &str, leaves: bool) -> Result<Finished, 
     let make = |folder: &Path| {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg(argument);
-        command
-            .env("PROCS_TEST_CHILD", helper())
-            .env("SCENARIO_HELPER", helper())
-            .env("PROCS_TEST_DIR", folder);
+        command.env("PROCS_TEST_CHILD", helper()).env("SCENARIO_HELPER", helper()).env("PROCS_TEST_DIR", folder);
         command.env("SCENARIO_KEEP", "kept").env("SCENARIO_REMOVE", "removed");
         command
     };
@@ -147,10 +115,7 @@ fn difference(scenario: &Scenario, finished: &Finished) -> Option<String> {
         return None;
     }
     let stderr = String::from_utf8_lossy(&finished.stderr);
-    Some(format!(
-        "{}\n--- expected\n{}--- got\n{said}--- standard error\n{stderr}",
-        finished.status, scenario.facts
-    ))
+    Some(format!("{}\n--- expected\n{}--- got\n{said}--- standard error\n{stderr}", finished.status, scenario.facts))
 }
 
 fn compare(language: &str) {
@@ -158,10 +123,7 @@ fn compare(language: &str) {
     let wanted = std::env::var("PROCS_SCENARIO").unwrap_or_default();
     let mut failures = Vec::new();
     let mut count = 0;
-    for scenario in Scenario::all()
-        .iter()
-        .filter(|scenario| scenario.is_for(language) && scenario.id.contains(&wanted))
-    {
+    for scenario in Scenario::all().iter().filter(|scenario| scenario.is_for(language) && scenario.id.contains(&wanted)) {
         count += 1;
         let problem = match run_one(&words, &scenario.id, scenario.leaves) {
             Ok(finished) => difference(scenario, &finished),
@@ -170,24 +132,14 @@ fn compare(language: &str) {
         failures.extend(problem.map(|text| format!("scenario {} in {language}: {text}", scenario.id)));
     }
     assert!(count > 0, "no scenario with {wanted:?} for {language}");
-    assert!(
-        failures.is_empty(),
-        "{} of {count} scenarios failed\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} of {count} scenarios failed\n{}", failures.len(), failures.join("\n"));
 }
 
 /// The runner implements exactly the folder's ids, less those that its language cannot have.
 fn list_is_complete(language: &str) {
     let finished = run_one(&runner(language), "--list", false).unwrap_or_else(|problem| panic!("{problem}"));
     let said = String::from_utf8(finished.stdout).expect("ids are text");
-    assert!(
-        finished.status.success(),
-        "{language}: {}\n{}",
-        finished.status,
-        String::from_utf8_lossy(&finished.stderr)
-    );
+    assert!(finished.status.success(), "{language}: {}\n{}", finished.status, String::from_utf8_lossy(&finished.stderr));
     let listed: BTreeSet<&str> = said.lines().collect();
     let scenarios = Scenario::all();
     let expected: BTreeSet<&str> = scenarios.iter().filter(|one| one.is_for(language)).map(|one| one.id.as_str()).collect();

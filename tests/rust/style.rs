@@ -9,10 +9,7 @@ const SHIPPED: [&str; 4] = ["core/src", "ffi/src", "bindings/python", "bindings/
 const CODE: [&str; 9] = [".rs", ".py", ".pyi", ".js", ".cjs", ".mjs", ".ts", ".c", ".h"];
 
 fn shipped() -> impl Iterator<Item = Source> {
-    SHIPPED
-        .into_iter()
-        .flat_map(|folder| sources(folder, &CODE))
-        .filter(|source| !source.path.contains("/test") && !source.path.contains("/peer/"))
+    SHIPPED.into_iter().flat_map(|folder| sources(folder, &CODE)).filter(|source| !source.path.contains("/test") && !source.path.contains("/peer/"))
 }
 
 /// The value of `key = "…"` or `"key": "…"` in a manifest.
@@ -31,18 +28,11 @@ fn there_is_one_version_number() {
     assert_eq!(npm, version, "bindings/node/package.json");
     let pyproject = read_source("bindings/python/pyproject.toml");
     if !pyproject.text.contains("dynamic = [\"version\"]") {
-        assert_eq!(
-            value(&pyproject, "version").as_deref(),
-            Some(version.as_str()),
-            "bindings/python/pyproject.toml"
-        );
+        assert_eq!(value(&pyproject, "version").as_deref(), Some(version.as_str()), "bindings/python/pyproject.toml");
     }
     for folder in ["core", "ffi", "bindings/python", "bindings/node", "examples", "tests"] {
         let manifest = read_source(&format!("{folder}/Cargo.toml"));
-        assert!(
-            manifest.text.contains("version.workspace = true"),
-            "{folder}/Cargo.toml has a version of its own"
-        );
+        assert!(manifest.text.contains("version.workspace = true"), "{folder}/Cargo.toml has a version of its own");
     }
     let header = read_source("include/procs.h");
     let parts: Vec<&str> = version.split('.').collect();
@@ -50,10 +40,7 @@ fn there_is_one_version_number() {
         let line = header.text.lines().find(|line| line.starts_with(&format!("#define {name} ")));
         assert_eq!(line.and_then(|line| line.split(' ').nth(2)), Some(part), "{name} of include/procs.h");
     }
-    assert!(
-        read_source("CHANGELOG.md").text.contains("Unreleased"),
-        "CHANGELOG.md has no section Unreleased"
-    );
+    assert!(read_source("CHANGELOG.md").text.contains("Unreleased"), "CHANGELOG.md has no section Unreleased");
 }
 
 #[test]
@@ -67,27 +54,14 @@ fn every_example_topic_is_complete() {
     let manifest = read_source("examples/Cargo.toml");
     for topic in &topics {
         for file in ["main.rs", "main.c", "main.py", "main.mjs"] {
-            assert!(
-                root().join("examples").join(topic).join(file).is_file(),
-                "examples/{topic}/{file} is missing"
-            );
+            assert!(root().join("examples").join(topic).join(file).is_file(), "examples/{topic}/{file} is missing");
         }
         // The tour shows times and process ids.
         let has_transcript = root().join("examples").join(topic).join("expected.txt").is_file();
         assert!(has_transcript || topic == "tour", "examples/{topic}/expected.txt is missing");
-        assert!(
-            manifest.text.contains(&format!("path = \"{topic}/main.rs\"")),
-            "examples/Cargo.toml does not name {topic}"
-        );
+        assert!(manifest.text.contains(&format!("path = \"{topic}/main.rs\"")), "examples/Cargo.toml does not name {topic}");
     }
-    for topic in [
-        "stream-long-command",
-        "capture-pipeline",
-        "deadline-tree",
-        "feed-filter",
-        "limits-and-failures",
-        "many-children",
-    ] {
+    for topic in ["stream-long-command", "capture-pipeline", "deadline-tree", "feed-filter", "limits-and-failures", "many-children"] {
         assert!(topics.contains(topic), "examples/{topic} is missing");
     }
 }
@@ -105,17 +79,8 @@ fn nothing_starts_a_shell_but_the_shell_constructor() {
         }
     }
     // Command::shell; the peers' own `shell` option, whose name of the shell is the peer's, passes it on in its own layer.
-    let homes = [
-        "core/src/spawn/command.rs",
-        "bindings/python/procs/_options.py",
-        "bindings/node/lib/arguments.js",
-        "bindings/node/src/options.rs",
-    ];
-    let others: Vec<&String> = places
-        .iter()
-        .filter(|(path, _)| !homes.contains(&path.as_str()))
-        .map(|(_, text)| text)
-        .collect();
+    let homes = ["core/src/spawn/command.rs", "bindings/python/procs/_options.py", "bindings/node/lib/arguments.js", "bindings/node/src/options.rs"];
+    let others: Vec<&String> = places.iter().filter(|(path, _)| !homes.contains(&path.as_str())).map(|(_, text)| text).collect();
     assert!(others.is_empty(), "a shell is started outside the shell constructors:\n{others:#?}");
     assert!(
         places.iter().any(|(path, _)| path == "core/src/spawn/command.rs"),
@@ -127,21 +92,8 @@ fn nothing_starts_a_shell_but_the_shell_constructor() {
 fn shared_memory_has_no_names_and_signals_no_numbers() {
     for source in shipped() {
         for (number, line) in source.code_lines() {
-            for forbidden in [
-                "shm_open",
-                "sem_open",
-                "mq_open",
-                "libc::kill(",
-                "libc::killpg(",
-                "nix::sys::signal::kill(",
-                "waitpid(-1",
-            ] {
-                assert!(
-                    !line.contains(forbidden),
-                    "{}: {forbidden} is not used here: {}",
-                    source.at(number),
-                    line.trim()
-                );
+            for forbidden in ["shm_open", "sem_open", "mq_open", "libc::kill(", "libc::killpg(", "nix::sys::signal::kill(", "waitpid(-1"] {
+                assert!(!line.contains(forbidden), "{}: {forbidden} is not used here: {}", source.at(number), line.trim());
             }
         }
     }
@@ -150,15 +102,8 @@ fn shared_memory_has_no_names_and_signals_no_numbers() {
 #[test]
 fn no_file_knows_the_machine_it_was_written_on() {
     // Composed, so that this file does not contain them.
-    let forbidden = [
-        ["/ro", "ot/"].concat(),
-        ["/ho", "me/"].concat(),
-        ["/wo", "rk/"].concat(),
-        ["/Us", "ers/"].concat(),
-    ];
-    let endings = [
-        ".rs", ".py", ".pyi", ".js", ".cjs", ".mjs", ".ts", ".c", ".h", ".sh", ".toml", ".json", ".md", ".txt",
-    ];
+    let forbidden = [["/ro", "ot/"].concat(), ["/ho", "me/"].concat(), ["/wo", "rk/"].concat(), ["/Us", "ers/"].concat()];
+    let endings = [".rs", ".py", ".pyi", ".js", ".cjs", ".mjs", ".ts", ".c", ".h", ".sh", ".toml", ".json", ".md", ".txt"];
     let mut wrong = Vec::new();
     for folder in ["core", "ffi", "bindings", "examples", "include", "tests", "docs", ".ci"] {
         for source in sources(folder, &endings) {
@@ -171,13 +116,7 @@ fn no_file_knows_the_machine_it_was_written_on() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    let forbidden = [
-        ["TO", "DO"].concat(),
-        ["FIX", "ME"].concat(),
-        ["to", "do!("].concat(),
-        ["unimple", "mented!("].concat(),
-        ["XX", "X:"].concat(),
-    ];
+    let forbidden = [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["to", "do!("].concat(), ["unimple", "mented!("].concat(), ["XX", "X:"].concat()];
     let mut wrong = Vec::new();
     for folder in ["core", "ffi", "bindings", "examples", "include", "tests", ".ci"] {
         for source in sources(folder, &[".rs", ".py", ".pyi", ".js", ".cjs", ".mjs", ".ts", ".c", ".h", ".sh"]) {
@@ -193,15 +132,7 @@ fn files_hold_one_idea() {
     // About 400 lines; comments and blank lines do not make a file harder to hold in mind.
     const LIMIT: usize = 400;
     let mut wrong = Vec::new();
-    for folder in [
-        "core/src",
-        "ffi/src",
-        "bindings/python/src",
-        "bindings/python/procs",
-        "bindings/node/src",
-        "bindings/node/lib",
-        "tests",
-    ] {
+    for folder in ["core/src", "ffi/src", "bindings/python/src", "bindings/python/procs", "bindings/node/src", "bindings/node/lib", "tests"] {
         for source in sources(folder, &[".rs", ".py", ".js", ".mjs"]) {
             let count = source.code_lines().count();
             if count > LIMIT {

@@ -86,10 +86,7 @@ pub fn raw_pid() -> i32 {
 /// Raises SIGALRM every so many microseconds; 0 ends it.
 pub fn interval_timer(micros: i64) {
     let step = libc::timeval { tv_sec: 0, tv_usec: micros };
-    let timer = libc::itimerval {
-        it_interval: step,
-        it_value: step,
-    };
+    let timer = libc::itimerval { it_interval: step, it_value: step };
     // SAFETY: the timer lives across the call.
     checked(unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, ptr::null_mut()) }, "setitimer");
 }
@@ -149,10 +146,7 @@ pub fn inheritable_pipe() -> (OwnedFd, OwnedFd) {
 /// A new pseudo-terminal: the side that plays the user, and the path of the other.
 pub fn terminal() -> (OwnedFd, PathBuf) {
     // SAFETY: takes no pointers.
-    let main = own(checked(
-        unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) },
-        "posix_openpt",
-    ));
+    let main = own(checked(unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) }, "posix_openpt"));
     let number = std::os::fd::AsRawFd::as_raw_fd(&main);
     // SAFETY: takes no pointers.
     checked(unsafe { libc::grantpt(number) }, "grantpt");
@@ -160,10 +154,7 @@ pub fn terminal() -> (OwnedFd, PathBuf) {
     checked(unsafe { libc::unlockpt(number) }, "unlockpt");
     let mut name = [0u8; 64];
     // SAFETY: the length is that of the buffer.
-    checked(
-        -unsafe { libc::ptsname_r(number, name.as_mut_ptr().cast(), name.len()) }.signum(),
-        "ptsname_r",
-    );
+    checked(-unsafe { libc::ptsname_r(number, name.as_mut_ptr().cast(), name.len()) }.signum(), "ptsname_r");
     let end = name.iter().position(|byte| *byte == 0).unwrap_or(0);
     (main, PathBuf::from(OsStr::from_bytes(&name[..end])))
 }

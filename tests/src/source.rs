@@ -40,12 +40,7 @@ pub fn sources(folder: &str, endings: &[&str]) -> Vec<Source> {
     collect(&root().join(folder), endings, &mut paths);
     paths.sort();
     assert!(!paths.is_empty(), "no {endings:?} below {folder}");
-    let relative = |path: &PathBuf| {
-        path.strip_prefix(root())
-            .expect("collected below the root")
-            .to_string_lossy()
-            .into_owned()
-    };
+    let relative = |path: &PathBuf| path.strip_prefix(root()).expect("collected below the root").to_string_lossy().into_owned();
     paths.iter().map(|path| read_source(&relative(path))).collect()
 }
 
@@ -65,6 +60,5 @@ fn collect(folder: &Path, endings: &[&str], paths: &mut Vec<PathBuf>) {
 /// Whether the text has this word, not as part of a longer one.
 pub fn has_word(text: &str, word: &str) -> bool {
     let is_part = |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    text.match_indices(word)
-        .any(|(at, _)| !is_part(text[..at].chars().next_back()) && !is_part(text[at + word.len()..].chars().next()))
+    text.match_indices(word).any(|(at, _)| !is_part(text[..at].chars().next_back()) && !is_part(text[at + word.len()..].chars().next()))
 }

@@ -48,17 +48,11 @@ pub fn node() -> PathBuf {
 /// A tool that a test cannot do without; fails with the way to get it.
 pub fn tool(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|candidate| candidate.is_file());
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|candidate| candidate.is_file());
     found.unwrap_or_else(|| panic!("the tests need {name}: install it (Debian: apt-get install {name})"))
 }
 
 /// A count of a fault row: the full number when `PROCS_TEST_FULL=1`, otherwise a tenth of it, at least 1.
 pub fn count(full: usize) -> usize {
-    if std::env::var_os("PROCS_TEST_FULL").is_some_and(|value| value == "1") {
-        full
-    } else {
-        (full / 10).max(1)
-    }
+    if std::env::var_os("PROCS_TEST_FULL").is_some_and(|value| value == "1") { full } else { (full / 10).max(1) }
 }

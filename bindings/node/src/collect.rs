@@ -25,10 +25,7 @@ impl Limited {
     /// For a small limit; `None` when there is none or the core's own serves.
     pub(crate) fn new(max_buffer: Option<f64>) -> Option<Limited> {
         let limit = max_buffer.filter(|limit| *limit < EXACT_FROM)?;
-        Some(Limited {
-            kept: Arc::default(),
-            limit: limit as usize,
-        })
+        Some(Limited { kept: Arc::default(), limit: limit as usize })
     }
 
     /// Takes the stream in; cancels the run as soon as there is more than the limit.

@@ -107,10 +107,6 @@ pub struct ErrorKindRow {
 /// Every error kind of the core with its code.
 #[napi]
 pub fn error_kinds() -> Vec<ErrorKindRow> {
-    let row = |kind: &ErrorKind| ErrorKindRow {
-        name: kind.name().to_owned(),
-        number: kind.number(),
-        code: code_of(*kind).0.to_owned(),
-    };
+    let row = |kind: &ErrorKind| ErrorKindRow { name: kind.name().to_owned(), number: kind.number(), code: code_of(*kind).0.to_owned() };
     ErrorKind::ALL.iter().map(row).collect()
 }

@@ -177,23 +177,14 @@ fn milliseconds(duration: Duration) -> f64 {
 
 impl From<&procs::Usage> for Usage {
     fn from(usage: &procs::Usage) -> Usage {
-        Usage {
-            user_ms: milliseconds(usage.user_time),
-            system_ms: milliseconds(usage.system_time),
-            max_rss_bytes: usage.max_rss_bytes as f64,
-        }
+        Usage { user_ms: milliseconds(usage.user_time), system_ms: milliseconds(usage.system_time), max_rss_bytes: usage.max_rss_bytes as f64 }
     }
 }
 
 impl From<&Exit> for ExitEvent {
     fn from(exit: &Exit) -> ExitEvent {
         let (code, signal) = code_and_signal(exit.status);
-        ExitEvent {
-            code,
-            signal,
-            usage: exit.usage.as_ref().map(Usage::from),
-            wall_ms: milliseconds(exit.wall_time),
-        }
+        ExitEvent { code, signal, usage: exit.usage.as_ref().map(Usage::from), wall_ms: milliseconds(exit.wall_time) }
     }
 }
 
@@ -256,24 +247,14 @@ impl StageInfo {
     fn new(env: &Env, stage: StageResult) -> napi::Result<StageInfo> {
         let (code, signal) = code_and_signal(stage.status);
         let usage = stage.usage.as_ref().map(Usage::from);
-        Ok(StageInfo {
-            pid: stage.pid,
-            code,
-            signal,
-            stderr: to_buffer(env, stage.stderr)?,
-            usage,
-        })
+        Ok(StageInfo { pid: stage.pid, code, signal, stderr: to_buffer(env, stage.stderr)?, usage })
     }
 }
 
 impl PipelineInfo {
     fn new(env: &Env, output: PipelineOutput) -> napi::Result<PipelineInfo> {
         Ok(PipelineInfo {
-            stages: output
-                .stages
-                .into_iter()
-                .map(|stage| StageInfo::new(env, stage))
-                .collect::<napi::Result<_>>()?,
+            stages: output.stages.into_iter().map(|stage| StageInfo::new(env, stage)).collect::<napi::Result<_>>()?,
             stdout: to_buffer(env, output.stdout)?,
             stdout_info: output.stdout_report.into(),
             wall_ms: milliseconds(output.wall_time),

@@ -43,10 +43,7 @@ impl Executor {
 
     /// Runs the future on the thread.
     pub(crate) fn run(&self, job: impl Future<Output = ()> + Send + 'static) {
-        let task = Arc::new(Task {
-            job: Mutex::new(Some(Box::pin(job))),
-            ready: self.ready.clone(),
-        });
+        let task = Arc::new(Task { job: Mutex::new(Some(Box::pin(job))), ready: self.ready.clone() });
         // As in `wake`: the receiver lives as long as a sender does.
         let _ = self.ready.send(task);
     }

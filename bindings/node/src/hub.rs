@@ -26,10 +26,7 @@ pub fn open_hub(receive: Function<'_, AnswerArgs, ()>) -> napi::Result<Hub> {
         .weak::<true>()
         .callee_handled::<false>()
         .build_callback(|context| context.value.into_args(&context.env))?;
-    Ok(Hub {
-        wake: Arc::new(wake),
-        executor: OnceCell::new(),
-    })
+    Ok(Hub { wake: Arc::new(wake), executor: OnceCell::new() })
 }
 
 impl Hub {

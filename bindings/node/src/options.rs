@@ -104,11 +104,7 @@ impl SpawnRequest {
     }
 
     fn configure(&self, command: &mut Command) -> procs::Result<()> {
-        command
-            .program_after_chdir(true)
-            .allow_relative_path(true)
-            .keep_control_env(true)
-            .blocking_stdio(true);
+        command.program_after_chdir(true).allow_relative_path(true).keep_control_env(true).blocking_stdio(true);
         if let Some(env) = &self.env {
             set_environment(command, env);
         }
@@ -129,9 +125,7 @@ impl SpawnRequest {
         }
         let path = match &self.env {
             None => std::env::var_os("PATH")?,
-            Some(env) => parts(env)
-                .find_map(|pair| pair.as_bytes().strip_prefix(b"PATH="))
-                .map(|path| OsStr::from_bytes(path).to_owned())?,
+            Some(env) => parts(env).find_map(|pair| pair.as_bytes().strip_prefix(b"PATH=")).map(|path| OsStr::from_bytes(path).to_owned())?,
         };
         std::env::split_paths(&path).map(|dir| dir.join(file)).find(|path| path.is_file())
     }
@@ -175,13 +169,8 @@ impl SpawnRequest {
 
     fn set_identity(&self, command: &mut Command) -> procs::Result<()> {
         let id = |name: &str, value: i32| {
-            u32::try_from(value).map_err(|_| {
-                Error::new(
-                    ErrorKind::InvalidArgument,
-                    "spawn",
-                    format!("not an id ({name} = {value}, expected 0 or more)"),
-                )
-            })
+            u32::try_from(value)
+                .map_err(|_| Error::new(ErrorKind::InvalidArgument, "spawn", format!("not an id ({name} = {value}, expected 0 or more)")))
         };
         if let Some(uid) = self.uid {
             command.uid(id("uid", uid)?);
@@ -248,15 +237,7 @@ const RESOURCES: &[(&str, Resource)] = &[
 ];
 
 fn resource(name: &str) -> procs::Result<Resource> {
-    RESOURCES
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name))
-        .map(|(_, resource)| *resource)
-        .ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidArgument,
-                "spawn",
-                format!("unknown resource (limits = {name:?}, expected a name such as noFile)"),
-            )
-        })
+    RESOURCES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, resource)| *resource).ok_or_else(|| {
+        Error::new(ErrorKind::InvalidArgument, "spawn", format!("unknown resource (limits = {name:?}, expected a name such as noFile)"))
+    })
 }

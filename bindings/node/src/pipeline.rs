@@ -58,8 +58,5 @@ fn configure(pipeline: &mut Pipeline, run: &RunRequest) {
     if let Some(input) = options.input {
         pipeline.input(input);
     }
-    pipeline
-        .grace(options.grace)
-        .kill_tree(options.kill_tree)
-        .max_output(options.stdout_limit);
+    pipeline.grace(options.grace).kill_tree(options.kill_tree).max_output(options.stdout_limit);
 }

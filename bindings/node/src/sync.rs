@@ -85,9 +85,7 @@ pub fn run_sync(env: Env, request: SpawnRequest, run: SyncRequest) -> napi::Resu
 
 fn finish(request: &SpawnRequest, run: SyncRequest) -> procs::Result<Finished> {
     let mut options = run.options();
-    let limited = Limited::new(run.max_buffer)
-        .zip(Limited::new(run.max_buffer))
-        .map(|(stdout, stderr)| [stdout, stderr]);
+    let limited = Limited::new(run.max_buffer).zip(Limited::new(run.max_buffer)).map(|(stdout, stderr)| [stdout, stderr]);
     if let Some([stdout, stderr]) = &limited {
         let cancel = CancelHandle::new()?;
         options.stdout_sink = stdout.sink(&cancel);
@@ -108,12 +106,7 @@ fn finish(request: &SpawnRequest, run: SyncRequest) -> procs::Result<Finished> {
         }
     }
     let output = child.capture(options)?.finish()?;
-    Ok(Finished {
-        output,
-        limited,
-        extra,
-        unread: unread.load(Ordering::Relaxed),
-    })
+    Ok(Finished { output, limited, extra, unread: unread.load(Ordering::Relaxed) })
 }
 
 impl Finished {
@@ -149,13 +142,6 @@ impl Finished {
             let fd = extra.fd;
             streams[fd] = Some(to_buffer(env, extra.finish(output.stopped.is_some()).into())?);
         }
-        Ok(SyncOutcome {
-            pid: output.pid,
-            code,
-            signal,
-            output: streams,
-            errno,
-            usage: output.usage.as_ref().map(Usage::from),
-        })
+        Ok(SyncOutcome { pid: output.pid, code, signal, output: streams, errno, usage: output.usage.as_ref().map(Usage::from) })
     }
 }

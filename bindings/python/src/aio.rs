@@ -34,13 +34,7 @@ impl Hub {
     fn new(py: Python<'_>) -> PyResult<Hub> {
         guard(py, || {
             let (reader, wake) = std::io::pipe().map_err(|error| raise(py, &procs::Error::from_io("hub", &error, "no pipe for it")))?;
-            Ok(Hub {
-                ready: Arc::new(Ready {
-                    runs: Mutex::default(),
-                    wake,
-                }),
-                woken: Mutex::new(reader),
-            })
+            Ok(Hub { ready: Arc::new(Ready { runs: Mutex::default(), wake }), woken: Mutex::new(reader) })
         })
     }
 
@@ -113,17 +107,8 @@ pub(crate) fn run_async(py: Python<'_>, hub: &Hub, number: u64, argv: &Bound<'_,
             }
         }
         command.cancel(&cancel);
-        let waker = Waker::from(Arc::new(Bell {
-            ready: Arc::clone(&hub.ready),
-            number,
-        }));
-        Ok(AsyncRun {
-            future: Mutex::new(Some(command.output_async())),
-            waker,
-            cancel,
-            failure,
-            gathers,
-        })
+        let waker = Waker::from(Arc::new(Bell { ready: Arc::clone(&hub.ready), number }));
+        Ok(AsyncRun { future: Mutex::new(Some(command.output_async())), waker, cancel, failure, gathers })
     })
 }
 

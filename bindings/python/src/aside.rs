@@ -24,10 +24,7 @@ impl<T> Slot<T> {
 
     fn take_within(&self, time: Duration) -> Option<std::thread::Result<T>> {
         let guard = self.value.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut guard, _) = self
-            .filled
-            .wait_timeout_while(guard, time, |value| value.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
+        let (mut guard, _) = self.filled.wait_timeout_while(guard, time, |value| value.is_none()).unwrap_or_else(PoisonError::into_inner);
         guard.take()
     }
 }
@@ -43,15 +40,11 @@ pub(crate) struct Cancel<'a> {
 /// # Errors
 /// An exception of a signal handler cancels the job, waits until it has stopped its children, and goes on its way.
 pub(crate) fn aside<T: Send>(py: Python<'_>, cancel: &Cancel<'_>, job: impl FnOnce() -> T + Send) -> PyResult<T> {
-    let slot = Slot {
-        value: Mutex::new(None),
-        filled: Condvar::new(),
-    };
+    let slot = Slot { value: Mutex::new(None), filled: Condvar::new() };
     std::thread::scope(|scope| {
         let slot = &slot;
-        let started = std::thread::Builder::new()
-            .name("procs-run".to_owned())
-            .spawn_scoped(scope, move || slot.fill(catch_unwind(AssertUnwindSafe(job))));
+        let started =
+            std::thread::Builder::new().name("procs-run".to_owned()).spawn_scoped(scope, move || slot.fill(catch_unwind(AssertUnwindSafe(job))));
         match started {
             Ok(_) => watch(py, cancel, slot),
             Err(error) => Err(raise(py, &Error::from_io("run", &error, "no thread for it"))),

@@ -20,11 +20,7 @@ impl CancelHandle {
 impl CancelHandle {
     #[new]
     fn new(py: Python<'_>) -> PyResult<CancelHandle> {
-        guard(py, || {
-            Ok(CancelHandle {
-                inner: procs::CancelHandle::new().or_raise(py)?,
-            })
-        })
+        guard(py, || Ok(CancelHandle { inner: procs::CancelHandle::new().or_raise(py)? }))
     }
 
     /// Cancels.

@@ -32,11 +32,7 @@ impl Capture {
             Gather::instead_of(&mut run.stderr_sink, run.stderr_limit, &failure),
         ];
         let capture = child.capture(run).or_raise(py)?;
-        Ok(Capture {
-            inner: Mutex::new(Some(capture)),
-            failure,
-            gathers,
-        })
+        Ok(Capture { inner: Mutex::new(Some(capture)), failure, gathers })
     }
 
     /// Takes the run out, so that a second thread gets an error and never a deadlock, and puts it back afterwards.
@@ -49,12 +45,7 @@ impl Capture {
 
     fn take(&self, py: Python<'_>) -> PyResult<procs::Capture> {
         let taken = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.ok_or_else(|| {
-            raise(
-                py,
-                &Error::new(ErrorKind::InvalidState, "communicate", "it is finished, or another thread is in it"),
-            )
-        })
+        taken.ok_or_else(|| raise(py, &Error::new(ErrorKind::InvalidState, "communicate", "it is finished, or another thread is in it")))
     }
 }
 
@@ -92,9 +83,7 @@ impl Capture {
             Some(gather) => gather.peek(py),
             None => Ok(PyBytes::new(py, kept)),
         };
-        guard(py, || {
-            self.lend(py, |capture| Ok((so_far(0, capture.stdout())?, so_far(1, capture.stderr())?)))
-        })
+        guard(py, || self.lend(py, |capture| Ok((so_far(0, capture.stdout())?, so_far(1, capture.stderr())?))))
     }
 
     /// The record and all output; the capture is used up.

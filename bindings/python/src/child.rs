@@ -32,11 +32,7 @@ pub(crate) fn spawn(py: Python<'_>, argv: &Bound<'_, PyAny>, options: Option<&Bo
     guard(py, || {
         let mut request = Request::new(argv, options)?;
         let child = py.detach(|| request.command.spawn()).or_raise(py)?;
-        Ok(Child {
-            handle: child.handle().clone(),
-            spawn_retries: child.spawn_retries(),
-            owner: Mutex::new(Some(child)),
-        })
+        Ok(Child { handle: child.handle().clone(), spawn_retries: child.spawn_retries(), owner: Mutex::new(Some(child)) })
     })
 }
 
@@ -54,10 +50,7 @@ impl Child {
 }
 
 fn taken(py: Python<'_>) -> PyErr {
-    crate::error::raise(
-        py,
-        &procs::Error::new(procs::ErrorKind::InvalidState, "child", "its streams are being read by communicate"),
-    )
+    crate::error::raise(py, &procs::Error::new(procs::ErrorKind::InvalidState, "child", "its streams are being read by communicate"))
 }
 
 fn attach(fd: Option<RawFd>) -> procs::Result<Option<OwnedFd>> {
@@ -196,8 +189,6 @@ pub(crate) fn wait_any(py: Python<'_>, children: Vec<PyRef<'_, Child>>, timeout:
         let deadline = Deadline::from_timeout(timeout.map(convert::seconds).transpose()?);
         let handles: Vec<ChildHandle> = children.iter().map(|child| child.handle().clone()).collect();
         let borrowed: Vec<&ChildHandle> = handles.iter().collect();
-        until(py, deadline, |slice| {
-            procs::wait_any(&borrowed, Some(slice.remaining().unwrap_or(Duration::MAX)))
-        })
+        until(py, deadline, |slice| procs::wait_any(&borrowed, Some(slice.remaining().unwrap_or(Duration::MAX))))
     })
 }

@@ -22,12 +22,7 @@ pub(crate) struct Request {
 fn command(argv: Vec<OsString>, executable: Option<OsString>) -> Command {
     let program = executable.or_else(|| argv.first().cloned()).unwrap_or_default();
     let mut command = Command::new(program);
-    command
-        .raw_argv(argv)
-        .signals(SignalPolicy::RestorePython)
-        .program_after_chdir(true)
-        .allow_relative_path(true)
-        .keep_control_env(true);
+    command.raw_argv(argv).signals(SignalPolicy::RestorePython).program_after_chdir(true).allow_relative_path(true).keep_control_env(true);
     command
 }
 
@@ -45,20 +40,10 @@ impl Request {
     fn read(argv: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Request> {
         let argv = convert::argv(argv)?;
         let Some(options) = options else {
-            return Ok(Request {
-                command: command(argv, None),
-                run: unlimited(),
-                failure: sink::Failure::default(),
-                attended: false,
-            });
+            return Ok(Request { command: command(argv, None), run: unlimited(), failure: sink::Failure::default(), attended: false });
         };
         let executable = options.get_item("executable")?.map(|value| convert::path(&value)).transpose()?;
-        let mut request = Request {
-            command: command(argv, executable),
-            run: unlimited(),
-            failure: sink::Failure::default(),
-            attended: false,
-        };
+        let mut request = Request { command: command(argv, executable), run: unlimited(), failure: sink::Failure::default(), attended: false };
         for (key, value) in options.iter() {
             let key = key.cast::<PyString>()?;
             request.apply(key.to_str()?, &value)?;
@@ -187,21 +172,12 @@ impl Request {
 
 /// No cap on the output, as in `subprocess`.
 pub(crate) fn unlimited() -> RunOptions {
-    RunOptions {
-        stdout_limit: OutputLimit::Unlimited,
-        stderr_limit: OutputLimit::Unlimited,
-        ..RunOptions::default()
-    }
+    RunOptions { stdout_limit: OutputLimit::Unlimited, stderr_limit: OutputLimit::Unlimited, ..RunOptions::default() }
 }
 
 /// The run options alone, for a child that was started before.
 pub(crate) fn run_options(options: &Bound<'_, PyDict>) -> PyResult<Request> {
-    let mut request = Request {
-        command: Command::new(""),
-        run: unlimited(),
-        failure: sink::Failure::default(),
-        attended: false,
-    };
+    let mut request = Request { command: Command::new(""), run: unlimited(), failure: sink::Failure::default(), attended: false };
     for (key, value) in options.iter() {
         let key = key.cast::<PyString>()?;
         if !request.apply_run(key.to_str()?, &value)? {
@@ -221,9 +197,7 @@ fn stdio(value: &Bound<'_, PyAny>) -> PyResult<Stdio> {
         -2 => Ok(Stdio::same_as(1)),
         -3 => Ok(Stdio::null()),
         fd if fd >= 0 => Ok(Stdio::borrowed(fd)),
-        fd => Err(PyValueError::new_err(format!(
-            "spawn: not a descriptor (fd = {fd}, expected 0 or more, PIPE, STDOUT or DEVNULL)"
-        ))),
+        fd => Err(PyValueError::new_err(format!("spawn: not a descriptor (fd = {fd}, expected 0 or more, PIPE, STDOUT or DEVNULL)"))),
     }
 }
 
@@ -232,18 +206,16 @@ fn signal_policy(name: &str) -> PyResult<SignalPolicy> {
         "default" => Ok(SignalPolicy::Default),
         "inherit" => Ok(SignalPolicy::Inherit),
         "restore" => Ok(SignalPolicy::RestorePython),
-        _ => Err(PyValueError::new_err(format!(
-            "spawn: unknown policy (signals = {name}, expected default, inherit or restore)"
-        ))),
+        _ => Err(PyValueError::new_err(format!("spawn: unknown policy (signals = {name}, expected default, inherit or restore)"))),
     }
 }
 
 fn tree_level(name: &str) -> PyResult<TreeLevel> {
-    TreeLevel::ALL.iter().copied().find(|level| level.name() == name).ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "spawn: unknown level (tree_level = {name}, expected process, group, walk or cgroup)"
-        ))
-    })
+    TreeLevel::ALL
+        .iter()
+        .copied()
+        .find(|level| level.name() == name)
+        .ok_or_else(|| PyValueError::new_err(format!("spawn: unknown level (tree_level = {name}, expected process, group, walk or cgroup)")))
 }
 
 fn output_limit((policy, bytes): (String, u64)) -> PyResult<OutputLimit> {
@@ -253,9 +225,7 @@ fn output_limit((policy, bytes): (String, u64)) -> PyResult<OutputLimit> {
         "head" => Ok(OutputLimit::Head(bytes)),
         "tail" => Ok(OutputLimit::Tail(bytes)),
         "spill" => Ok(OutputLimit::Spill(bytes)),
-        _ => Err(PyValueError::new_err(format!(
-            "run: unknown policy (max_output = {policy}, expected error, head, tail or spill)"
-        ))),
+        _ => Err(PyValueError::new_err(format!("run: unknown policy (max_output = {policy}, expected error, head, tail or spill)"))),
     }
 }
 

@@ -18,10 +18,9 @@ pub(crate) fn returncode(status: ExitStatus) -> PyResult<i32> {
     match status {
         ExitStatus::Exited(code) => Ok(code),
         ExitStatus::Signaled { signal, .. } => Ok(-signal),
-        ExitStatus::Unknown => Err(PyChildProcessError::new_err((
-            10,
-            "wait: the exit status is unknown, somebody else reaped the child or SIGCHLD is ignored",
-        ))),
+        ExitStatus::Unknown => {
+            Err(PyChildProcessError::new_err((10, "wait: the exit status is unknown, somebody else reaped the child or SIGCHLD is ignored")))
+        }
     }
 }
 
@@ -59,11 +58,7 @@ struct Facts {
 
 impl Facts {
     fn of(report: &StreamReport) -> Facts {
-        Facts {
-            total_bytes: report.total_bytes,
-            truncated: report.truncated,
-            limit_exceeded: report.limit_exceeded,
-        }
+        Facts { total_bytes: report.total_bytes, truncated: report.truncated, limit_exceeded: report.limit_exceeded }
     }
 }
 
@@ -72,11 +67,7 @@ impl Outcome {
     pub(crate) fn from_output(output: &mut Output) -> Outcome {
         let spills = [output.stdout_report.spill.take(), output.stderr_report.spill.take()];
         let sink_errors = [output.stdout_report.sink_error.take(), output.stderr_report.sink_error.take()];
-        Outcome {
-            spills: Mutex::new(spills),
-            sink_errors: Mutex::new(sink_errors),
-            ..Outcome::describe(output)
-        }
+        Outcome { spills: Mutex::new(spills), sink_errors: Mutex::new(sink_errors), ..Outcome::describe(output) }
     }
 
     /// The record without files.
@@ -176,12 +167,7 @@ impl Outcome {
     /// The file that all output of stream 1 or 2 was written to, once; the caller closes it.
     fn take_spill(&self, number: usize) -> Option<RawFd> {
         let index = number.checked_sub(1)?;
-        self.spills
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_mut(index)?
-            .take()
-            .map(IntoRawFd::into_raw_fd)
+        self.spills.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index)?.take().map(IntoRawFd::into_raw_fd)
     }
 
     /// Why a sink of stream 1 or 2 did not take everything, once.

@@ -28,11 +28,7 @@ type Ran<'py> = (i32, Option<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>, 
 pub(crate) fn run<'py>(py: Python<'py>, argv: &Bound<'py, PyAny>, options: Option<&Bound<'py, PyDict>>) -> PyResult<Ran<'py>> {
     guard(py, || {
         let request = Request::new(argv, options)?;
-        if request.attended {
-            attended(py, request)
-        } else {
-            unattended(py, request)
-        }
+        if request.attended { attended(py, request) } else { unattended(py, request) }
     })
 }
 
@@ -50,9 +46,7 @@ fn unattended(py: Python<'_>, mut request: Request) -> PyResult<Ran<'_>> {
         None => {
             py.check_signals().or_else(|error| abandon(py, handle, &request, error))?;
             let waited = until(py, Deadline::NEVER, |slice| handle.wait_deadline(slice));
-            waited
-                .or_else(|error| abandon(py, handle, &request, error))?
-                .unwrap_or(procs::ExitStatus::Unknown)
+            waited.or_else(|error| abandon(py, handle, &request, error))?.unwrap_or(procs::ExitStatus::Unknown)
         }
     };
     let outcome = Outcome::from_exit(child.id(), child.exit(), status, child.spawn_retries());
@@ -64,26 +58,16 @@ fn attended(py: Python<'_>, mut request: Request) -> PyResult<Ran<'_>> {
     request.run.kill_tree = run.kill_tree;
     let child = py.detach(|| request.command.spawn()).or_raise(py)?;
     let handle = child.handle().clone();
-    let stdout = child
-        .stdout
-        .is_some()
-        .then(|| Gather::instead_of(&mut run.stdout_sink, run.stdout_limit, &request.failure));
-    let stderr = child
-        .stderr
-        .is_some()
-        .then(|| Gather::instead_of(&mut run.stderr_sink, run.stderr_limit, &request.failure));
+    let stdout = child.stdout.is_some().then(|| Gather::instead_of(&mut run.stdout_sink, run.stdout_limit, &request.failure));
+    let stderr = child.stderr.is_some().then(|| Gather::instead_of(&mut run.stderr_sink, run.stderr_limit, &request.failure));
     let mut capture = child.capture(run).or_raise(py)?;
     if let Err(error) = drive(py, &mut capture, Deadline::NEVER, &request.failure) {
         return abandon(py, &handle, &request, error);
     }
     let (outcome, kept_stdout, kept_stderr) = finish(py, capture)?;
     let code = returncode(outcome.status())?;
-    let stdout = stdout
-        .map(|gather| gather.map_or(Ok(kept_stdout), |gather| gather.take(py)))
-        .transpose()?;
-    let stderr = stderr
-        .map(|gather| gather.map_or(Ok(kept_stderr), |gather| gather.take(py)))
-        .transpose()?;
+    let stdout = stdout.map(|gather| gather.map_or(Ok(kept_stdout), |gather| gather.take(py))).transpose()?;
+    let stderr = stderr.map(|gather| gather.map_or(Ok(kept_stderr), |gather| gather.take(py))).transpose()?;
     Ok((code, stdout, stderr, outcome))
 }
 

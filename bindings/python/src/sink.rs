@@ -42,9 +42,7 @@ pub(crate) fn sink(value: &Bound<'_, PyAny>, failure: &Failure) -> PyResult<Sink
         "file" => Ok(Sink::File(PathBuf::from(convert::path(&argument()?)?))),
         "append" => Ok(Sink::Append(PathBuf::from(convert::path(&argument()?)?))),
         "call" => Ok(callback(argument()?.unbind(), failure.clone())),
-        "tee" => Ok(Sink::Tee(
-            argument()?.try_iter()?.map(|item| sink(&item?, failure)).collect::<PyResult<_>>()?,
-        )),
+        "tee" => Ok(Sink::Tee(argument()?.try_iter()?.map(|item| sink(&item?, failure)).collect::<PyResult<_>>()?)),
         _ => Err(PyValueError::new_err(format!("run: unknown sink (name = {name})"))),
     }
 }

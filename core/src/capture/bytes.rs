@@ -137,10 +137,6 @@ impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 64;
         write!(f, "b\"{}\"", self[..self.len().min(SHOWN)].escape_ascii())?;
-        if self.len() > SHOWN {
-            write!(f, ".. ({} bytes)", self.len())
-        } else {
-            Ok(())
-        }
+        if self.len() > SHOWN { write!(f, ".. ({} bytes)", self.len()) } else { Ok(()) }
     }
 }

@@ -31,11 +31,7 @@ pub struct Chunks<R = PipeReader> {
 impl<R: Read> Chunks<R> {
     /// The blocks of any reader.
     pub fn new(reader: R) -> Chunks<R> {
-        Chunks {
-            reader,
-            block: vec![0; CHUNK].into_boxed_slice(),
-            grow: None,
-        }
+        Chunks { reader, block: vec![0; CHUNK].into_boxed_slice(), grow: None }
     }
 
     /// The next block, not empty, valid until the next call; `None` at end of file.
@@ -60,10 +56,7 @@ impl<R: Read> Chunks<R> {
 
 impl Chunks<PipeReader> {
     pub(super) fn of_pipe(pipe: PipeReader) -> Chunks<PipeReader> {
-        Chunks {
-            grow: Some(grow_pipe),
-            ..Chunks::new(pipe)
-        }
+        Chunks { grow: Some(grow_pipe), ..Chunks::new(pipe) }
     }
 }
 

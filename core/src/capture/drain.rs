@@ -103,12 +103,7 @@ pub(super) struct Drain {
 
 impl Drain {
     pub(super) fn new(handles: Vec<ChildHandle>, intakes: Vec<Intake>, cancels: Vec<CancelHandle>, rules: Rules) -> Drain {
-        let member = |handle| Member {
-            handle,
-            ended: None,
-            status: None,
-            stopped: None,
-        };
+        let member = |handle| Member { handle, ended: None, status: None, stopped: None };
         Drain {
             watches: Vec::new(),
             members: handles.into_iter().map(member).collect(),
@@ -174,10 +169,7 @@ impl Drain {
                 return Poll::Ready(Ok(()));
             }
             self.collect();
-            match self
-                .poll(Deadline::after(Duration::ZERO))
-                .and_then(|count| self.dispatch(count).map(|()| count))
-            {
+            match self.poll(Deadline::after(Duration::ZERO)).and_then(|count| self.dispatch(count).map(|()| count)) {
                 Ok(0) => return self.register(cx).map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(error)),

@@ -27,10 +27,7 @@ pub(super) struct Ladders {
 impl Ladders {
     /// Lets each child's ladder climb on a thread of its own, or here when no thread is to be had.
     fn start(handles: impl ExactSizeIterator<Item = ChildHandle>, how: &Stop) -> Result<Arc<Ladders>> {
-        let ladders = Arc::new(Ladders {
-            reports: Mutex::new((0..handles.len()).map(|_| None).collect()),
-            done: EventFd::new("stop")?,
-        });
+        let ladders = Arc::new(Ladders { reports: Mutex::new((0..handles.len()).map(|_| None).collect()), done: EventFd::new("stop")? });
         for (index, handle) in handles.enumerate() {
             let climb = {
                 let (ladders, how, handle) = (Arc::clone(&ladders), how.clone(), handle.clone());
@@ -61,11 +58,7 @@ impl Ladders {
     fn take(&self) -> Option<Vec<Result<StopReport>>> {
         self.done.clear();
         let mut reports = self.reports.lock();
-        if reports.iter().all(Option::is_some) {
-            Some(reports.drain(..).flatten().collect())
-        } else {
-            None
-        }
+        if reports.iter().all(Option::is_some) { Some(reports.drain(..).flatten().collect()) } else { None }
     }
 }
 
@@ -167,12 +160,7 @@ impl Drain {
         for (index, report) in reports.into_iter().enumerate() {
             // A refused signal (the child changed its user) reads as a child that outlived the ladder.
             let level = self.members[index].handle.tree_level();
-            let report = report.unwrap_or(StopReport {
-                status: None,
-                ended_by: None,
-                level,
-                survivors: Vec::new(),
-            });
+            let report = report.unwrap_or(StopReport { status: None, ended_by: None, level, survivors: Vec::new() });
             match (report.status, survivor) {
                 (None, Survivor::RunsOn) => {}
                 (status, _) => self.note_end(index, Some(status.unwrap_or(ExitStatus::Unknown))),
@@ -213,13 +201,7 @@ impl Drain {
         if steps.is_empty() || over {
             return Ok(());
         }
-        self.climb(
-            Stop {
-                steps: steps.to_vec(),
-                tree: None,
-            },
-            Survivor::RunsOn,
-        );
+        self.climb(Stop { steps: steps.to_vec(), tree: None }, Survivor::RunsOn);
         self.run_through_stop()
     }
 
@@ -244,10 +226,7 @@ impl Drain {
             None => member.handle.try_wait()?.unwrap_or(ExitStatus::Unknown),
         };
         member.status = Some(status);
-        Ok(MemberEnd {
-            status,
-            ended: member.ended.unwrap_or_else(Instant::now),
-        })
+        Ok(MemberEnd { status, ended: member.ended.unwrap_or_else(Instant::now) })
     }
 
     /// What stopping did, when the run had to be stopped: to the last of the children that it ended.

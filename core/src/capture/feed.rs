@@ -48,23 +48,14 @@ impl Feeder {
         let pipe = OwnedFd::from(pipe);
         let source = match input {
             Input::Bytes(bytes) => Source::Bytes(bytes),
-            Input::Callback(call) => Source::Callback {
-                call,
-                block: vec![0; DEFAULT_PIPE],
-                filled: 0,
-            },
+            Input::Callback(call) => Source::Callback { call, block: vec![0; DEFAULT_PIPE], filled: 0 },
         };
         // The write end of the pipe is a description of our own. An empty pipe always takes PIPE_BUF bytes, so small inputs save the call.
         if !matches!(&source, Source::Bytes(bytes) if bytes.len() <= ATOMIC_WRITE) {
             transfer::set_nonblocking(pipe.as_fd(), true)
                 .map_err(|error| Error::from_io("capture", &error, "cannot prepare the child's standard input"))?;
         }
-        Ok(Feeder {
-            pipe,
-            source,
-            written: 0,
-            grown: false,
-        })
+        Ok(Feeder { pipe, source, written: 0, grown: false })
     }
 
     /// The descriptor to write to once it is ready.
@@ -78,10 +69,7 @@ impl Feeder {
             self.written = 0;
             let more = match &self.source {
                 Source::Bytes(_) => 0,
-                Source::Callback { .. } => self
-                    .source
-                    .refill()
-                    .map_err(|error| Error::from_io("capture", &error, "the input function failed"))?,
+                Source::Callback { .. } => self.source.refill().map_err(|error| Error::from_io("capture", &error, "the input function failed"))?,
             };
             if more == 0 {
                 return Ok(true);

@@ -58,9 +58,7 @@ pub struct OutputFuture {
 
 impl OutputFuture {
     pub(super) fn new(command: &mut Command) -> OutputFuture {
-        OutputFuture {
-            state: State::New(Box::new(command.take_for_start())),
-        }
+        OutputFuture { state: State::New(Box::new(command.take_for_start())) }
     }
 }
 
@@ -88,12 +86,7 @@ impl Start {
                 }
             }
         })?;
-        Ok(Start {
-            watches: Vec::new(),
-            slot,
-            deadline,
-            cancel,
-        })
+        Ok(Start { watches: Vec::new(), slot, deadline, cancel })
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<Box<Capture>>> {
@@ -106,18 +99,10 @@ impl Start {
             }
         }
         if self.cancel.as_ref().is_some_and(CancelHandle::is_cancelled) {
-            return Poll::Ready(Err(Error::new(
-                ErrorKind::Cancelled,
-                "run",
-                "cancelled while the child was being started",
-            )));
+            return Poll::Ready(Err(Error::new(ErrorKind::Cancelled, "run", "cancelled while the child was being started")));
         }
         if self.deadline.passed() {
-            return Poll::Ready(Err(Error::new(
-                ErrorKind::Timeout,
-                "run",
-                "the timeout passed while the child was being started",
-            )));
+            return Poll::Ready(Err(Error::new(ErrorKind::Timeout, "run", "the timeout passed while the child was being started")));
         }
         self.watch(cx.waker()).map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
     }
@@ -155,11 +140,7 @@ impl Future for OutputFuture {
                     }
                 },
                 State::Done => {
-                    return Poll::Ready(Err(Error::new(
-                        ErrorKind::InvalidState,
-                        "run",
-                        "the future was polled after it was complete",
-                    )));
+                    return Poll::Ready(Err(Error::new(ErrorKind::InvalidState, "run", "the future was polled after it was complete")));
                 }
             };
         }

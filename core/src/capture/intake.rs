@@ -19,12 +19,7 @@ pub(super) struct Intake {
 impl Intake {
     /// Reads `pipe` into `sinks`; without a pipe the stream is empty.
     pub(super) fn new(pipe: Option<PipeReader>, sinks: Sinks) -> Intake {
-        Intake {
-            pipe,
-            sinks,
-            total: 0,
-            grown: false,
-        }
+        Intake { pipe, sinks, total: 0, grown: false }
     }
 
     /// The descriptor to read once it is ready; `None` at end of file and while a sink has to take more first.
@@ -96,10 +91,7 @@ impl Intake {
     /// What was kept, and how it went.
     pub(super) fn finish(self) -> (Bytes, StreamReport) {
         let (store, mut sink_error) = self.sinks.finish();
-        let mut report = StreamReport {
-            total_bytes: self.total,
-            ..StreamReport::default()
-        };
+        let mut report = StreamReport { total_bytes: self.total, ..StreamReport::default() };
         let mut bytes = Bytes::default();
         if let Some(store) = store {
             report.truncated = store.dropped();

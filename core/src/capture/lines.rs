@@ -38,13 +38,7 @@ pub struct Lines<R = PipeReader> {
 impl<R: Read> Lines<R> {
     /// The lines of any reader.
     pub fn new(reader: R) -> Lines<R> {
-        Lines {
-            reader,
-            splitter: Splitter::new(),
-            ends: Ends::default(),
-            done: false,
-            grow: None,
-        }
+        Lines { reader, splitter: Splitter::new(), ends: Ends::default(), done: false, grow: None }
     }
 
     /// Whether lines include their line feed. Default: false.
@@ -100,10 +94,7 @@ impl<R: Read> Lines<R> {
 impl Lines<PipeReader> {
     /// The lines of a pipe, which is enlarged once a read finds it full.
     pub fn of_pipe(pipe: PipeReader) -> Lines<PipeReader> {
-        Lines {
-            grow: Some(grow_pipe),
-            ..Lines::new(pipe)
-        }
+        Lines { grow: Some(grow_pipe), ..Lines::new(pipe) }
     }
 }
 
@@ -158,10 +149,7 @@ impl<R: Read> Iterator for Lines<R> {
 
 impl<R> std::fmt::Debug for Lines<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lines")
-            .field("ends", &self.ends)
-            .field("done", &self.done)
-            .finish_non_exhaustive()
+        f.debug_struct("Lines").field("ends", &self.ends).field("done", &self.done).finish_non_exhaustive()
     }
 }
 

@@ -26,12 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// ```
 pub fn run_many(commands: Vec<Command>, jobs: usize, mut progress: impl FnMut(usize, &Result<Output>)) -> Vec<Result<Output>> {
     let count = commands.len();
-    let jobs = if jobs == 0 {
-        std::thread::available_parallelism().map_or(1, NonZero::get)
-    } else {
-        jobs
-    }
-    .min(count);
+    let jobs = if jobs == 0 { std::thread::available_parallelism().map_or(1, NonZero::get) } else { jobs }.min(count);
     let mut results: Vec<Option<Result<Output>>> = (0..count).map(|_| None).collect();
     let (queue, todo) = crossbeam_channel::unbounded();
     for entry in commands.into_iter().enumerate() {

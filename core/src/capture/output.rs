@@ -90,19 +90,13 @@ impl Output {
         if self.timed_out {
             Some((ErrorKind::Timeout, format!("the timeout passed (pid = {pid}, status = {})", self.status)))
         } else if self.cancelled {
-            Some((
-                ErrorKind::Cancelled,
-                format!("cancelled by the caller (pid = {pid}, status = {})", self.status),
-            ))
+            Some((ErrorKind::Cancelled, format!("cancelled by the caller (pid = {pid}, status = {})", self.status)))
         } else if self.stdout_report.limit_exceeded {
             Some((ErrorKind::TooLarge, too_large("standard output", self.stdout.len())))
         } else if self.stderr_report.limit_exceeded {
             Some((ErrorKind::TooLarge, too_large("standard error", self.stderr.len())))
         } else if !self.status.success() {
-            Some((
-                ErrorKind::ChildFailed,
-                format!("the child failed (pid = {pid}, status = {}, expected exit code 0)", self.status),
-            ))
+            Some((ErrorKind::ChildFailed, format!("the child failed (pid = {pid}, status = {}, expected exit code 0)", self.status)))
         } else {
             None
         }

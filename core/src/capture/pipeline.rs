@@ -42,13 +42,7 @@ impl Pipeline {
     /// These commands, joined. Options that the commands set for themselves hold, but the timeout, grace, limits, input and cancel handle
     /// are the pipeline's.
     pub fn new(commands: impl IntoIterator<Item = Command>) -> Pipeline {
-        Pipeline {
-            stages: commands.into_iter().collect(),
-            run: RunOptions::default(),
-            stdin: None,
-            stdout: None,
-            stderr: None,
-        }
+        Pipeline { stages: commands.into_iter().collect(), run: RunOptions::default(), stdin: None, stdout: None, stderr: None }
     }
 
     /// Appends a command.
@@ -130,10 +124,7 @@ impl Pipeline {
     /// As [`Command::spawn`], naming the stage; `InvalidArgument` without stages, or when a stage in the middle names its standard input or
     /// output, which the pipeline joins.
     pub fn spawn(&mut self) -> Result<PipelineChild> {
-        let mut children = self.start(
-            [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()],
-            Deadline::from_timeout(self.run.timeout),
-        )?;
+        let mut children = self.start([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], Deadline::from_timeout(self.run.timeout))?;
         let stdin = children.first_mut().and_then(|child| child.stdin.take());
         let stdout = children.last_mut().and_then(|child| child.stdout.take());
         Ok(PipelineChild { stdin, stdout, children })
@@ -147,10 +138,7 @@ impl Pipeline {
         refuse_cancelled(&self.run)?;
         let names_stdin = self.stdin.as_ref().or(self.stages.first().and_then(|stage| stage.stdio.get(&0)));
         if self.run.input.is_some() && names_stdin.is_some_and(|stdio| !stdio.is_pipe()) {
-            return Err(Error::invalid(
-                "pipeline",
-                "standard input is given twice (input and stdin, expected one of them)",
-            ));
+            return Err(Error::invalid("pipeline", "standard input is given twice (input and stdin, expected one of them)"));
         }
         let started = Instant::now();
         let mut options = self.run.take();
@@ -195,9 +183,7 @@ impl Pipeline {
                 next_stdin = Some(Stdio::fd(read));
                 Stdio::fd(write)
             };
-            let errors = stderr
-                .duplicate()
-                .map_err(|error| in_stage(&pipe_error(&error), index + 1, count, command))?;
+            let errors = stderr.duplicate().map_err(|error| in_stage(&pipe_error(&error), index + 1, count, command))?;
             let started = command.spawn_with([input, output, errors], deadline);
             built.0.push(started.map_err(|error| in_stage(&error, index + 1, count, command))?);
         }

@@ -141,12 +141,7 @@ pub struct Capture {
 
 impl Capture {
     pub(super) fn new(child: Child, drain: Drain, started: Instant, check: bool) -> Capture {
-        Capture {
-            drain,
-            child,
-            started,
-            check,
-        }
+        Capture { drain, child, started, check }
     }
 
     /// The child's handle, to signal it or to wait for its end alone.
@@ -187,10 +182,7 @@ impl Capture {
     /// The system's failure to signal or to wait.
     pub fn stop(&mut self, how: &Stop) -> Result<StopReport> {
         let reports = self.drain.stop(how)?;
-        reports
-            .into_iter()
-            .next()
-            .ok_or_else(|| Error::new(ErrorKind::InvalidState, "stop", "no child"))
+        reports.into_iter().next().ok_or_else(|| Error::new(ErrorKind::InvalidState, "stop", "no child"))
     }
 
     /// Runs to the end and gives the result.

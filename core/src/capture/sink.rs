@@ -18,11 +18,7 @@ pub(super) struct Outflow {
 
 impl Outflow {
     fn new(fd: OwnedFd) -> Outflow {
-        Outflow {
-            fd,
-            waiting: Vec::new(),
-            written: 0,
-        }
+        Outflow { fd, waiting: Vec::new(), written: 0 }
     }
 
     /// Writes as much as it takes without blocking and gives the number of bytes.
@@ -92,11 +88,7 @@ pub(super) struct Sinks {
 impl Sinks {
     /// Opens what has to be opened.
     pub(super) fn open(sink: Sink, limit: OutputLimit) -> Result<Sinks> {
-        let mut sinks = Sinks {
-            store: None,
-            outlets: Vec::new(),
-            error: None,
-        };
+        let mut sinks = Sinks { store: None, outlets: Vec::new(), error: None };
         sinks.add(sink, limit)?;
         Ok(sinks)
     }
@@ -106,9 +98,7 @@ impl Sinks {
             Sink::Buffer => self.store = Some(Store::new(limit)),
             Sink::Discard => {}
             Sink::Fd(fd) => self.outlets.push(outlet_of(fd)),
-            Sink::File(path) => self
-                .outlets
-                .push(open(&path, OpenOptions::new().write(true).create(true).truncate(true))?),
+            Sink::File(path) => self.outlets.push(open(&path, OpenOptions::new().write(true).create(true).truncate(true))?),
             Sink::Append(path) => self.outlets.push(open(&path, OpenOptions::new().append(true).create(true))?),
             Sink::Callback(call) => self.outlets.push(Outlet::Callback(call)),
             Sink::Tee(sinks) => sinks.into_iter().try_for_each(|sink| self.add(sink, limit))?,
@@ -118,11 +108,7 @@ impl Sinks {
 
     /// How many bytes may be read straight into memory: only when nothing else wants to see them.
     pub(super) fn direct_room(&self) -> Option<usize> {
-        if self.outlets.is_empty() {
-            self.store.as_ref()?.direct_room()
-        } else {
-            None
-        }
+        if self.outlets.is_empty() { self.store.as_ref()?.direct_room() } else { None }
     }
 
     /// Passes bytes on to every sink. A sink that fails is given up; its error is reported and the others go on.
@@ -170,11 +156,7 @@ impl Sinks {
     /// What was kept, and the first failure. Bytes that a blocked descriptor has not taken are lost and reported.
     pub(super) fn finish(mut self) -> (Option<Store>, Option<Error>) {
         if self.blocked_on().is_some() {
-            self.fail(Error::new(
-                ErrorKind::Timeout,
-                "capture",
-                "a sink's descriptor did not take all output before the run ended",
-            ));
+            self.fail(Error::new(ErrorKind::Timeout, "capture", "a sink's descriptor did not take all output before the run ended"));
         }
         (self.store, self.error)
     }

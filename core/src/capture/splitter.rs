@@ -28,14 +28,7 @@ pub(super) struct Splitter {
 
 impl Splitter {
     pub(super) fn new() -> Splitter {
-        Splitter {
-            data: vec![0; CHUNK],
-            start: 0,
-            end: 0,
-            scanned: 0,
-            base: 0,
-            feeds: 0,
-        }
+        Splitter { data: vec![0; CHUNK], start: 0, end: 0, scanned: 0, base: 0, feeds: 0 }
     }
 
     /// The next whole line, as a range for [`Splitter::slice`].

@@ -55,13 +55,7 @@ impl PipelineOutput {
             wall_time = wall_time.max(end.ended.saturating_duration_since(started));
             let handle = drain.handle(index);
             let usage = handle.exit().and_then(|exit| exit.usage);
-            stages.push(StageResult {
-                pid: handle.id(),
-                status: end.status,
-                usage,
-                stderr,
-                stderr_report,
-            });
+            stages.push(StageResult { pid: handle.id(), status: end.status, usage, stderr, stderr_report });
         }
         let output = PipelineOutput {
             stages,
@@ -110,23 +104,14 @@ impl PipelineOutput {
         } else if self.cancelled {
             (ErrorKind::Cancelled, format!("cancelled by the caller (stages = {count})"))
         } else if self.stdout_report.limit_exceeded {
-            (
-                ErrorKind::TooLarge,
-                format!("standard output exceeded its limit (limit = {} bytes)", self.stdout.len()),
-            )
+            (ErrorKind::TooLarge, format!("standard output exceeded its limit (limit = {} bytes)", self.stdout.len()))
         } else if let Some((number, stage)) = numbered().find(|(_, stage)| stage.stderr_report.limit_exceeded) {
             let limit = stage.stderr.len();
-            (
-                ErrorKind::TooLarge,
-                format!("standard error of stage {number} of {count} exceeded its limit (limit = {limit} bytes)"),
-            )
+            (ErrorKind::TooLarge, format!("standard error of stage {number} of {count} exceeded its limit (limit = {limit} bytes)"))
         } else {
             let (number, stage) = numbered().rfind(|(_, stage)| !stage.status.success())?;
             let (pid, status) = (stage.pid, stage.status);
-            (
-                ErrorKind::ChildFailed,
-                format!("stage {number} of {count} failed (pid = {pid}, status = {status}, expected exit code 0)"),
-            )
+            (ErrorKind::ChildFailed, format!("stage {number} of {count} failed (pid = {pid}, status = {status}, expected exit code 0)"))
         };
         Some(Error::new(kind, "pipeline", detail))
     }

@@ -34,21 +34,12 @@ impl Prepared {
         let deadline = Deadline::from_timeout(options.timeout);
         let stdout = Sinks::open(std::mem::replace(&mut options.stdout_sink, Sink::Buffer), options.stdout_limit)?;
         let stderr = Sinks::open(std::mem::replace(&mut options.stderr_sink, Sink::Buffer), options.stderr_limit)?;
-        Ok(Prepared {
-            options,
-            stdout,
-            stderr,
-            deadline,
-            started,
-        })
+        Ok(Prepared { options, stdout, stderr, deadline, started })
     }
 
     /// Takes a child's pipes and drains them. Without input its standard input, if it is a pipe, is closed: the child reads end of file.
     pub(super) fn attach(mut self, mut child: Child) -> Result<Capture> {
-        let intakes = vec![
-            Intake::new(child.stdout.take(), self.stdout),
-            Intake::new(child.stderr.take(), self.stderr),
-        ];
+        let intakes = vec![Intake::new(child.stdout.take(), self.stdout), Intake::new(child.stderr.take(), self.stderr)];
         let cancels = self.options.cancel.take().into_iter().collect();
         self.options.kill_tree |= child.handle().kills_tree();
         let mut drain = Drain::new(vec![child.handle().clone()], intakes, cancels, Rules::new(&self.options, self.deadline));
@@ -63,17 +54,10 @@ impl Prepared {
 pub(super) fn start(command: &mut Command) -> Result<Capture> {
     refuse_cancelled(&command.run)?;
     if command.run.input.is_some() && command.stdio.get(&0).is_some_and(|stdio| !stdio.is_pipe()) {
-        return Err(Error::invalid(
-            "run",
-            "standard input is given twice (input and stdin, expected one of them)",
-        ));
+        return Err(Error::invalid("run", "standard input is given twice (input and stdin, expected one of them)"));
     }
     let prepared = Prepared::new(command.run.take())?;
-    let stdin = if prepared.options.input.is_some() {
-        Stdio::pipe()
-    } else {
-        Stdio::null()
-    };
+    let stdin = if prepared.options.input.is_some() { Stdio::pipe() } else { Stdio::null() };
     let child = command.spawn_with([stdin, Stdio::pipe(), Stdio::pipe()], prepared.deadline)?;
     prepared.attach(child)
 }

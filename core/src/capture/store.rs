@@ -32,13 +32,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(limit: OutputLimit) -> Store {
-        Store {
-            limit,
-            data: Data::Heap(Vec::new()),
-            spill: None,
-            dropped: false,
-            exceeded: false,
-        }
+        Store { limit, data: Data::Heap(Vec::new()), spill: None, dropped: false, exceeded: false }
     }
 
     fn held(&self) -> &[u8] {

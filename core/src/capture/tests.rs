@@ -92,12 +92,7 @@ fn a_tail_keeps_the_end_of_much_more() {
 
 #[test]
 fn reading_straight_into_the_store_obeys_the_same_limits() {
-    let limits = [
-        OutputLimit::Error(100_000),
-        OutputLimit::Head(100_000),
-        OutputLimit::Tail(100_000),
-        OutputLimit::Spill(100_000),
-    ];
+    let limits = [OutputLimit::Error(100_000), OutputLimit::Head(100_000), OutputLimit::Tail(100_000), OutputLimit::Spill(100_000)];
     let data: Vec<u8> = (0..=250u8).cycle().take(300_000).collect();
     for limit in limits {
         let mut file = tempfile_with(&data);
@@ -110,11 +105,7 @@ fn reading_straight_into_the_store_obeys_the_same_limits() {
                 break;
             }
         }
-        let expected = if matches!(limit, OutputLimit::Tail(_)) {
-            &data[200_000..]
-        } else {
-            &data[..100_000]
-        };
+        let expected = if matches!(limit, OutputLimit::Tail(_)) { &data[200_000..] } else { &data[..100_000] };
         assert_eq!(store.bytes(), expected, "{limit:?}");
         assert_eq!(store.exceeded(), matches!(limit, OutputLimit::Error(_)));
         // A head that is full has not seen more yet; the others were told by a byte too many.

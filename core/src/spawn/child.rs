@@ -1,7 +1,7 @@
 //! A running child: waiting, signalling, letting go.
 
-use super::life::Core;
 use super::future::{WaitFuture, call_on_exit};
+use super::life::Core;
 use super::options::{RunOptions, TreeLevel};
 use super::status::{Exit, ExitStatus};
 use crate::deadline::Deadline;

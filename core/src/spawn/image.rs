@@ -167,11 +167,12 @@ pub(super) fn explain(command: &Command, stage: Stage, error: &std::io::Error) -
         Stage::Exec => format!("cannot execute program (program = {:?}){}", command.program, exec_hint(program, errno)),
         Stage::Directory => format!("cannot enter directory (current_dir = {:?})", command.current_dir.as_deref().unwrap_or(Path::new(""))),
         Stage::Clone => format!("cannot start a process{}", clone_hint(errno)),
-        Stage::Descriptors => format!("cannot place descriptors (fds = {:?}, expected below RLIMIT_NOFILE)", command.stdio.keys().collect::<Vec<_>>()),
-        Stage::Terminal => format!(
-            "cannot take the terminal (controlling_tty = {:?}, foreground = {:?})",
-            command.start.controlling_tty, command.start.foreground
-        ),
+        Stage::Descriptors => {
+            format!("cannot place descriptors (fds = {:?}, expected below RLIMIT_NOFILE)", command.stdio.keys().collect::<Vec<_>>())
+        }
+        Stage::Terminal => {
+            format!("cannot take the terminal (controlling_tty = {:?}, foreground = {:?})", command.start.controlling_tty, command.start.foreground)
+        }
         Stage::ParentDeath => format!("cannot arm the parent-death signal (parent_death_signal = {:?})", command.start.die_with_parent.unwrap_or(0)),
         Stage::ProcessGroup => format!("cannot set the process group (process_group = {:?})", command.start.process_group.unwrap_or(0)),
         Stage::Limits => format!("cannot set a resource limit (limits = {:?})", command.start.limits),

@@ -3,9 +3,9 @@
 mod cancel;
 mod child;
 mod command;
-mod life;
 mod future;
 mod image;
+mod life;
 pub(crate) mod offload;
 mod options;
 mod orphan;
@@ -20,9 +20,7 @@ pub use cancel::CancelHandle;
 pub use child::{Child, ChildHandle, wait_any};
 pub use command::Command;
 pub use future::WaitFuture;
-pub use options::{
-    Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions, SignalPolicy, Sink, TreeLevel,
-};
+pub use options::{Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions, SignalPolicy, Sink, TreeLevel};
 pub use start::{EngineInfo, engine_info, max_children, set_max_children};
 pub use status::{Exit, ExitStatus, Usage, signal_name, signal_number};
 pub use stdio::Stdio;

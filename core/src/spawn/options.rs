@@ -10,7 +10,22 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is the RLIMIT_ constant of the same name")]
 pub enum Resource {
-    AddressSpace, Core, Cpu, Data, FileSize, Locks, MemLock, MsgQueue, Nice, NoFile, NProc, Rss, RtPrio, RtTime, SigPending, Stack,
+    AddressSpace,
+    Core,
+    Cpu,
+    Data,
+    FileSize,
+    Locks,
+    MemLock,
+    MsgQueue,
+    Nice,
+    NoFile,
+    NProc,
+    Rss,
+    RtPrio,
+    RtTime,
+    SigPending,
+    Stack,
 }
 
 /// Which signal state the child starts with.

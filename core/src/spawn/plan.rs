@@ -39,8 +39,7 @@ pub(super) struct Streams {
 impl Streams {
     /// Makes and opens everything. Descriptors given by value move out of the command.
     pub(super) fn open(command: &mut Command, defaults: [Stdio; 3]) -> Result<Streams> {
-        let mut streams =
-            Streams { pipe_size: command.start.pipe_size, outlives_call: needs_spawner(&command.start), ..Streams::default() };
+        let mut streams = Streams { pipe_size: command.start.pipe_size, outlives_call: needs_spawner(&command.start), ..Streams::default() };
         for (target, default) in (0..3).zip(defaults) {
             if !command.stdio.contains_key(&target) {
                 streams.add(target, default)?;
@@ -70,9 +69,8 @@ impl Streams {
     }
 
     fn add(&mut self, target: RawFd, stdio: Stdio) -> Result<()> {
-        let failed = |error: io::Error| {
-            Error::from_io("spawn", &error, format!("cannot make descriptor {target} of the child")).with_stage(Stage::Stdio)
-        };
+        let failed =
+            |error: io::Error| Error::from_io("spawn", &error, format!("cannot make descriptor {target} of the child")).with_stage(Stage::Stdio);
         let source = match stdio.0 {
             Kind::Inherit => return self.inherit(target),
             Kind::Same(of) => {
@@ -256,7 +254,9 @@ fn check(options: &StartOptions) -> Result<()> {
     }
     match options.affinity.as_deref() {
         Some([]) => Err(refuse("affinity is empty (expected at least one CPU)".into())),
-        Some(cpus) if cpus.iter().any(|cpu| *cpu >= 8192) => Err(refuse(format!("CPU number is out of range (affinity = {cpus:?}, expected below 8192)"))),
+        Some(cpus) if cpus.iter().any(|cpu| *cpu >= 8192) => {
+            Err(refuse(format!("CPU number is out of range (affinity = {cpus:?}, expected below 8192)")))
+        }
         _ => Ok(()),
     }
 }

@@ -3,8 +3,8 @@
 use super::cancel::CancelHandle;
 use super::child::{Child, ChildHandle};
 use super::command::Command;
-use super::life::Core;
 use super::image;
+use super::life::Core;
 use super::offload::run_on_spawner;
 use super::options::TreeLevel;
 use super::orphan::{Uses, look_after_unwatched, reap_later};
@@ -15,10 +15,10 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::io::{PipeReader, PipeWriter};
 use crate::sys::clone::{Failure, Launcher, Level, Setup, close_range_works, level};
-use crate::sys::poll::{Events, PollFd, poll};
-use crate::sys::wait::{Process, pidfd_info_works, pidfd_open};
 use crate::sys::fork::PerProcess;
 use crate::sys::limits;
+use crate::sys::poll::{Events, PollFd, poll};
+use crate::sys::wait::{Process, pidfd_info_works, pidfd_open};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -256,7 +256,8 @@ impl Command {
             started
         })?;
         let cancel = self.run.cancel.as_ref();
-        let mut fds = [PollFd::new(arrived.as_fd(), Events::Read), cancel.map_or(PollFd::unused(), |cancel| PollFd::new(cancel.as_fd(), Events::Read))];
+        let mut fds =
+            [PollFd::new(arrived.as_fd(), Events::Read), cancel.map_or(PollFd::unused(), |cancel| PollFd::new(cancel.as_fd(), Events::Read))];
         poll(&mut fds, deadline).map_err(|error| Error::from_io("spawn", &error, "cannot wait for the start"))?;
         if fds[0].ready() {
             return result.recv().map_err(|_| Error::new(ErrorKind::Panic, "spawn", "the spawner thread gave no result"));

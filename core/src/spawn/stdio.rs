@@ -17,7 +17,11 @@ pub(crate) enum Kind {
     /// A descriptor of the host that the caller keeps open until the spawn returns.
     Borrowed(RawFd),
     /// A file opened by the library when the child starts.
-    Open { path: PathBuf, flags: i32, mode: u32 },
+    Open {
+        path: PathBuf,
+        flags: i32,
+        mode: u32,
+    },
     /// The same description as another descriptor of this child (order of output is kept).
     Same(RawFd),
     /// Given by value and used up by an earlier start.

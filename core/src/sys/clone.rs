@@ -2,11 +2,11 @@
 
 use super::child::{self, FdMove, Plan, RawLimit, Report, Span};
 use super::exec::Image;
+use super::fork::PerProcess;
 use super::mapping::Mapping;
 use super::reset::{ResetSignals, reset_mask};
 use super::signal::{self, Mask};
 use super::wait::Process;
-use super::fork::PerProcess;
 use super::{fd, raw};
 use crate::error::Stage;
 use parking_lot::Mutex;
@@ -14,8 +14,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::ptr;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -272,8 +272,7 @@ impl Launcher {
             let cgroup = flags.cgroup.map_or(0, |fd| fd as u64);
             let into = if flags.cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 };
             let signal = libc::SIGCHLD as u64;
-            let args: [u64; 11] =
-                [bits | into, &raw mut pidfd as u64, 0, 0, signal, usable as u64, STACK_BYTES as u64, 0, 0, 0, cgroup];
+            let args: [u64; 11] = [bits | into, &raw mut pidfd as u64, 0, 0, signal, usable as u64, STACK_BYTES as u64, 0, 0, 0, cgroup];
             // SAFETY: clone_args of 88 bytes naming a stack of our own; `enter` keeps to the rules of child.rs; stack and plan outlive the
             // child's use of them through CLONE_VFORK, on the fork path because the child has a copy, and else because `Unwaited` keeps
             // them until the child has ended.

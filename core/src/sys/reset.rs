@@ -21,8 +21,7 @@ const fn bit(signal: i32) -> Mask {
 }
 
 /// Signals that programs ignore and restore around a start: set to default in every child without asking. Each costs 0.15 µs.
-const USUAL: Mask =
-    bit(libc::SIGHUP) | bit(libc::SIGINT) | bit(libc::SIGQUIT) | bit(libc::SIGPIPE) | bit(libc::SIGTERM) | bit(libc::SIGCHLD);
+const USUAL: Mask = bit(libc::SIGHUP) | bit(libc::SIGINT) | bit(libc::SIGQUIT) | bit(libc::SIGPIPE) | bit(libc::SIGTERM) | bit(libc::SIGCHLD);
 
 /// How long the probe of the other signals stays good. 56 probes cost 8 µs, a tenth of a whole spawn: a burst of spawns shares one.
 const PROBE_NANOS: u64 = 1_000_000;

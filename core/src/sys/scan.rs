@@ -64,10 +64,7 @@ mod tests {
                 // Mostly values around the line feed and its high-bit twin, where a careless trick goes wrong.
                 *byte = [0x0a, 0x0b, 0x09, 0x8a, 0x00, 0xff, 0x0a, 0x1a][(state >> 61) as usize];
             }
-            let expected = block
-                .iter()
-                .enumerate()
-                .fold(0, |mask, (index, byte)| mask | u64::from(*byte == b'\n') << index);
+            let expected = block.iter().enumerate().fold(0, |mask, (index, byte)| mask | u64::from(*byte == b'\n') << index);
             assert_eq!(portable(&block), expected, "{block:?}");
             assert_eq!(line_feeds(&block), expected, "{block:?}");
         }

@@ -5,8 +5,8 @@ use super::{check, fd, fork, raw, retry};
 use crate::deadline::Deadline;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 const PIDFD_SIGNAL_PROCESS_GROUP: usize = 1 << 2;

@@ -34,10 +34,7 @@ fn timeout_grandchild(scene: &Scene, facts: &mut Facts) -> Outcome {
 }
 
 fn timeout_tree(scene: &Scene, facts: &mut Facts) -> Outcome {
-    put_timed(
-        facts,
-        &scene.helper(["grandchild-wait", "60"]).timeout(HALF_A_SECOND).kill_tree(true).output()?,
-    );
+    put_timed(facts, &scene.helper(["grandchild-wait", "60"]).timeout(HALF_A_SECOND).kill_tree(true).output()?);
     Ok(())
 }
 

@@ -29,10 +29,7 @@ struct Scene {
 impl Scene {
     fn from_env() -> Option<Scene> {
         let path = |variable| std::env::var_os(variable).map(PathBuf::from);
-        Some(Scene {
-            helper: path("PROCS_TEST_CHILD")?,
-            dir: path("PROCS_TEST_DIR")?,
-        })
+        Some(Scene { helper: path("PROCS_TEST_CHILD")?, dir: path("PROCS_TEST_DIR")? })
     }
 
     /// A command of the helper, with standard input null.
@@ -52,17 +49,13 @@ impl Scene {
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    [run::TABLE, setup::TABLE, limits::TABLE, stream::TABLE, spawn::TABLE, many::TABLE]
-        .into_iter()
-        .flatten()
+    [run::TABLE, setup::TABLE, limits::TABLE, stream::TABLE, spawn::TABLE, many::TABLE].into_iter().flatten()
 }
 
 /// `code=… signal=…`
 fn ending(status: ExitStatus) -> String {
     let code = status.code().map_or("none".to_owned(), |code| code.to_string());
-    let signal = status
-        .signal()
-        .map_or("none".to_owned(), |signal| signal_name(signal).map_or(signal.to_string(), str::to_owned));
+    let signal = status.signal().map_or("none".to_owned(), |signal| signal_name(signal).map_or(signal.to_string(), str::to_owned));
     format!("code={code} signal={signal}")
 }
 
@@ -85,9 +78,7 @@ fn put_error(facts: &mut Facts, error: &Error) {
         return facts.line("error kind=INVALID_ARGUMENT");
     }
     let stage = error.stage().map_or("none", |stage| stage.name());
-    let errno = error
-        .os_error()
-        .map_or("none".to_owned(), |number| format!("{:?}", nix::errno::Errno::from_raw(number)));
+    let errno = error.os_error().map_or("none".to_owned(), |number| format!("{:?}", nix::errno::Errno::from_raw(number)));
     facts.line(format!("error kind={} stage={stage} errno={errno}", error.kind().name()));
 }
 

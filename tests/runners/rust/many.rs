@@ -42,11 +42,7 @@ fn pipeline_status(scene: &Scene, facts: &mut Facts) -> Outcome {
 }
 
 fn pipeline_missing_stage(scene: &Scene, facts: &mut Facts) -> Outcome {
-    let stages = [
-        scene.helper(["sleep", "60"]),
-        piped(scene, &["cat"]),
-        Command::new("procs-no-such-program"),
-    ];
+    let stages = [scene.helper(["sleep", "60"]), piped(scene, &["cat"]), Command::new("procs-no-such-program")];
     put_failure(facts, Pipeline::new(stages).output())
 }
 
@@ -74,11 +70,7 @@ fn many_run_bounded(scene: &Scene, facts: &mut Facts) -> Outcome {
     let results = run_many((0..8).map(command).collect(), 2, |_, _| {});
     for (index, result) in results.into_iter().enumerate() {
         let output = result?;
-        facts.line(format!(
-            "result index={index} {} stdout={}",
-            ending(output.status),
-            json_text(&output.stdout)
-        ));
+        facts.line(format!("result index={index} {} stdout={}", ending(output.status), json_text(&output.stdout)));
     }
     Ok(())
 }

@@ -52,10 +52,7 @@ fn input_filter(scene: &Scene, facts: &mut Facts) -> Outcome {
 }
 
 fn big_output(scene: &Scene, facts: &mut Facts) -> Outcome {
-    let output = scene
-        .helper(["flood", "8388608", "1"])
-        .max_output(procs::OutputLimit::Unlimited)
-        .output()?;
+    let output = scene.helper(["flood", "8388608", "1"]).max_output(procs::OutputLimit::Unlimited).output()?;
     put_status(facts, output.status);
     facts.bytes("stdout", &output.stdout);
     facts.text("stderr", &output.stderr);

@@ -23,20 +23,9 @@ fn env_clear(scene: &Scene, facts: &mut Facts) -> Outcome {
 }
 
 fn env_set(scene: &Scene, facts: &mut Facts) -> Outcome {
-    let names = [
-        "env",
-        "SCENARIO_SET",
-        "SCENARIO_EMPTY",
-        "SCENARIO_UTF8",
-        "SCENARIO_KEEP",
-        "SCENARIO_REMOVE",
-    ];
+    let names = ["env", "SCENARIO_SET", "SCENARIO_EMPTY", "SCENARIO_UTF8", "SCENARIO_KEEP", "SCENARIO_REMOVE"];
     let mut command = scene.helper(names);
-    command
-        .env("SCENARIO_SET", "two words")
-        .env("SCENARIO_EMPTY", "")
-        .env("SCENARIO_UTF8", "é")
-        .env_remove("SCENARIO_REMOVE");
+    command.env("SCENARIO_SET", "two words").env("SCENARIO_EMPTY", "").env("SCENARIO_UTF8", "é").env_remove("SCENARIO_REMOVE");
     let output = command.output()?;
     put_status(facts, output.status);
     facts.text("stdout", &output.stdout);
@@ -60,8 +49,6 @@ fn process_group(scene: &Scene, facts: &mut Facts) -> Outcome {
 fn umask_and_limits(scene: &Scene, facts: &mut Facts) -> Outcome {
     put_stdout(facts, scene.helper(["umask"]).umask(0o027))?;
     let mut limited = scene.helper(["limits", "nofile", "core"]);
-    limited
-        .limit(Resource::NoFile, Some(64), Some(64))
-        .limit(Resource::Core, Some(0), Some(0));
+    limited.limit(Resource::NoFile, Some(64), Some(64)).limit(Resource::Core, Some(0), Some(0));
     put_stdout(facts, &mut limited)
 }

@@ -42,11 +42,7 @@ fn ready<const N: usize>(scene: &Scene, args: [&str; N]) -> Result<Child, Box<dy
     let mut child = scene.helper(args).stdout(Stdio::pipe()).spawn()?;
     let mut line = [0; 6];
     child.stdout.as_mut().ok_or("no piped stdout")?.read_exact(&mut line)?;
-    if &line == b"ready\n" {
-        Ok(child)
-    } else {
-        Err(format!("said {line:?}").into())
-    }
+    if &line == b"ready\n" { Ok(child) } else { Err(format!("said {line:?}").into()) }
 }
 
 fn put_stop(facts: &mut Facts, mut child: Child, how: &Stop) -> Outcome {

@@ -4,11 +4,7 @@ use crate::{Outcome, Row, Scene, put_status};
 use procs::Stdio;
 use procs_tests::Facts;
 
-pub(crate) const TABLE: &[Row] = &[
-    ("stream-lines", lines),
-    ("stream-long-line", long_line),
-    ("stream-no-final-newline", no_final_newline),
-];
+pub(crate) const TABLE: &[Row] = &[("stream-lines", lines), ("stream-long-line", long_line), ("stream-no-final-newline", no_final_newline)];
 
 /// Shows the lines that `wanted` names; those longer than 100 bytes by their sum.
 fn put_lines<const N: usize>(scene: &Scene, facts: &mut Facts, args: [&str; N], wanted: &[usize]) -> Outcome {

@@ -10,11 +10,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("echo", "ARGS..: the arguments joined by spaces, and a newline", echo),
     ("argv", "ARGS..: each argument followed by NUL", argv),
     ("argv0", ": argument 0 and a newline", argv0),
-    (
-        "env",
-        "[NAMES..]: NAME=VALUE followed by NUL, of all or of these; a missing one is its NAME and NUL",
-        env,
-    ),
+    ("env", "[NAMES..]: NAME=VALUE followed by NUL, of all or of these; a missing one is its NAME and NUL", env),
     ("cwd", "[name]: the working directory, or only its last part, and a newline", cwd),
     ("exit", "CODE: exits", exit),
     ("fail", "CODE OUT ERR: OUT to 1, ERR to 2, exits", fail),
@@ -24,11 +20,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("burn", "SECONDS: uses this much CPU time", burn),
     ("touch", "FILE: creates a file", touch),
     ("wait-file", "FILE: waits until it exists", wait_file),
-    (
-        "slots",
-        "DIR MAX TEXT: prints TEXT; exit 1 if more than MAX of these run at once with the same DIR",
-        slots,
-    ),
+    ("slots", "DIR MAX TEXT: prints TEXT; exit 1 if more than MAX of these run at once with the same DIR", slots),
 ];
 
 pub(crate) fn put(fd: i32, bytes: &[u8]) -> Result<(), String> {
@@ -72,9 +64,7 @@ fn env(args: &Args) -> Outcome {
     let mut list = Vec::new();
     for name in args.all() {
         let name = name.as_bytes();
-        let found = block
-            .split(|byte| *byte == 0)
-            .find(|entry| entry.starts_with(name) && entry.get(name.len()) == Some(&b'='));
+        let found = block.split(|byte| *byte == 0).find(|entry| entry.starts_with(name) && entry.get(name.len()) == Some(&b'='));
         list.extend_from_slice(found.unwrap_or(name));
         list.push(0);
     }

@@ -40,16 +40,11 @@ impl Args {
     }
 
     fn text(&self, index: usize) -> Result<&str, String> {
-        self.0
-            .get(index)
-            .and_then(|arg| arg.to_str())
-            .ok_or(format!("argument {index} is missing or not text"))
+        self.0.get(index).and_then(|arg| arg.to_str()).ok_or(format!("argument {index} is missing or not text"))
     }
 
     fn number<T: std::str::FromStr>(&self, index: usize) -> Result<T, String> {
-        self.text(index)?
-            .parse()
-            .map_err(|_| format!("argument {index} is not a number of the right kind"))
+        self.text(index)?.parse().map_err(|_| format!("argument {index} is not a number of the right kind"))
     }
 
     /// An argument that may be left out.
@@ -63,9 +58,7 @@ impl Args {
 }
 
 fn tables() -> impl Iterator<Item = &'static Row> {
-    [basic::TABLE, output::TABLE, signals::TABLE, state::TABLE, tree::TABLE]
-        .into_iter()
-        .flatten()
+    [basic::TABLE, output::TABLE, signals::TABLE, state::TABLE, tree::TABLE].into_iter().flatten()
 }
 
 fn usage() -> String {

@@ -7,32 +7,16 @@ pub(crate) const TABLE: &[Row] = &[
     ("cat", "[CODE]: copies 0 to 1 until the end, exits with CODE (0)", cat),
     ("upper", ": copies 0 to 1 with ASCII letters in upper case", upper),
     ("count", ": the number of bytes read from 0, and a newline", count),
-    (
-        "flood",
-        "BYTES 1|2|both [BLOCK]: that many bytes to each; byte i is 'a' + i % 26; both: blocks in turn",
-        flood,
-    ),
+    ("flood", "BYTES 1|2|both [BLOCK]: that many bytes to each; byte i is 'a' + i % 26; both: blocks in turn", flood),
     ("lines", "N [SECONDS]: N lines `line I`, I from 0, with a pause after each", lines),
     ("line", "BYTES: one line of this many `x`, then the line `end`", line),
-    (
-        "print",
-        "TEXT: TEXT as it is, but \\n \\r \\t \\0 \\\\ and \\xHH stand for bytes; no newline added",
-        print,
-    ),
+    ("print", "TEXT: TEXT as it is, but \\n \\r \\t \\0 \\\\ and \\xHH stand for bytes; no newline added", print),
     ("drip", "TEXT MILLISECONDS: as print, byte by byte with this gap", drip),
     ("interleave", "N: `out I` to 1 and `err I` to 2 in turn, I from 0", interleave),
-    (
-        "stderr-then-stdout",
-        "ERR SMALL OUT: ERR bytes to 2, SMALL and OUT bytes to 1, then reads 0 to its end and prints `read COUNT`",
-        crossed,
-    ),
+    ("stderr-then-stdout", "ERR SMALL OUT: ERR bytes to 2, SMALL and OUT bytes to 1, then reads 0 to its end and prints `read COUNT`", crossed),
     ("writes", "FDS..: its own number and a newline to each descriptor", writes),
     ("close-stdout", "SECONDS: closes 1, then sleeps", close_stdout),
-    (
-        "write-until-error",
-        "FD: writes blocks of 4096 until an error, prints its errno on 2",
-        write_until_error,
-    ),
+    ("write-until-error", "FD: writes blocks of 4096 until an error, prints its errno on 2", write_until_error),
 ];
 
 const BLOCK: usize = 64 << 10;

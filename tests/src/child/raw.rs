@@ -61,12 +61,7 @@ pub(crate) fn raise(signal: i32) -> io::Result<()> {
 /// Forks a process with exactly this number; true in the new one. Needs CAP_CHECKPOINT_RESTORE. Source: clone(2), set_tid.
 pub(crate) fn fork_with_pid(pid: i32) -> io::Result<bool> {
     let tids = [pid];
-    let mut args = CloneArgs {
-        exit_signal: libc::SIGCHLD as u64,
-        set_tid: tids.as_ptr() as u64,
-        set_tid_size: 1,
-        ..CloneArgs::default()
-    };
+    let mut args = CloneArgs { exit_signal: libc::SIGCHLD as u64, set_tid: tids.as_ptr() as u64, set_tid_size: 1, ..CloneArgs::default() };
     // SAFETY: without CLONE_VM the new process has its own copy of this single-threaded program's memory; both structs outlive the call.
     let result = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
     match result {

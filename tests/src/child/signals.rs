@@ -5,27 +5,11 @@ use crate::{Args, Outcome, Row, raw};
 use nix::sys::signal::{SigSet, Signal};
 
 pub(crate) const TABLE: &[Row] = &[
-    (
-        "ignore-term",
-        "[READYFILE [SECONDS]]: ignores SIGTERM, creates READYFILE, prints `ready`, sleeps (30)",
-        ignore_term,
-    ),
-    (
-        "on-term",
-        "CODE [MILLISECONDS [FILE]]: prints `ready`; on SIGTERM works that long, then writes `done` to FILE, exits CODE",
-        on_term,
-    ),
-    (
-        "stopped",
-        "[CODE]: prints `ready` and stops itself; once continued exits with CODE (0)",
-        stopped,
-    ),
+    ("ignore-term", "[READYFILE [SECONDS]]: ignores SIGTERM, creates READYFILE, prints `ready`, sleeps (30)", ignore_term),
+    ("on-term", "CODE [MILLISECONDS [FILE]]: prints `ready`; on SIGTERM works that long, then writes `done` to FILE, exits CODE", on_term),
+    ("stopped", "[CODE]: prints `ready` and stops itself; once continued exits with CODE (0)", stopped),
     ("mask", ": the SigBlk, SigIgn and SigCgt lines of /proc/self/status", mask),
-    (
-        "ignore-all",
-        "SECONDS: ignores every signal that can be, prints `ready`, sleeps",
-        ignore_all,
-    ),
+    ("ignore-all", "SECONDS: ignores every signal that can be, prints `ready`, sleeps", ignore_all),
 ];
 
 fn ready() -> Result<(), String> {

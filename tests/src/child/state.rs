@@ -12,11 +12,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("umask", ": the mask as four octal digits", umask),
     ("nice", ": the nice value", nice),
     ("affinity", ": the allowed CPUs as a list", affinity),
-    (
-        "session",
-        "[relations]: pid, ppid, pgid, sid, tty, tpgid a line; relations: only whether it leads group and session",
-        session,
-    ),
+    ("session", "[relations]: pid, ppid, pgid, sid, tty, tpgid a line; relations: only whether it leads group and session", session),
 ];
 
 const LIMITS: &[(&str, Resource)] = &[
@@ -43,10 +39,7 @@ pub(crate) fn status_lines(names: &[&str]) -> Result<Vec<u8>, String> {
     let status = std::fs::read_to_string("/proc/self/status").map_err(|e| e.to_string())?;
     let mut text = String::new();
     for name in names {
-        let line = status
-            .lines()
-            .find(|line| line.split(':').next() == Some(name))
-            .ok_or(format!("no line {name}"))?;
+        let line = status.lines().find(|line| line.split(':').next() == Some(name)).ok_or(format!("no line {name}"))?;
         let fields: Vec<&str> = line.split_whitespace().collect();
         text.push_str(&fields.join(" "));
         text.push('\n');
@@ -80,10 +73,7 @@ fn fds(args: &Args) -> Outcome {
 }
 
 fn ids(_: &Args) -> Outcome {
-    put(
-        1,
-        &status_lines(&["Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "NoNewPrivs"])?,
-    )?;
+    put(1, &status_lines(&["Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "NoNewPrivs"])?)?;
     Ok(0)
 }
 
@@ -93,11 +83,7 @@ fn limits(args: &Args) -> Outcome {
         count => (0..count).map(|index| args.text(index)).collect::<Result<_, _>>()?,
     };
     let show = |value: u64| {
-        if value == RLIM_INFINITY {
-            "unlimited".to_owned()
-        } else {
-            value.to_string()
-        }
+        if value == RLIM_INFINITY { "unlimited".to_owned() } else { value.to_string() }
     };
     for name in names {
         let (_, resource) = LIMITS.iter().find(|row| row.0 == name).ok_or(format!("no limit {name}"))?;

@@ -8,18 +8,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub(crate) const TABLE: &[Row] = &[
-    (
-        "grandchild",
-        "SECONDS [STOPFILE]: a child that keeps the streams open that long or until STOPFILE exists; prints `hi`, exits",
-        grandchild,
-    ),
+    ("grandchild", "SECONDS [STOPFILE]: a child that keeps the streams open that long or until STOPFILE exists; prints `hi`, exits", grandchild),
     ("grandchild-wait", "SECONDS [STOPFILE]: as grandchild, but waits for it", grandchild_wait),
     ("hold", "SECONDS [STOPFILE]: does nothing that long or until STOPFILE exists", hold),
-    (
-        "tree",
-        "DEPTH [SECONDS [STOPFILE]]: 2^(DEPTH+1)-1 processes, some in sessions of their own, some daemons; each prints `PID KIND`",
-        tree,
-    ),
+    ("tree", "DEPTH [SECONDS [STOPFILE]]: 2^(DEPTH+1)-1 processes, some in sessions of their own, some daemons; each prints `PID KIND`", tree),
     ("tree-node", "KIND DEPTH SECONDS [STOPFILE]: one node of tree", tree_node),
     ("tree-step", "DEPTH SECONDS [STOPFILE]: starts a daemon node and exits", tree_step),
     (
@@ -27,19 +19,12 @@ pub(crate) const TABLE: &[Row] = &[
         "PID SECONDS [child]: a process with exactly this number that sleeps; prints `PID` (with child `PID CHILD`) once it lives, waits for it",
         settid,
     ),
-    (
-        "spawn",
-        "COUNT ARGS..: starts COUNT helpers with ARGS, prints `ready`, waits for all",
-        spawn_many,
-    ),
+    ("spawn", "COUNT ARGS..: starts COUNT helpers with ARGS, prints `ready`, waits for all", spawn_many),
 ];
 
 /// This program again.
 fn again<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Result<std::process::Child, String> {
-    Command::new("/proc/self/exe")
-        .args(args)
-        .spawn()
-        .map_err(|e| format!("start of a further process: {e}"))
+    Command::new("/proc/self/exe").args(args).spawn().map_err(|e| format!("start of a further process: {e}"))
 }
 
 fn hold_for(seconds: f64, stop: Option<&OsStr>) {

@@ -39,9 +39,7 @@ impl Drop for FdWalk {
 fn highest_fd() -> i32 {
     let numbers = fs::read_dir("/proc/self/fd").expect("the list of descriptors").flatten();
     let open = numbers.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
-    open.filter(|number| fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_ok())
-        .max()
-        .unwrap_or(2)
+    open.filter(|number| fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_ok()).max().unwrap_or(2)
 }
 
 /// Runs the body with 0, 1, … `most` free descriptors. Only in isolated tests: the limit is the process's.

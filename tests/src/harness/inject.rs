@@ -44,10 +44,7 @@ impl Test {
     fn inject_with<R>(&self, rules: &[&str], path: Option<&Path>, body: impl FnOnce() -> R) -> R {
         let rules: Vec<String> = rules.iter().map(|rule| (*rule).to_owned()).collect();
         let mut command = Command::new(tool("strace"));
-        command
-            .args(["-f", "-qq", "-p", &std::process::id().to_string(), "-o"])
-            .arg(self.log_path())
-            .args(injection_args(&rules));
+        command.args(["-f", "-qq", "-p", &std::process::id().to_string(), "-o"]).arg(self.log_path()).args(injection_args(&rules));
         if let Some(path) = path {
             command.arg("-P").arg(path);
         }
@@ -55,9 +52,7 @@ impl Test {
         let number = tracer.0.id();
         // Another thread watches the attaching: this one makes no call that a rule could count. A read that fails there was injected.
         let watcher = std::thread::spawn(move || super::test::poll_until("strace is attached to every thread", || attached(number)));
-        watcher
-            .join()
-            .unwrap_or_else(|_| panic!("strace did not attach: may this user trace (ptrace_scope)?"));
+        watcher.join().unwrap_or_else(|_| panic!("strace did not attach: may this user trace (ptrace_scope)?"));
         let result = body();
         drop(tracer);
         result

@@ -86,9 +86,7 @@ impl Isolation {
 
     /// Runs the process as number 1 of a pid namespace of its own.
     pub fn as_pid1(mut self) -> Isolation {
-        self.prefix = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
-            .map(OsString::from)
-            .to_vec();
+        self.prefix = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"].map(OsString::from).to_vec();
         self
     }
 
@@ -104,14 +102,7 @@ impl Isolation {
             }
         }
         if self.nobody {
-            let as_nobody = [
-                "setpriv",
-                "--reuid=65534",
-                "--regid=65534",
-                "--clear-groups",
-                "--inh-caps=-all",
-                "--bounding-set=-all",
-            ];
+            let as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
             words.extend(as_nobody.map(OsString::from));
         }
         words
@@ -155,10 +146,7 @@ fn started_by_outer() -> bool {
     let mut pid = std::process::id();
     loop {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let parent = stat
-            .rsplit_once(") ")
-            .and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok())
-            .unwrap_or(0);
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok()).unwrap_or(0);
         match parent {
             0 => return std::process::id() == 1,
             found if found == outer => return true,
@@ -170,10 +158,7 @@ fn started_by_outer() -> bool {
 fn inner_part(name: &str, how: &Isolation, body: impl FnOnce(&Test)) {
     let base = PathBuf::from(std::env::var_os(FOLDER).expect("the outer process names the folder"));
     let cookie = std::env::var(COOKIE).expect("the outer process gives a cookie");
-    let mut marker = OpenOptions::new()
-        .append(true)
-        .open(base.join("ran"))
-        .expect("the marker that the outer process made");
+    let mut marker = OpenOptions::new().append(true).open(base.join("ran")).expect("the marker that the outer process made");
     marker.write_all(b"x").expect("a byte for the marker");
     drop(marker);
     let test = Test::new(name, &how.param, base.join("work"), cookie);
@@ -184,15 +169,8 @@ fn inner_part(name: &str, how: &Isolation, body: impl FnOnce(&Test)) {
 fn outer_part(name: &str, how: &Isolation) {
     let cookie = fresh_cookie();
     let base = fresh_folder(&cookie);
-    let _clean = CleanUp {
-        folder: base.clone(),
-        cookie: cookie.clone(),
-    };
-    let shown = if how.param.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name} [{}]", how.param)
-    };
+    let _clean = CleanUp { folder: base.clone(), cookie: cookie.clone() };
+    let shown = if how.param.is_empty() { name.to_owned() } else { format!("{name} [{}]", how.param) };
     prepare(&base);
     let mut command = command_for(name, how, &base);
     command.env(COOKIE, &cookie);
@@ -204,10 +182,7 @@ fn outer_part(name: &str, how: &Isolation) {
     }
     assert!(status.success(), "{shown}: {status} in its own process\n{output}");
     let runs = fs::read(base.join("ran")).map_or(0, |marks| marks.len());
-    assert!(
-        runs == 1,
-        "{shown}: the body ran {runs} times: is the name the full path of the test?\n{output}"
-    );
+    assert!(runs == 1, "{shown}: the body ran {runs} times: is the name the full path of the test?\n{output}");
     assert_no_holder(&shown, &cookie);
 }
 
@@ -234,22 +209,12 @@ fn command_for(name: &str, how: &Isolation, base: &Path) -> Command {
     }
     words.push(program.into());
     words.extend(["--exact", name, "--nocapture", "--test-threads=1", "--include-ignored"].map(OsString::from));
-    let output = OpenOptions::new()
-        .append(true)
-        .open(base.join("output"))
-        .expect("the output file just made");
+    let output = OpenOptions::new().append(true).open(base.join("output")).expect("the output file just made");
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).envs(how.env.iter().map(|(key, value)| (key, value)));
-    command
-        .env(OUTER, std::process::id().to_string())
-        .env(NAME, name)
-        .env(PARAM, &how.param)
-        .env(FOLDER, base);
+    command.env(OUTER, std::process::id().to_string()).env(NAME, name).env(PARAM, &how.param).env(FOLDER, base);
     command.env("PROCS_TEST_CHILD", child).current_dir(base.join("work"));
-    command
-        .stdin(Stdio::null())
-        .stdout(output.try_clone().expect("a second descriptor"))
-        .stderr(output);
+    command.stdin(Stdio::null()).stdout(output.try_clone().expect("a second descriptor")).stderr(output);
     command
 }
 

@@ -42,9 +42,7 @@ pub fn kill_loop(rounds: usize, longest: Duration, mut start: impl FnMut(usize) 
     let mut random = Random::from_env("kill loop");
     for round in 0..rounds {
         let moment = Duration::from_nanos(random.below(longest.as_nanos() as u64));
-        let mut host: Child = start(round)
-            .spawn()
-            .unwrap_or_else(|error| panic!("start of the host of round {round}: {error}"));
+        let mut host: Child = start(round).spawn().unwrap_or_else(|error| panic!("start of the host of round {round}: {error}"));
         // The moment is what is tested, not something waited for.
         std::thread::sleep(moment);
         let _ = host.kill();

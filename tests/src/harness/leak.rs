@@ -23,17 +23,9 @@ pub struct Snapshot {
 impl Snapshot {
     /// What this process has now.
     pub fn take() -> Snapshot {
-        let mut snapshot = Snapshot {
-            fds: open_fds(),
-            children: children(),
-            shared_names: shared_names(),
-            ..Snapshot::default()
-        };
+        let mut snapshot = Snapshot { fds: open_fds(), children: children(), shared_names: shared_names(), ..Snapshot::default() };
         for task in entries("/proc/self/task") {
-            let name = fs::read_to_string(format!("/proc/self/task/{task}/comm"))
-                .unwrap_or_default()
-                .trim()
-                .to_owned();
+            let name = fs::read_to_string(format!("/proc/self/task/{task}/comm")).unwrap_or_default().trim().to_owned();
             if name.starts_with(SERVICE_THREADS) {
                 snapshot.service_threads += 1;
             } else {
@@ -64,12 +56,7 @@ impl Snapshot {
         }
         let new_names = self.shared_names.iter().filter(|name| !before.shared_names.contains(name));
         leaks.extend(new_names.map(|name| format!("name left in /dev/shm: {name}")));
-        leaks.extend(
-            self.children
-                .iter()
-                .filter(|child| !before.children.contains(child))
-                .map(|child| format!("child left: {child}")),
-        );
+        leaks.extend(self.children.iter().filter(|child| !before.children.contains(child)).map(|child| format!("child left: {child}")));
         leaks
     }
 }
@@ -124,22 +111,13 @@ pub fn cookie_holders(cookie: &str) -> Vec<u32> {
         environ.split(|byte| *byte == 0).any(|entry| entry == needle)
     };
     let own = std::process::id();
-    entries("/proc")
-        .iter()
-        .filter_map(|name| name.parse().ok())
-        .filter(|pid| *pid != own)
-        .filter(holds)
-        .collect()
+    entries("/proc").iter().filter_map(|name| name.parse().ok()).filter(|pid| *pid != own).filter(holds).collect()
 }
 
 /// The resident set of this process, in bytes.
 pub fn rss_bytes() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm
-        .split(' ')
-        .nth(1)
-        .and_then(|field| field.parse().ok())
-        .expect("/proc/self/statm has a resident field");
+    let pages: u64 = statm.split(' ').nth(1).and_then(|field| field.parse().ok()).expect("/proc/self/statm has a resident field");
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
     pages * page as u64
 }

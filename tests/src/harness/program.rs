@@ -27,33 +27,17 @@ pub struct Finished {
 pub fn run_program(make: impl FnOnce(&Path) -> Command, release: impl FnOnce(&Path)) -> Result<Finished, String> {
     let cookie = fresh_cookie();
     let base = fresh_folder(&cookie);
-    let _clean = CleanUp {
-        folder: base.clone(),
-        cookie: cookie.clone(),
-    };
+    let _clean = CleanUp { folder: base.clone(), cookie: cookie.clone() };
     let work = base.join("work");
     fs::create_dir(&work).map_err(|error| error.to_string())?;
     let file = |name: &str| File::create(base.join(name)).map_err(|error| error.to_string());
     let mut command = make(&work);
-    command
-        .env("LP_TEST", &cookie)
-        .current_dir(&work)
-        .stdin(Stdio::null())
-        .stdout(file("stdout")?)
-        .stderr(file("stderr")?);
+    command.env("LP_TEST", &cookie).current_dir(&work).stdin(Stdio::null()).stdout(file("stdout")?).stderr(file("stderr")?);
     let (status, hung) = watchdog::watch(command, watchdog::limit(watchdog::SECONDS), &cookie);
     let read = |name: &str| fs::read(base.join(name)).map_err(|error| error.to_string());
-    let finished = Finished {
-        status,
-        stdout: read("stdout")?,
-        stderr: read("stderr")?,
-    };
+    let finished = Finished { status, stdout: read("stdout")?, stderr: read("stderr")? };
     if let Some(stacks) = hung {
-        return Err(format!(
-            "did not end within {} s\n{}\n{stacks}",
-            watchdog::SECONDS,
-            String::from_utf8_lossy(&finished.stderr)
-        ));
+        return Err(format!("did not end within {} s\n{}\n{stacks}", watchdog::SECONDS, String::from_utf8_lossy(&finished.stderr)));
     }
     release(&work);
     match remaining_holders(&cookie) {

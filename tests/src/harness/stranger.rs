@@ -38,8 +38,7 @@ impl Stranger {
     /// Whether it still runs: a signal has not ended it. Stopped counts as alive but not as untouched.
     pub fn is_untouched(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        stat.rsplit_once(") ")
-            .is_some_and(|(_, rest)| matches!(rest.chars().next(), Some('S' | 'R' | 'D')))
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| matches!(rest.chars().next(), Some('S' | 'R' | 'D')))
     }
 }
 

@@ -23,13 +23,7 @@ pub struct Test {
 impl Test {
     pub(crate) fn new(name: &str, param: &str, dir: PathBuf, cookie: String) -> Test {
         let before = RefCell::new(Snapshot::take());
-        Test {
-            name: name.to_owned(),
-            param: param.to_owned(),
-            dir,
-            cookie,
-            before,
-        }
+        Test { name: name.to_owned(), param: param.to_owned(), dir, cookie, before }
     }
 
     /// The name of the test.
@@ -148,10 +142,7 @@ pub(crate) fn remaining_holders(cookie: &str) -> Option<String> {
                 let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                 format!("{pid} {}", String::from_utf8_lossy(&line).replace('\0', " "))
             };
-            return Some(format!(
-                "processes left behind:\n  {}",
-                holders.iter().map(show).collect::<Vec<_>>().join("\n  ")
-            ));
+            return Some(format!("processes left behind:\n  {}", holders.iter().map(show).collect::<Vec<_>>().join("\n  ")));
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -170,10 +161,7 @@ pub(crate) fn assert_no_holder(name: &str, cookie: &str) {
 pub fn run<R>(name: &str, body: impl FnOnce(&Test) -> R) -> R {
     let cookie = fresh_cookie();
     let folder = fresh_folder(&cookie);
-    let _clean = CleanUp {
-        folder: folder.clone(),
-        cookie: cookie.clone(),
-    };
+    let _clean = CleanUp { folder: folder.clone(), cookie: cookie.clone() };
     let _watchdog = Watchdog::start(name, watchdog::limit(watchdog::SECONDS));
     let result = body(&Test::new(name, "", folder, cookie.clone()));
     assert_no_holder(name, &cookie);

@@ -38,14 +38,7 @@ pub fn dump_stacks(pid: u32) -> String {
     };
     for task in tasks.flatten() {
         let read = |file: &str| fs::read_to_string(task.path().join(file)).unwrap_or_default().trim().to_owned();
-        let _ = writeln!(
-            text,
-            "thread {:?} {}: waits in {}, system call {}",
-            task.file_name(),
-            read("comm"),
-            read("wchan"),
-            read("syscall")
-        );
+        let _ = writeln!(text, "thread {:?} {}: waits in {}, system call {}", task.file_name(), read("comm"), read("wchan"), read("syscall"));
     }
     text
 }
@@ -66,10 +59,7 @@ impl Watchdog {
             }
         };
         // The name keeps it out of the thread counts of tests that run beside this one.
-        std::thread::Builder::new()
-            .name("procs-watchdog".to_owned())
-            .spawn(body)
-            .expect("a thread for the watchdog");
+        std::thread::Builder::new().name("procs-watchdog".to_owned()).spawn(body).expect("a thread for the watchdog");
         Watchdog { _alive: alive }
     }
 }
@@ -82,10 +72,7 @@ pub(crate) fn watch(mut command: Command, limit: Duration, cookie: &str) -> (Exi
     let (status, stacks) = match ended.recv_timeout(limit) {
         Ok(status) => (status, None),
         Err(RecvTimeoutError::Timeout) => {
-            let stacks = cookie_holders(cookie)
-                .iter()
-                .map(|pid| format!("process {pid}:\n{}", dump_stacks(*pid)))
-                .collect();
+            let stacks = cookie_holders(cookie).iter().map(|pid| format!("process {pid}:\n{}", dump_stacks(*pid))).collect();
             end_holders(cookie);
             (ended.recv().expect("a killed process ends"), Some(stacks))
         }

@@ -1,8 +1,6 @@
 //! Runs to the end: input, sinks, limits, many commands, pipelines. Children are POSIX tools.
 
-use crate::{
-    CancelHandle, Command, Deadline, Error, ErrorKind, Input, OutputLimit, Pipeline, RunOptions, Sink, Stdio, run_many,
-};
+use crate::{CancelHandle, Command, Deadline, Error, ErrorKind, Input, OutputLimit, Pipeline, RunOptions, Sink, Stdio, run_many};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
