@@ -655,9 +655,6 @@ extern "C" {
 
 /* ---- WHAT WENT WRONG ------------------------------------------------------------------------------------- */
 
-// Fails with PROCS_E_PANIC on purpose, through a real panic: proves that the boundary holds. For tests of the library.
-procs_status procs_test_panic(void);
-
 // The code of the last error of this thread; `PROCS_OK` when there was none.
 procs_status procs_last_error(void);
 

@@ -30,20 +30,14 @@ fn text(panic: &(dyn std::any::Any + Send)) -> &str {
     panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// Fails with PROCS_E_PANIC on purpose, through a real panic: proves that the boundary holds. For tests of the library.
-#[unsafe(no_mangle)]
-pub extern "C" fn procs_test_panic() -> procs_status {
-    // Unwinds as a panic does, without the hook that would print it.
-    guard("procs_test_panic", || std::panic::resume_unwind(Box::new("asked for")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn panic_becomes_a_code() {
-        assert_eq!(procs_test_panic(), procs_status::PROCS_E_PANIC);
+        // Unwinds as a panic does, without the hook that would print it.
+        assert_eq!(guard("test", || std::panic::resume_unwind(Box::new("asked for"))), procs_status::PROCS_E_PANIC);
         assert_eq!(guard("test", || Ok(())), procs_status::PROCS_OK);
         assert_eq!(guard_value("test", 7, || panic!("again")), 7);
     }

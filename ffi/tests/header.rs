@@ -18,7 +18,7 @@ fn generate() -> String {
 
 /// The chapters of the functions, each with what the names of its functions begin with; the longest beginning that fits decides.
 const SECTIONS: &[(&str, &[&str])] = &[
-    ("WHAT WENT WRONG", &["procs_last_error", "procs_strerror", "procs_err_name", "procs_test_panic"]),
+    ("WHAT WENT WRONG", &["procs_last_error", "procs_strerror", "procs_err_name"]),
     ("RUN TO THE END", &["procs_run", "procs_output", "procs_spawn_options", "procs_last_error_take_output"]),
     ("CHILD", &["procs_spawn", "procs_child", "procs_stop_options"]),
     ("LINES", &["procs_lines"]),

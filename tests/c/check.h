@@ -112,13 +112,14 @@ static void wait_for_no_children(void) {
 
 /* What is there at the start of a test, once the library has started what it keeps: its waiting thread with its descriptors. */
 static leftovers take_stock(void) {
-    const char *argv[] = {"cat", NULL};
+    const char *argv[] = {"sleep", "100", NULL};
     procs_spawn_options options = options_for(argv);
-    procs_child *child;
-    options.stdin_from.kind = PROCS_STDIO_PIPE;
-    CHECK(procs_spawn(&options, &child) == PROCS_OK);
-    /* Let go while it runs: the waiting thread reaps it, and is there when it has. */
-    CHECK(procs_child_free(child) == PROCS_OK);
+    procs_capture *capture;
+    int complete = 1;
+    CHECK(procs_capture_start(&options, &capture) == PROCS_OK);
+    /* Not complete, so the waiting thread was asked to watch it. Freeing kills it. */
+    CHECK(procs_capture_dispatch(capture, &complete) == PROCS_OK && !complete);
+    CHECK(procs_capture_free(capture) == PROCS_OK);
     wait_for_no_children();
     leftovers stock = {open_descriptors(), own_threads()};
     return stock;

@@ -42,11 +42,11 @@ from ._native import CancelHandle, engine_info
 from ._native import __version__ as __version__
 from ._options import DEVNULL, PIPE, STDOUT
 from ._popen import Popen, wait_any
-from ._records import CompletedProcess, StopReport, StreamReport, Usage
+from ._records import CompletedProcess, ExitStatus, StopReport, StreamReport, Usage
 from ._run import call, check_call, check_output, getoutput, getstatusoutput, run
 
 __all__ = [
-    "CalledProcessError", "CancelHandle", "CancelledError", "ClosedError", "CompletedProcess", "DEVNULL", "ExhaustedError",
+    "CalledProcessError", "CancelHandle", "CancelledError", "ClosedError", "CompletedProcess", "DEVNULL", "ExhaustedError", "ExitStatus",
     "InvalidArgumentError", "InvalidStateError", "NoDirectoryError", "NoMemoryError", "NoProcessError", "NotFoundError",
     "OwnerDiedError", "PIPE", "PanicError", "PermissionDeniedError", "Pipeline", "PipelineResult", "Popen", "ProcsError",
     "ProtocolError", "STDOUT", "Stage", "StopReport", "StreamReport", "SubprocessError", "SystemCallError", "TaskFailedError",

@@ -17,7 +17,7 @@ from ._errors import SubprocessError, TimeoutExpired
 from ._lines import LINE_BLOCK, byte_batches, text_batches, untouched
 from ._options import PIPE
 from ._plan import translate
-from ._records import StopReport, Usage
+from ._records import ExitStatus, StopReport, Usage
 
 # How long a child is left to end by itself after Ctrl-C, which the terminal sent to it as well.
 _POLITE_SECONDS = 0.25
@@ -127,6 +127,11 @@ class Popen:
     def _linger(self):
         if self.returncode is None and self._child.linger(_POLITE_SECONDS):
             self.poll()
+
+    @property
+    def status(self):
+        """The return code told apart: an ``ExitStatus``; None while it runs or before it was waited for."""
+        return ExitStatus.of(self.returncode)
 
     def poll(self):
         """The return code if the child has ended, else None."""

@@ -17,6 +17,20 @@ class Usage(NamedTuple):
     max_rss_bytes: int
 
 
+class ExitStatus(NamedTuple):
+    """How a child ended: ``code`` (0 to 255) when it exited, ``signal`` when a signal ended it; the other is None."""
+
+    code: int | None
+    signal: int | None
+
+    @classmethod
+    def of(cls, returncode):
+        """From a return code as in ``subprocess``; None for None."""
+        if returncode is None:
+            return None
+        return cls(returncode, None) if returncode >= 0 else cls(None, -returncode)
+
+
 class StopReport(NamedTuple):
     """What a stop did. ``returncode`` is None when the child outlived the last step; ``ended_by`` names the action after which it
     ended, None when it had ended before; ``level`` is process, group, walk or cgroup; ``survivors`` are process ids."""
@@ -78,6 +92,11 @@ class CompletedProcess:
         """Raises ``CalledProcessError`` unless the return code is 0."""
         if self.returncode:
             raise CalledProcessError(self.returncode, self.args, self.stdout, self.stderr)
+
+    @property
+    def status(self):
+        """The return code told apart: an ``ExitStatus``."""
+        return ExitStatus.of(self.returncode)
 
     def _fact(self, name):
         return getattr(self._outcome, name, None)
