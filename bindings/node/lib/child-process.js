@@ -72,6 +72,7 @@ ChildProcess.prototype.spawn = function spawn(options) {
   check.object(options, 'options');
   const plans = stdio.plan(options.stdio || 'pipe', false);
   checkSpawn(this, options);
+  stdio.refuseChannel(plans);
   const result = this._handle.spawn(options, plans);
   if (REPORTED.has(result)) {
     process.nextTick(() => this._handle.onexit(result));
@@ -94,11 +95,11 @@ function checkSpawn(child, options) {
     throw nodeError('ERR_INVALID_ARG_VALUE', 'options.serialization', serialization,
       "must be one of: undefined, 'json', 'advanced'");
   }
+  if (options.envPairs !== undefined) check.array(options.envPairs, 'options.envPairs');
   check.string(options.file, 'options.file');
   child.spawnfile = options.file;
   if (options.args !== undefined) check.array(options.args, 'options.args');
   child.spawnargs = options.args ?? [];
-  if (options.envPairs !== undefined) check.array(options.envPairs, 'options.envPairs');
 }
 
 function openStreams(child, plans) {

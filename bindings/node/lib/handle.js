@@ -27,7 +27,10 @@ class Handle {
   /** Starts the child; 0, or a negative errno. */
   spawn(options, plans) {
     const id = expect((event) => this.#ended(event));
-    const started = hub.spawn(id, request.build(options, plans));
+    const wanted = request.build(options, plans);
+    // As for libuv, though not for the blocking calls: an empty directory is none.
+    if (wanted.cwd === '') delete wanted.cwd;
+    const started = hub.spawn(id, wanted);
     if (isFailure(started)) {
       forget(id);
       this.failure = started;

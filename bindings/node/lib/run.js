@@ -63,7 +63,9 @@ function bounds(options) {
 function streamPlans(options) {
   const stdin = options.input != null ? 'pipe' : options.stdin ?? 'ignore';
   const stderr = options.stderr === 'merge' ? 'pipe' : options.stderr ?? 'pipe';
-  return stdio.plan([stdin, options.stdout ?? 'pipe', stderr], false);
+  const plans = stdio.plan([stdin, options.stdout ?? 'pipe', stderr], false);
+  stdio.refuseChannel(plans);
+  return plans;
 }
 
 function decoded(bytes, encoding) {

@@ -10,6 +10,8 @@ const native = require('./native.js');
 /** Codes of the native module; 0 and up is a descriptor of this process. */
 const PIPE = -1;
 const IGNORE = -2;
+/** The channel, which only checks know: it is refused once everything else was found right. */
+const IPC = -3;
 
 const HANDLES = new Set(['Pipe', 'TTY', 'TCP', 'UDP']);
 
@@ -40,7 +42,7 @@ function classify(entry, index, sync) {
   if (entry === 'inherit') return { code: index };
   if (entry === 'ipc') {
     if (sync) throw nodeError('ERR_IPC_SYNC_FORK');
-    throw nodeError('ERR_PROCS_UNSUPPORTED', "spawn: 'ipc' is not available (stdio, expected any other form)");
+    return { code: IPC };
   }
   if (typeof entry === 'number') return { code: entry };
   if (typeof entry.fd === 'number') return { code: entry.fd };
@@ -60,8 +62,20 @@ function plan(stdio, sync) {
   else if (!Array.isArray(stdio)) throw nodeError('ERR_INVALID_ARG_VALUE', 'stdio', stdio);
   while (stdio.length < 3) stdio.push(undefined); // seen by the caller, as in Node
   const plans = [];
-  for (let i = 0; i < stdio.length; i++) plans.push(classify(stdio[i], i, sync));
+  let channel = false;
+  for (let i = 0; i < stdio.length; i++) {
+    const entry = classify(stdio[i], i, sync);
+    if (entry.code === IPC && channel) throw nodeError('ERR_IPC_ONE_PIPE');
+    channel ||= entry.code === IPC;
+    plans.push(entry);
+  }
   return plans;
+}
+
+/** Refuses plans with a channel. */
+function refuseChannel(plans) {
+  if (!plans.some(({ code }) => code === IPC)) return;
+  throw nodeError('ERR_PROCS_UNSUPPORTED', "spawn: 'ipc' is not available (stdio, expected any other form)");
 }
 
 /** A stream that was handed to a child is not read here until somebody resumes it: both would take bytes from one description. */
@@ -134,4 +148,4 @@ function socketFor(fd, index) {
   return socket;
 }
 
-module.exports = { PIPE, IGNORE, plan, release, socketFor };
+module.exports = { PIPE, IGNORE, plan, refuseChannel, release, socketFor };

@@ -32,6 +32,7 @@ async function ended(cp, log, ...args) {
 const sh = (script, options) => ['sh', ['-c', script], options];
 
 const ENDS = {
+  'an empty working directory': ['true', [], { cwd: '' }],
   'exit 0': sh('exit 0'),
   'exit 7 with output': sh('echo out; echo err >&2; exit 7'),
   'death by signal': sh('kill -9 $$'),

@@ -71,6 +71,10 @@ function* childCalls(cp) {
   for (const options of [undefined, null, 5, 'x', true, []]) yield ['ChildProcess.spawn', () => child().spawn(options)];
   for (const file of [undefined, null, 5, {}]) yield ['ChildProcess.spawn file', () => child().spawn({ file })];
   for (const args of [5, 'x', {}, null]) yield ['ChildProcess.spawn args', () => child().spawn({ file: 'true', args })];
+  for (const envPairs of [null, 5, 'x', {}]) {
+    yield ['ChildProcess.spawn envPairs', () => child().spawn({ envPairs, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })];
+  }
+  yield ['ChildProcess.spawn stdio', () => child().spawn({ file: 'true', stdio: ['ipc', 'ipc'] })];
   for (const serialization of ['x', 5]) yield ['ChildProcess.spawn serialization', () => child().spawn({ file: 'true', serialization })];
   for (const signal of ['x', 500, {}, null, true, 1.5]) {
     yield ['kill', () => {
