@@ -11,6 +11,7 @@ const { run, runMany, waitAny } = require('./lib/run.js');
 const { pipeline } = require('./lib/pipeline.js');
 const { lines } = require('./lib/lines.js');
 const { ProcsError } = require('./lib/errors.js');
+const { engineInfo } = require('./lib/native.js');
 
 module.exports = {
   ChildProcess,
@@ -25,5 +26,6 @@ module.exports = {
   waitAny,
   pipeline,
   lines,
+  engineInfo,
   ProcsError,
 };

@@ -310,6 +310,23 @@ export function pipeline(
 /** The lines of a stream of bytes, of any length, without their line feeds. Leaving the loop early destroys the stream. */
 export function lines(stream: Readable, options?: LinesOptions): AsyncIterableIterator<string>;
 
+/** What the engine found on this kernel. */
+export interface EngineInfo {
+  /** How processes are started: `clone3`, `clone` or `fork`. */
+  cloneLevel: string;
+  /** Whether children have pidfds. */
+  pidfd: boolean;
+  /** Whether descriptors are closed in one call. */
+  closeRange: boolean;
+  /** Whether trees can be ended as a cgroup. */
+  cgroup: boolean;
+  /** Whether the kernel tells the status of a child that somebody else reaped. */
+  pidfdInfo: boolean;
+}
+
+/** What the engine found on this kernel; probes what was not yet used. */
+export function engineInfo(): EngineInfo;
+
 /** An error under one of our own names. */
 export class ProcsError extends Error {
   /** The kind, the same in all languages, such as "NOT_FOUND". */

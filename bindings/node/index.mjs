@@ -13,6 +13,7 @@ export const {
   waitAny,
   pipeline,
   lines,
+  engineInfo,
   ProcsError,
 } = procs;
 export default procs;

@@ -66,7 +66,7 @@ const TABLE: &[Row] = &[
     Row { concept: "pipeline", c: &["procs_pipeline"], python: &["Pipeline"], node: &["pipeline"] },
     Row { concept: "wait for any of many", c: &["procs_wait_any"], python: &["wait_any"], node: &["waitAny"] },
     Row { concept: "many, some at once", c: &["procs_run_many"], python: &["run_many"], node: &["runMany"] },
-    Row { concept: "what the kernel offers", c: &["procs_engine", "procs_engine_info"], python: &["engine_info"], node: &[] },
+    Row { concept: "what the kernel offers", c: &["procs_engine", "procs_engine_info"], python: &["engine_info"], node: &["engineInfo"] },
     Row {
         concept: "errors",
         c: &["procs_status", "procs_last_error", "procs_last_error_message", "procs_last_error_os", "procs_strerror", "procs_err_name"],

@@ -8,6 +8,7 @@
 
 pub mod child;
 mod collect;
+pub mod engine;
 pub mod error;
 pub mod event;
 pub mod executor;

@@ -30,7 +30,7 @@ test('every error kind has a code', () => {
 });
 
 test('all names are there, in both module systems', async () => {
-  const names = ['ChildProcess', 'ProcsError', 'exec', 'execFile', 'execFileSync', 'execSync', 'lines', 'pipeline', 'run', 'runMany', 'spawn', 'spawnSync', 'waitAny'];
+  const names = ['ChildProcess', 'ProcsError', 'engineInfo', 'exec', 'execFile', 'execFileSync', 'execSync', 'lines', 'pipeline', 'run', 'runMany', 'spawn', 'spawnSync', 'waitAny'];
   assert.deepEqual(Object.keys(procs).sort(), names);
   const module = await import('../index.mjs');
   assert.deepEqual(Object.keys(module).sort(), [...names, 'default'].sort());

@@ -3,7 +3,7 @@
 use super::lines::{grow_pipe, read_block};
 use crate::error::Result;
 use crate::io::PipeReader;
-use crate::io::transfer::{CHUNK, DEFAULT_PIPE};
+use crate::io::transfer::{CHUNK, Growth};
 use std::io::Read;
 
 /// A stream as blocks of up to 256 KiB, as they arrive. Reading blocks; a pipe of a child is enlarged to 1 MiB once a read finds it full.
@@ -26,12 +26,13 @@ pub struct Chunks<R = PipeReader> {
     reader: R,
     block: Box<[u8]>,
     grow: Option<fn(&R)>,
+    growth: Growth,
 }
 
 impl<R: Read> Chunks<R> {
     /// The blocks of any reader.
     pub fn new(reader: R) -> Chunks<R> {
-        Chunks { reader, block: vec![0; CHUNK].into_boxed_slice(), grow: None }
+        Chunks { reader, block: vec![0; CHUNK].into_boxed_slice(), grow: None, growth: Growth::default() }
     }
 
     /// The next block, not empty, valid until the next call; `None` at end of file.
@@ -40,8 +41,8 @@ impl<R: Read> Chunks<R> {
     /// The reader's own failure.
     pub fn next_chunk(&mut self) -> Result<Option<&[u8]>> {
         let count = read_block(&mut self.reader, &mut self.block)?;
-        if count >= DEFAULT_PIPE
-            && let Some(grow) = self.grow.take()
+        if let Some(grow) = self.grow
+            && self.growth.due(count)
         {
             grow(&self.reader);
         }

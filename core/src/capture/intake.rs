@@ -5,7 +5,7 @@ use super::output::StreamReport;
 use super::sink::Sinks;
 use crate::error::Error;
 use crate::io::PipeReader;
-use crate::io::transfer::{self, CHUNK, DEFAULT_PIPE, LARGE_PIPE, Scratch};
+use crate::io::transfer::{self, CHUNK, Growth, LARGE_PIPE, Scratch};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// A stream and where it goes. Read only after poll says that a read will not block, so that the pipe can stay in blocking mode.
@@ -13,13 +13,13 @@ pub(super) struct Intake {
     pipe: Option<PipeReader>,
     sinks: Sinks,
     total: u64,
-    grown: bool,
+    growth: Growth,
 }
 
 impl Intake {
     /// Reads `pipe` into `sinks`; without a pipe the stream is empty.
     pub(super) fn new(pipe: Option<PipeReader>, sinks: Sinks) -> Intake {
-        Intake { pipe, sinks, total: 0, grown: false }
+        Intake { pipe, sinks, total: 0, growth: Growth::default() }
     }
 
     /// The descriptor to read once it is ready; `None` at end of file and while a sink has to take more first.
@@ -59,8 +59,7 @@ impl Intake {
             Ok(0) => self.pipe = None,
             Ok(count) => {
                 self.total += count as u64;
-                if !self.grown && count >= DEFAULT_PIPE {
-                    self.grown = true;
+                if self.growth.due(count) {
                     transfer::grow_pipe(pipe.as_fd(), LARGE_PIPE);
                 }
             }

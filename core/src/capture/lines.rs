@@ -4,7 +4,7 @@ use super::splitter::{Ends, Splitter};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::io::PipeReader;
-use crate::io::transfer::{self, DEFAULT_PIPE, LARGE_PIPE};
+use crate::io::transfer::{self, Growth, LARGE_PIPE};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -33,12 +33,13 @@ pub struct Lines<R = PipeReader> {
     done: bool,
     /// Called once with the reader when a read found the pipe full.
     grow: Option<fn(&R)>,
+    growth: Growth,
 }
 
 impl<R: Read> Lines<R> {
     /// The lines of any reader.
     pub fn new(reader: R) -> Lines<R> {
-        Lines { reader, splitter: Splitter::new(), ends: Ends::default(), done: false, grow: None }
+        Lines { reader, splitter: Splitter::new(), ends: Ends::default(), done: false, grow: None, growth: Growth::default() }
     }
 
     /// Whether lines include their line feed. Default: false.
@@ -80,8 +81,8 @@ impl<R: Read> Lines<R> {
             return Ok(false);
         }
         let count = read_block(&mut self.reader, self.splitter.room())?;
-        if count >= DEFAULT_PIPE
-            && let Some(grow) = self.grow.take()
+        if let Some(grow) = self.grow
+            && self.growth.due(count)
         {
             grow(&self.reader);
         }
@@ -92,7 +93,7 @@ impl<R: Read> Lines<R> {
 }
 
 impl Lines<PipeReader> {
-    /// The lines of a pipe, which is enlarged once a read finds it full.
+    /// The lines of a pipe, which is enlarged once a read finds it full or much was read.
     pub fn of_pipe(pipe: PipeReader) -> Lines<PipeReader> {
         Lines { grow: Some(grow_pipe), ..Lines::new(pipe) }
     }
@@ -153,7 +154,7 @@ impl<R> std::fmt::Debug for Lines<R> {
     }
 }
 
-/// Enlarges a pipe that was found full; a refusal changes nothing.
+/// Enlarges a pipe; a refusal changes nothing.
 pub(super) fn grow_pipe(pipe: &PipeReader) {
     transfer::grow_pipe(pipe.as_fd(), LARGE_PIPE);
 }

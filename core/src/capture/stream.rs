@@ -5,7 +5,7 @@ use super::splitter::{Ends, Splitter};
 use crate::error::{Error, Result};
 use crate::io::PipeReader;
 use crate::io::reactor::{self, Interest, Watch};
-use crate::io::transfer::{self, CHUNK, DEFAULT_PIPE};
+use crate::io::transfer::{self, CHUNK, Growth};
 use std::future::poll_fn;
 use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
@@ -15,12 +15,12 @@ struct AsyncPipe {
     /// First, so that it is gone before the pipe is closed.
     watch: Option<Watch>,
     pipe: PipeReader,
-    grown: bool,
+    growth: Growth,
 }
 
 impl AsyncPipe {
     fn new(pipe: PipeReader) -> AsyncPipe {
-        AsyncPipe { watch: None, pipe, grown: false }
+        AsyncPipe { watch: None, pipe, growth: Growth::default() }
     }
 
     /// Reads a block if there is one, else asks to be woken; 0 is end of file.
@@ -32,8 +32,7 @@ impl AsyncPipe {
             return Poll::Pending;
         }
         let count = transfer::read(self.pipe.as_fd(), block).map_err(failed)?;
-        if !self.grown && count >= DEFAULT_PIPE {
-            self.grown = true;
+        if self.growth.due(count) {
             grow_pipe(&self.pipe);
         }
         Poll::Ready(Ok(count))
