@@ -422,7 +422,7 @@ typedef struct procs_spawn_options {
     int64_t gid;
     // One of `procs_env_mode`. Default: PROCS_ENV_INHERIT.
     int env_mode;
-    // 1: passes LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*, NODE_CHANNEL_* and PROCS_* on, which are not inherited otherwise. Default: 0.
+    // 1: passes LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*, NODE_CHANNEL_*, NODE_UNIQUE_ID and PROCS_CHANNEL_FD on, not inherited otherwise. Default: 0.
     int keep_control_env;
     // 1: a relative `program` is relative to `cwd`. Default: 0.
     int program_after_chdir;

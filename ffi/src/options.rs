@@ -269,7 +269,7 @@ pub struct procs_spawn_options {
     pub gid: i64,
     /// One of `procs_env_mode`. Default: PROCS_ENV_INHERIT.
     pub env_mode: c_int,
-    /// 1: passes LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*, NODE_CHANNEL_* and PROCS_* on, which are not inherited otherwise. Default: 0.
+    /// 1: passes LISTEN_*, NOTIFY_SOCKET, WATCHDOG_*, NODE_CHANNEL_*, NODE_UNIQUE_ID and PROCS_CHANNEL_FD on, not inherited otherwise. Default: 0.
     pub keep_control_env: c_int,
     /// 1: a relative `program` is relative to `cwd`. Default: 0.
     pub program_after_chdir: c_int,

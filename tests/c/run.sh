@@ -39,8 +39,8 @@ run() {
     else
         failed=$((failed + 1))
         printf '   %s: FAILED\n' "$name"
-        grep -v 'unhandled amd64-linux syscall\|write your own handler\|README_MISSING\|consider this a bug\|valgrind.org/support' \
-            "$work/$name.log" | sed 's/^/      /' || true
+        { grep -v 'unhandled amd64-linux syscall\|write your own handler\|README_MISSING\|consider this a bug\|valgrind.org/support' \
+            "$work/$name.log" || [ $? = 1 ]; } | sed 's/^/      /'
     fi
 }
 
