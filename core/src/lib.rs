@@ -10,9 +10,12 @@
 #![deny(unsafe_code)]
 
 mod capture;
+mod channel;
 mod deadline;
 mod error;
+mod fork;
 mod io;
+mod shm;
 mod spawn;
 mod sys;
 

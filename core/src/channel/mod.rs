@@ -1,0 +1,1 @@
+//! Messages, buffers and descriptors between two processes.

@@ -1,0 +1,1 @@
+//! A command with a channel to its child.
