@@ -9,10 +9,14 @@
 pub(crate) mod cgroup;
 pub(crate) mod child;
 pub(crate) mod clone;
+#[allow(dead_code)] // the channels use it
+pub(crate) mod cpu;
 pub(crate) mod environ;
 pub(crate) mod exec;
 pub(crate) mod fd;
 pub(crate) mod fork;
+#[allow(dead_code)] // locks and channels use it
+pub(crate) mod futex;
 pub(crate) mod limits;
 mod mapping;
 pub(crate) mod memory;

@@ -59,7 +59,7 @@ pub(crate) fn poll(fds: &mut [PollFd], deadline: Deadline) -> io::Result<usize> 
     }
 }
 
-fn timespec(duration: Duration) -> libc::timespec {
+pub(super) fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: libc::c_long::from(duration.subsec_nanos() as i32),
