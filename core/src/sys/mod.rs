@@ -20,6 +20,8 @@ pub(crate) mod futex;
 pub(crate) mod limits;
 mod mapping;
 pub(crate) mod memory;
+#[allow(dead_code)] // until the channel uses all of it
+pub(crate) mod message;
 pub(crate) mod poll;
 mod raw;
 pub(crate) mod reset;
