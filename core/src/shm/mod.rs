@@ -1,1 +1,20 @@
 //! Memory that processes share, without names: sealed segments, rings, arenas, locks and counters in them.
+//!
+//! ```text
+//!   SharedMemory ── a user's bytes: cells, locks, counters at offsets ─┐
+//!   Arena ───────── blocks that one process lends to others ───────────┼─ segment: memfd + seals + header + mapping
+//!   ring ────────── the bytes of a channel ────────────────────────────┘
+//! ```
+//! A segment has no name; it is handed over as a descriptor and lives while somebody has it. What another process may write is read by copy or
+//! by atomics. May use: `sys`.
+
+mod arena;
+mod cell;
+mod layout;
+mod memory;
+mod segment;
+
+pub use arena::{Arena, ArenaOptions, Block, BlockPlace, Seat};
+pub use cell::{AtomicCell, Number};
+pub use layout::{Field, memory_layout};
+pub use memory::{SharedMemory, SharedMemoryOptions};

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod alive;
 pub(crate) mod cgroup;
 pub(crate) mod child;
 pub(crate) mod clone;
@@ -26,6 +27,7 @@ pub(crate) mod poll;
 mod raw;
 pub(crate) mod reset;
 pub(crate) mod scan;
+pub(crate) mod shared;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod tree;
