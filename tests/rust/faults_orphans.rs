@@ -42,7 +42,7 @@ fn b18_only_what_may_stay_outlives_the_host() {
             let killed = Instant::now();
             t.wait_until("those that die with the host are gone", || sleepers("60").is_empty());
             assert!(killed.elapsed() < Duration::from_secs(3), "{what}: {:?}", killed.elapsed());
-            let kept = fs::read_to_string(&ready).ok().and_then(|text| text.parse().ok());
+            let kept = fs::read_to_string(&ready).ok().and_then(|text| text.parse::<u32>().ok());
             if let Some(pid) = kept {
                 assert_eq!(sleepers("61"), [pid], "{what}: the one that may stay");
             }

@@ -1,1 +1,16 @@
 //! Messages, buffers and descriptors between two processes.
+
+mod codec;
+#[allow(dead_code)] // until the endpoint uses all of it
+mod control;
+#[allow(dead_code)]
+mod frame;
+#[allow(dead_code)]
+mod handle;
+mod message;
+#[allow(dead_code)]
+mod parser;
+
+pub use codec::{Codec, CodecSet, JsonLimits};
+pub use handle::HandleKind;
+pub use message::{Buffer, Message};

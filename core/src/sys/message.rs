@@ -130,12 +130,13 @@ fn installed(message: &libc::msghdr) -> Vec<OwnedFd> {
         if head.cmsg_level == libc::SOL_SOCKET && head.cmsg_type == libc::SCM_RIGHTS {
             // SAFETY: arithmetic only.
             let start = unsafe { libc::CMSG_LEN(0) } as usize;
+            #[allow(clippy::unnecessary_cast)] // the type depends on the C library
             let count = (head.cmsg_len as usize).saturating_sub(start) / mem::size_of::<RawFd>();
             // SAFETY: the data of this header follows it in the control buffer.
             let data = unsafe { libc::CMSG_DATA(head) }.cast::<RawFd>();
             for index in 0..count {
                 // SAFETY: the kernel wrote `count` numbers here.
-                let number = unsafe { data.add(index).read_unaligned() };
+                let number = unsafe { data.wrapping_add(index).read_unaligned() };
                 // SAFETY: the kernel has just installed this descriptor for us and nobody else knows it.
                 fds.push(unsafe { OwnedFd::from_raw_fd(number) });
             }

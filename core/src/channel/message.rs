@@ -1,0 +1,209 @@
+//! What is sent: a body in some codec, buffers beside it, descriptors with it.
+
+use super::codec::{self, Codec, JsonLimits};
+use super::handle::HandleKind;
+use crate::error::{Error, ErrorKind, Result};
+use serde_json::Value;
+use std::fmt;
+use std::ops::Deref;
+use std::os::fd::OwnedFd;
+
+/// One message: a body in a codec, buffers that stay out of the encoded body, and descriptors.
+///
+/// The core encodes [`Codec::Raw`] (bytes as they are) and [`Codec::Json`]; bodies in other codecs are passed on untouched.
+///
+/// # Drop
+/// Frees the body and the buffers and closes the descriptors.
+///
+/// ```
+/// use procs::{Codec, Message};
+/// let message = Message::json(&serde_json::json!({ "answer": 42 }))?.with_buffer(vec![1, 2, 3]);
+/// assert_eq!(message.codec, Codec::Json);
+/// assert_eq!(&*message.body, br#"{"answer":42}"#);
+/// assert_eq!(message.to_json()?["answer"], 42);
+/// assert_eq!(message.size(), 16);
+/// # Ok::<(), procs::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Message {
+    /// How the body is encoded. Default: raw.
+    pub codec: Codec,
+    /// The body.
+    pub body: Buffer,
+    /// Bytes that travel beside the body, each with its own length; large ones without being copied. At most 4,096.
+    pub buffers: Vec<Buffer>,
+    /// Descriptors; the receiver gets copies of its own, close-on-exec.
+    pub fds: Vec<OwnedFd>,
+    /// What all of `fds` are; checked by the sender and again by the receiver. `None` stands for raw: anything, unchecked.
+    pub handle: Option<HandleKind>,
+}
+
+impl Message {
+    /// A message of bytes as they are.
+    pub fn raw(body: impl Into<Buffer>) -> Message {
+        Message { body: body.into(), ..Message::default() }
+    }
+
+    /// A message of a body that is already encoded in `codec`.
+    pub fn encoded(codec: Codec, body: impl Into<Buffer>) -> Message {
+        Message { codec, body: body.into(), ..Message::default() }
+    }
+
+    /// A message of a JSON value.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the value cannot be written as JSON.
+    pub fn json(value: &Value) -> Result<Message> {
+        let body = serde_json::to_vec(value).map_err(|error| Error::invalid("message.json", format!("value is not JSON: {error}")))?;
+        Ok(Message::encoded(Codec::Json, body))
+    }
+
+    /// The value of a JSON body.
+    ///
+    /// # Errors
+    /// `Protocol` when the codec is another one (the body is not looked at) or the body is no JSON: more than 128 levels deep, a key twice in
+    /// one object, text that is not UTF-8.
+    pub fn to_json(&self) -> Result<Value> {
+        self.to_json_within(&JsonLimits::default())
+    }
+
+    /// The value of a JSON body that an untrusted peer may have written.
+    ///
+    /// # Errors
+    /// As [`to_json`](Message::to_json), and `TooLarge` beyond the limits; nothing is built for what is beyond them.
+    pub fn to_json_within(&self, limits: &JsonLimits) -> Result<Value> {
+        match self.codec {
+            Codec::Json => codec::parse_json(&self.body, limits),
+            other => {
+                let detail = format!("the body is in another codec (codec = {}, expected json)", other.name());
+                Err(Error::new(ErrorKind::Protocol, "message.json", detail))
+            }
+        }
+    }
+
+    /// Adds a buffer.
+    #[must_use]
+    pub fn with_buffer(mut self, buffer: impl Into<Buffer>) -> Message {
+        self.buffers.push(buffer.into());
+        self
+    }
+
+    /// Adds a descriptor.
+    #[must_use]
+    pub fn with_fd(mut self, fd: impl Into<OwnedFd>) -> Message {
+        self.fds.push(fd.into());
+        self
+    }
+
+    /// Says what the descriptors are.
+    #[must_use]
+    pub fn with_handle(mut self, handle: HandleKind) -> Message {
+        self.handle = Some(handle);
+        self
+    }
+
+    /// Bytes of body and buffers together.
+    pub fn size(&self) -> usize {
+        self.buffers.iter().fold(self.body.len(), |sum, buffer| sum.saturating_add(buffer.len()))
+    }
+}
+
+/// Bytes of a message, owned, wherever they lie: on the heap, in an object of the sender, or in memory shared with the peer. Dereferences to a
+/// byte slice whose address does not change.
+///
+/// # Drop
+/// Gives the memory back to whom it belongs.
+#[derive(Default)]
+pub struct Buffer(Place);
+
+pub(crate) enum Place {
+    Heap(Vec<u8>),
+    Owner(Box<dyn AsRef<[u8]> + Send + Sync>),
+}
+
+impl Default for Place {
+    fn default() -> Place {
+        Place::Heap(Vec::new())
+    }
+}
+
+impl Buffer {
+    /// Bytes that lie in `owner`, which is kept until they were sent; nothing is copied here. `as_ref` must give the same bytes each time.
+    pub fn from_owner(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Buffer {
+        Buffer(Place::Owner(Box::new(owner)))
+    }
+
+    /// The bytes as a vector: without copying when they are on the heap, else copied.
+    pub fn into_vec(self) -> Vec<u8> {
+        match self.0 {
+            Place::Heap(bytes) => bytes,
+            Place::Owner(owner) => (*owner).as_ref().to_vec(),
+        }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Place::Heap(bytes) => bytes,
+            Place::Owner(owner) => (**owner).as_ref(),
+        }
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for Buffer {
+    /// Only the length: contents never get into logs by accident.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffer({} bytes)", self.len())
+    }
+}
+
+impl PartialEq<[u8]> for Buffer {
+    fn eq(&self, other: &[u8]) -> bool {
+        **self == *other
+    }
+}
+
+impl<const N: usize> PartialEq<[u8; N]> for Buffer {
+    fn eq(&self, other: &[u8; N]) -> bool {
+        **self == *other
+    }
+}
+
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Buffer {
+        Buffer(Place::Heap(bytes))
+    }
+}
+
+impl From<String> for Buffer {
+    fn from(text: String) -> Buffer {
+        Buffer(Place::Heap(text.into_bytes()))
+    }
+}
+
+impl From<&[u8]> for Buffer {
+    fn from(bytes: &[u8]) -> Buffer {
+        Buffer(Place::Heap(bytes.to_vec()))
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Buffer {
+    fn from(bytes: &[u8; N]) -> Buffer {
+        Buffer(Place::Heap(bytes.to_vec()))
+    }
+}
+
+impl From<&str> for Buffer {
+    fn from(text: &str) -> Buffer {
+        Buffer(Place::Heap(text.as_bytes().to_vec()))
+    }
+}
