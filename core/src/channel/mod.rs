@@ -7,10 +7,15 @@ mod control;
 mod frame;
 #[allow(dead_code)]
 mod handle;
+#[allow(dead_code)]
+mod handoff;
 mod message;
 #[allow(dead_code)]
 mod parser;
+#[allow(dead_code)]
+mod peer;
 
 pub use codec::{Codec, CodecSet, JsonLimits};
 pub use handle::HandleKind;
+pub use handoff::Wire;
 pub use message::{Buffer, Message};

@@ -4,6 +4,7 @@ use super::command::{Command, EnvChange};
 use crate::error::{Error, Result, Stage};
 use crate::sys::environ::{self, Pass};
 use crate::sys::exec::Image;
+use crate::sys::inherit;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -28,6 +29,11 @@ const CONTROL: [&[u8]; 10] = [
 
 fn is_control(name: &[u8]) -> bool {
     CONTROL.contains(&name)
+}
+
+/// Variables that announce a channel: they say something false once it was taken, because its descriptor is not inherited any more.
+fn announces_channel(name: &[u8]) -> bool {
+    [b"PROCS_CHANNEL_FD".as_slice(), b"NODE_CHANNEL_FD", b"NODE_CHANNEL_SERIALIZATION_MODE"].contains(&name)
 }
 
 fn refuse(detail: String) -> Error {
@@ -65,7 +71,11 @@ pub(super) fn fill(image: &mut Image, command: &Command) -> Result<()> {
 
 /// Which inherited variables the command passes on.
 pub(super) fn passed_on(command: &Command) -> Pass {
-    if command.start.keep_control_env { Pass::All } else { Pass::AllBut(is_control) }
+    match (command.start.keep_control_env, inherit::taken()) {
+        (false, _) => Pass::AllBut(is_control),
+        (true, true) => Pass::AllButTaken(announces_channel),
+        (true, false) => Pass::All,
+    }
 }
 
 /// Writes the child's environment; gives its PATH.
@@ -83,7 +93,7 @@ fn environment(image: &mut Image, command: &Command) -> Result<Option<Vec<u8>>> 
     let changes = final_changes(&command.env)?;
     if !command.env_clear {
         for (key, value) in environ::copy() {
-            if (!command.start.keep_control_env && is_control(&key)) || changes.contains_key(key.as_slice()) {
+            if passed_on(command).hides(&key) || changes.contains_key(key.as_slice()) {
                 continue;
             }
             image.env(&key, &value);

@@ -79,15 +79,35 @@ fn unchanged(seen: &[*const c_char]) -> bool {
 #[derive(Clone, Copy)]
 pub(crate) enum Pass {
     All,
+    /// All but what announced a channel that this process has taken.
+    AllButTaken(fn(&[u8]) -> bool),
     /// All but those that this function names.
     AllBut(fn(&[u8]) -> bool),
+}
+
+impl Pass {
+    fn slot(self) -> usize {
+        match self {
+            Pass::All => 0,
+            Pass::AllButTaken(_) => 1,
+            Pass::AllBut(_) => 2,
+        }
+    }
+
+    /// Whether the variable of this name is kept back.
+    pub(crate) fn hides(self, name: &[u8]) -> bool {
+        match self {
+            Pass::All => false,
+            Pass::AllButTaken(hidden) | Pass::AllBut(hidden) => hidden(name),
+        }
+    }
 }
 
 /// The environment as it is now. `None` when it changed while it was looked at: then a copy
 /// has to be made under the lock of the standard library.
 pub(crate) fn snapshot(pass: Pass) -> Option<Arc<Snapshot>> {
-    static LAST: [PerProcess<Mutex<Option<Arc<Snapshot>>>>; 2] = [PerProcess::new(), PerProcess::new()];
-    let mut last = LAST[usize::from(matches!(pass, Pass::All))].get().lock();
+    static LAST: [PerProcess<Mutex<Option<Arc<Snapshot>>>>; 3] = [PerProcess::new(), PerProcess::new(), PerProcess::new()];
+    let mut last = LAST[pass.slot()].get().lock();
     if let Some(snapshot) = last.as_ref()
         && unchanged(&snapshot.seen)
     {
@@ -112,11 +132,7 @@ pub(crate) fn snapshot(pass: Pass) -> Option<Arc<Snapshot>> {
         if name == b"PATH" && snapshot.path.is_none() {
             snapshot.path = text.get(5..).map(<[u8]>::to_vec);
         }
-        let hidden = match pass {
-            Pass::All => false,
-            Pass::AllBut(hidden) => hidden(name),
-        };
-        if !hidden {
+        if !pass.hides(name) {
             snapshot.passed.push(*pointer);
         }
     }

@@ -212,12 +212,21 @@ pub(crate) fn fd_kind(fd: BorrowedFd<'_>) -> io::Result<FdKind> {
     Ok(FdKind::Socket { domain, kind, listening })
 }
 
-fn file_kind(fd: BorrowedFd<'_>) -> io::Result<FdKind> {
+fn stat(fd: BorrowedFd<'_>) -> io::Result<libc::stat> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: `stat` has room for the structure.
     retry(|| check(unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) }))?;
     // SAFETY: fstat succeeded, so it filled the structure.
-    let stat = unsafe { stat.assume_init() };
+    Ok(unsafe { stat.assume_init() })
+}
+
+/// The number of the file or socket in its file system: of two open sockets never the same.
+pub(crate) fn inode(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    stat(fd).map(|stat| stat.st_ino)
+}
+
+fn file_kind(fd: BorrowedFd<'_>) -> io::Result<FdKind> {
+    let stat = stat(fd)?;
     Ok(match stat.st_mode & libc::S_IFMT {
         libc::S_IFREG => {
             // SAFETY: fcntl takes no pointers here.

@@ -18,6 +18,8 @@ pub(crate) mod fd;
 pub(crate) mod fork;
 #[allow(dead_code)] // locks and channels use it
 pub(crate) mod futex;
+#[allow(dead_code)]
+pub(crate) mod inherit;
 pub(crate) mod limits;
 mod mapping;
 pub(crate) mod memory;
