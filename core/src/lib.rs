@@ -20,13 +20,13 @@ mod spawn;
 mod sys;
 
 pub use capture::{
-    Bytes, Capture, ChunkStream, Chunks, LineStream, Lines, Output, OutputFuture, Pipeline, PipelineChild, PipelineOutput, StageResult, StreamReport,
-    run_many,
+    Bytes, Capture, ChunkStream, Chunks, Collector, LineStream, Lines, Output, OutputFuture, Pipeline, PipelineChild, PipelineOutput, StageResult,
+    StreamReport, run_many,
 };
 pub use channel::{Buffer, Codec, CodecSet, HandleKind, JsonLimits, Message, Wire};
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result, Stage};
-pub use io::{PipeReader, PipeWriter, duplicate_fd};
+pub use io::{PipeReader, PipeWriter, ReadySet, duplicate_fd};
 pub use shm::{Arena, ArenaOptions, AtomicCell, Block, BlockPlace, Field, Number, Seat, SharedMemory, SharedMemoryOptions, memory_layout};
 pub use spawn::{
     CancelHandle, Child, ChildHandle, Command, EngineInfo, Exit, ExitStatus, Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions,

@@ -9,10 +9,10 @@ use procs_tests::{Source, has_word, read_source, sources};
 
 /// Every public type and function of the Rust face of this round.
 use procs::{
-    Bytes, CancelHandle, Capture, Child, ChildHandle, Chunks, Command, Deadline, EngineInfo, Error, ErrorKind, Exit, ExitStatus, Input, LineStream,
-    Lines, Output, OutputFuture, OutputLimit, PipeReader, PipeWriter, Pipeline, PipelineChild, PipelineOutput, Resource, RunOptions, SignalPolicy,
-    Sink, Stage, StageResult, Stdio, Stop, StopAction, StopReport, StreamReport, TreeLevel, Usage, WaitFuture, engine_info, run_many, signal_name,
-    signal_number, wait_any,
+    Bytes, CancelHandle, Capture, Child, ChildHandle, Chunks, Collector, Command, Deadline, EngineInfo, Error, ErrorKind, Exit, ExitStatus, Input,
+    LineStream, Lines, Output, OutputFuture, OutputLimit, PipeReader, PipeWriter, Pipeline, PipelineChild, PipelineOutput, ReadySet, Resource,
+    RunOptions, SignalPolicy, Sink, Stage, StageResult, Stdio, Stop, StopAction, StopReport, StreamReport, TreeLevel, Usage, WaitFuture, engine_info,
+    run_many, signal_name, signal_number, wait_any,
 };
 
 /// One concept: names that must exist. No names: the language has the concept elsewhere (Node: `process.versions`, `package.json`). A name with a dot is a field or option of a type: only its last part is looked up.

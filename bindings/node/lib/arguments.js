@@ -118,4 +118,4 @@ function normalizeExecFile(file, args, options, callback) {
   return { file, args: args ?? [], options, callback };
 }
 
-module.exports = { normalizeSpawn, normalizeExec, normalizeExecFile, inheritsEnvironment };
+module.exports = { normalizeSpawn, normalizeExec, normalizeExecFile, inheritsEnvironment, environmentPairs };

@@ -7,6 +7,7 @@ const { constants: { errno: ERRNO } } = require('node:os');
 const { nodeError, errnoError, fromFailure, annotate } = require('./errors.js');
 const { Handle } = require('./handle.js');
 const stdio = require('./stdio.js');
+const { Streams } = require('./streams.js');
 const check = require('./validate.js');
 
 /** Failures that Node reports by an 'error' event instead of throwing. */
@@ -14,8 +15,7 @@ const REPORTED = new Set([-ERRNO.EACCES, -ERRNO.EAGAIN, -ERRNO.EMFILE, -ERRNO.EN
 /** Without descriptors there are no streams either. */
 const NO_DESCRIPTORS = new Set([-ERRNO.EMFILE, -ERRNO.ENFILE]);
 
-/** Streams that became another child's: never drained here. */
-const handedOver = new WeakSet();
+const kStreams = Symbol('kStreams');
 
 // A function and not a class: code written for Node calls it on objects of its own (`ChildProcess.call(this)`).
 function ChildProcess() {
@@ -27,6 +27,7 @@ function ChildProcess() {
   this.exitCode = null;
   this.killed = false;
   this.spawnfile = null;
+  this[kStreams] = undefined;
   this._handle = new Handle();
   this._handle.onexit = (code, signal, record) => ended(this, code, signal, record);
 }
@@ -36,18 +37,22 @@ Object.setPrototypeOf(ChildProcess, EventEmitter);
 function ended(child, code, signal, record) {
   if (signal) child.signalCode = signal;
   else child.exitCode = code;
-  if (child.stdin) child.stdin.destroy();
+  const streams = child[kStreams];
+  streams?.closeInput();
   const { failure } = child._handle;
   child._handle = null;
   if (code < 0) {
     child.emit('error', spawnError(child, code, failure));
   } else {
-    if (record?.usage) Object.defineProperty(child, 'usage', { value: record.usage, configurable: true });
+    if (record?.usage && streams) streams.usage = record.usage;
     child.emit('exit', child.exitCode, child.signalCode);
   }
-  // The user's handlers have had their last chance to read; what nobody reads is drained so that 'close' comes.
-  process.nextTick(drainUnread, child);
+  if (streams) process.nextTick(drain, streams);
   streamClosed(child);
+}
+
+function drain(streams) {
+  streams.drain();
 }
 
 function spawnError(child, code, failure) {
@@ -55,12 +60,6 @@ function spawnError(child, code, failure) {
   if (child.spawnfile) error.path = child.spawnfile;
   error.spawnargs = child.spawnargs.slice(1);
   return failure ? annotate(error, failure) : error;
-}
-
-function drainUnread(child) {
-  for (const stream of child.stdio ?? []) {
-    if (stream && stream.readable && !handedOver.has(stream)) stream.resume();
-  }
 }
 
 function streamClosed(child) {
@@ -82,12 +81,56 @@ ChildProcess.prototype.spawn = function spawn(options) {
     this._handle = null;
     throw failure && !failure.errno ? fromFailure(failure) : annotate(errnoError(result, 'spawn'), failure ?? {});
   } else {
-    process.nextTick(() => this.emit('spawn'));
+    process.nextTick(started, this);
   }
   this.pid = this._handle.pid;
-  openStreams(this, plans);
+  const streams = new Streams(this._handle, plans, () => streamClosed(this));
+  this._closesNeeded += streams.outputs;
+  this[kStreams] = streams;
   return result;
 };
+
+function started(child) {
+  // Only now, so that streams which the caller of spawn uses are never read here first.
+  child[kStreams].watch();
+  child.emit('spawn');
+}
+
+for (const [index, name] of ['stdin', 'stdout', 'stderr'].entries()) {
+  Object.defineProperty(ChildProcess.prototype, name, {
+    get() {
+      return this[kStreams]?.get(index);
+    },
+    set(value) {
+      if (this[kStreams]) this[kStreams].set(index, value);
+      else Object.defineProperty(this, name, { value, writable: true, enumerable: true, configurable: true });
+    },
+    enumerable: true,
+    configurable: true,
+  });
+}
+
+Object.defineProperties(ChildProcess.prototype, {
+  stdio: {
+    get() {
+      return this[kStreams]?.list;
+    },
+    set(value) {
+      if (this[kStreams]) this[kStreams].list = value;
+      else Object.defineProperty(this, 'stdio', { value, writable: true, enumerable: true, configurable: true });
+    },
+    enumerable: true,
+    configurable: true,
+  },
+  /** What the child used: `{userMs, systemMs, maxRssBytes}` once it has ended, unless somebody else reaped it. */
+  usage: {
+    get() {
+      return this[kStreams]?.usage;
+    },
+    enumerable: false,
+    configurable: true,
+  },
+});
 
 function checkSpawn(child, options) {
   const { serialization } = options;
@@ -100,24 +143,6 @@ function checkSpawn(child, options) {
   child.spawnfile = options.file;
   if (options.args !== undefined) check.array(options.args, 'options.args');
   child.spawnargs = options.args ?? [];
-}
-
-function openStreams(child, plans) {
-  child.stdio = plans.map((plan, index) => {
-    if (plan.wrapped) {
-      stdio.release(plan.wrapped);
-      handedOver.add(plan.wrapped);
-    }
-    if (plan.code !== stdio.PIPE) return null;
-    const socket = stdio.socketFor(child._handle.takeEnd(index), index);
-    // As in Node, 'close' does not wait for stdin: a program that exits with unread input would hold it back.
-    if (index > 0) {
-      child._closesNeeded++;
-      socket.on('close', () => streamClosed(child));
-    }
-    return socket;
-  });
-  [child.stdin = null, child.stdout = null, child.stderr = null] = child.stdio;
 }
 
 /** Sends a signal (default SIGTERM). True when it was delivered; `killed` says so from then on. */
@@ -148,4 +173,4 @@ ChildProcess.prototype.unref = function unref() {
   if (this._handle) this._handle.unref();
 };
 
-module.exports = { ChildProcess };
+module.exports = { ChildProcess, kStreams };

@@ -7,41 +7,80 @@ const { nodeError } = require('./errors.js');
 const { normalizeExec, normalizeExecFile } = require('./arguments.js');
 const { START_OPTIONS } = require('./start-options.js');
 const { spawn, terminate } = require('./spawn.js');
+const { kStreams } = require('./child-process.js');
 const check = require('./validate.js');
 
 const MAX_BUFFER = 1024 * 1024;
 
-/** Collects one stream up to a limit in bytes; the chunk that crosses it is cut there. */
+/**
+ * Collects one output up to a limit in bytes. As long as nobody else looks at the stream, the native side does it and its bytes come at the
+ * end; else from the stream's own events. The chunk that crosses the limit is cut there.
+ */
 class Collector {
   #chunks = [];
   #bytes = 0;
+  #encoding;
+  #limit;
+  #onExceeded;
 
-  constructor(stream, encoding, limit, onExceeded) {
-    this.stream = stream;
-    this.encoding = encoding;
-    if (!stream) return;
-    if (encoding) stream.setEncoding(encoding);
-    stream.on('data', (chunk) => this.#take(chunk, limit, onExceeded));
+  constructor(encoding, limit, onExceeded) {
+    this.#encoding = encoding;
+    this.#limit = limit;
+    this.#onExceeded = onExceeded;
   }
 
-  #take(chunk, limit, onExceeded) {
-    if (limit === Infinity) {
+  /** Listens to the stream; `before` is what was collected natively until now. */
+  attach(stream, before) {
+    if (before !== null && before.length > 0) this.#chunks.push(this.#encoding ? before.toString(this.#encoding) : before);
+    this.#bytes = before?.length ?? 0;
+    if (this.#encoding) stream.setEncoding(this.#encoding);
+    this.stream = stream;
+    stream.on('data', (chunk) => this.#take(chunk));
+  }
+
+  #take(chunk) {
+    if (this.#limit === Infinity) {
       this.#chunks.push(chunk);
       return;
     }
     const encoding = this.stream.readableEncoding;
     const before = this.#bytes;
     this.#bytes += encoding ? Buffer.byteLength(chunk, encoding) : chunk.length;
-    if (this.#bytes <= limit) {
+    if (this.#bytes <= this.#limit) {
       this.#chunks.push(chunk);
       return;
     }
-    this.#chunks.push(chunk.slice(0, limit - before));
-    onExceeded();
+    this.#chunks.push(chunk.slice(0, this.#limit - before));
+    this.#onExceeded();
+  }
+
+  /** Takes over what the native side has collected. */
+  finish(handle, index, over) {
+    if (!over && this.#encoding === 'utf8') {
+      const text = handle.collectedText(index);
+      if (text !== null) this.#chunks.push(text);
+      return;
+    }
+    const collected = handle.collected(index);
+    if (collected === null) return;
+    const { bytes, within } = collected;
+    if (!over) {
+      this.#chunks.push(this.#encoding ? bytes.toString(this.#encoding) : bytes);
+      return;
+    }
+    const room = this.#limit - within;
+    if (this.#encoding) {
+      this.#chunks.push(bytes.toString(this.#encoding, 0, within), bytes.toString(this.#encoding, within).slice(0, room));
+    } else {
+      this.#chunks.push(bytes.subarray(0, this.#limit));
+    }
+    this.#onExceeded();
   }
 
   result() {
-    return this.encoding || this.stream?.readableEncoding ? this.#chunks.join('') : Buffer.concat(this.#chunks);
+    const chunks = this.#chunks;
+    if (chunks.length === 1) return chunks[0];
+    return this.#encoding || this.stream?.readableEncoding ? chunks.join('') : Buffer.concat(chunks);
   }
 }
 
@@ -51,6 +90,7 @@ class Execution {
   #done = false;
   #killed = false;
   #timer;
+  #handle;
 
   constructor(child, command, options, callback) {
     this.child = child;
@@ -59,10 +99,32 @@ class Execution {
     this.callback = callback;
     const encoding = options.encoding !== 'buffer' && Buffer.isEncoding(options.encoding) ? options.encoding : null;
     if (options.timeout > 0) this.#timer = setTimeout(() => this.#kill(), options.timeout);
-    this.stdout = new Collector(child.stdout, encoding, options.maxBuffer, () => this.#exceeded('stdout'));
-    this.stderr = new Collector(child.stderr, encoding, options.maxBuffer, () => this.#exceeded('stderr'));
+    this.limit = options.maxBuffer;
+    this.stdout = new Collector(encoding, options.maxBuffer, () => this.#exceeded('stdout'));
+    this.stderr = new Collector(encoding, options.maxBuffer, () => this.#exceeded('stderr'));
+    this.#handle = child._handle;
+    const streams = child[kStreams];
+    if (streams) this.#watch(streams);
     child.addListener('close', (code, signal) => this.#finish(code, signal));
     child.addListener('error', (error) => this.#fail(error));
+  }
+
+  #watch(streams) {
+    streams.collector = this;
+    for (let index = 1; index < 3; index++) {
+      const stream = streams.opened(index); // by whoever wraps the start
+      if (stream !== null) this.attach(index, stream, null);
+    }
+  }
+
+  /** Somebody looks at a stream: from now on its events are collected. */
+  attach(index, stream, before) {
+    (index === 1 ? this.stdout : this.stderr).attach(stream, before);
+  }
+
+  /** A natively collected stream has ended or exceeded its limit. */
+  done(index, over) {
+    (index === 1 ? this.stdout : this.stderr).finish(this.#handle, index, over);
   }
 
   #exceeded(stream) {
@@ -71,8 +133,8 @@ class Execution {
   }
 
   #dropStreams() {
-    this.child.stdout?.destroy();
-    this.child.stderr?.destroy();
+    this.child[kStreams]?.destroy(1);
+    this.child[kStreams]?.destroy(2);
   }
 
   #kill() {

@@ -2,18 +2,25 @@
 
 // One native child: the shape of the handle that Node's ChildProcess keeps in `_handle`.
 
-const { hub, answer, expect, forget, hold, letGo } = require('./hub.js');
-const { isFailure, unwrap } = require('./errors.js');
+const { AsyncResource } = require('node:async_hooks');
+const { hub, answer, newId, attend, forget } = require('./hub.js');
+const { fromFailure, isFailure, unwrap } = require('./errors.js');
 const native = require('./native.js');
 const request = require('./request.js');
 
 /** errno of a failure without one: a refusal of the core that no system call made. */
 const EINVAL = 22;
+const ESRCH = 3;
+
+const MANUAL = { requireManualDestroy: true };
 
 class Handle {
-  #child = null;
+  #id = 0;
   #referenced = true;
   #running = false;
+  #resource;
+  /** What the child still has to tell: its end, and the ends of streams that are read natively. */
+  #awaited = 0;
 
   pid = undefined;
   /** The core's record of why the start failed. */
@@ -23,47 +30,135 @@ class Handle {
   grace = 0;
   /** Called once with (exitCode, signalName, record). */
   onexit = undefined;
+  /** Called with the number of a natively read stream at its end, and when it exceeded its limit. */
+  onend = undefined;
+  onover = undefined;
 
   /** Starts the child; 0, or a negative errno. */
   spawn(options, plans) {
-    const id = expect((event) => this.#ended(event));
+    const id = newId();
     const wanted = request.build(options, plans);
     // As for libuv, though not for the blocking calls: an empty directory is none.
-    if (wanted.cwd === '') delete wanted.cwd;
-    const started = hub.spawn(id, wanted);
-    if (isFailure(started)) {
-      forget(id);
-      this.failure = started;
-      return -(started.errno || EINVAL);
+    if (wanted.extra !== undefined && wanted.extra.cwd === '') delete wanted.extra.cwd;
+    const pid = hub.spawn(id, wanted.file, wanted.argv, wanted.stdio, wanted.env, wanted.extra);
+    if (typeof pid !== 'number') {
+      this.failure = pid;
+      return -(pid.errno || EINVAL);
     }
-    this.#child = started;
+    this.#id = id;
+    this.pid = pid;
     this.tree = !!options.killTree;
     this.grace = options.grace ?? 0;
-    this.pid = started.pid;
     this.#running = true;
-    if (this.#referenced) hold();
+    this.#awaited = 1;
+    // What the child's events run in: the context of its start, as in Node.
+    this.#resource = new AsyncResource('PROCESSWRAP', MANUAL);
+    attend(id, this);
+    if (this.#referenced) hub.hold();
     return 0;
   }
 
-  #ended(event) {
-    this.#running = false;
-    if (this.#referenced) letGo();
-    this.onexit(event.code ?? 0, event.signal ?? '', event);
+  #told(f, ...args) {
+    if (--this.#awaited > 0) {
+      this.#resource.runInAsyncScope(f, undefined, ...args);
+      return;
+    }
+    forget(this.#id);
+    this.#resource.runInAsyncScope(f, undefined, ...args);
+    if (this.#awaited === 0) this.#resource.emitDestroy();
   }
 
-  /** The host's end of a pipe. After a failed start it is an end whose other side is closed, so that streams end as in Node. */
+  /** The notice of the child's end; code null and no signal when its status is unknown. */
+  ended(code, signal, record) {
+    this.#running = false;
+    if (this.#referenced) hub.letGo();
+    this.#told(this.onexit, code ?? (signal === '' ? null : 0), signal, record);
+  }
+
+  /** The notice of a stream's end. */
+  streamEnded(index) {
+    this.#streamDone();
+    this.#told(this.onend, index);
+  }
+
+  /** The notice that a collected stream exceeded its limit. */
+  streamOver(index) {
+    this.#streamDone();
+    this.#told(this.onover, index);
+  }
+
+  #await() {
+    if (this.#awaited++ === 0) attend(this.#id, this);
+  }
+
+  // A stream whose end is awaited keeps the loop alive, as one of Node's would.
+  #streamDone() {
+    hub.letGo();
+  }
+
+  /** Reads an output ahead, natively, until it is taken. */
+  readAhead(index) {
+    if (this.#id !== 0) hub.readAhead(this.#id, index);
+  }
+
+  /** Collects an output natively; `onend` or `onover` follows. False when there is nothing to collect. */
+  collect(index, limit) {
+    if (this.#id === 0) return false;
+    const begun = hub.collect(this.#id, index, limit);
+    if (isFailure(begun)) throw fromFailure(begun);
+    if (!begun) return false;
+    this.#await();
+    hub.hold();
+    return true;
+  }
+
+  /** What was collected: text for `encoding` 'utf8' unless it is too long, else `{bytes, within}`. */
+  collectedText(index) {
+    return hub.collectedText(this.#id, index);
+  }
+
+  collected(index) {
+    return hub.collected(this.#id, index);
+  }
+
+  /** Gives up the notice of a collected stream that was taken back or closed. */
+  release() {
+    this.#streamDone();
+    if (--this.#awaited === 0) {
+      forget(this.#id);
+      this.#resource.emitDestroy();
+    }
+  }
+
+  /** What was read of an output so far; its end can be taken then. */
+  ahead(index) {
+    return this.#id === 0 ? null : hub.ahead(this.#id, index);
+  }
+
+  /** Throws away what is left of an output; true when `onend` follows. */
+  discard(index) {
+    if (this.#id === 0) return false;
+    const later = hub.discard(this.#id, index);
+    if (later !== true) return false;
+    this.#await();
+    hub.hold();
+    return true;
+  }
+
+  /** The host's end of a pipe. Where there is none any more, and after a failed start, an end whose other side is closed: streams end as in Node. */
   takeEnd(index) {
-    return this.#child === null ? native.deadEnd(index) : this.#child.take(index);
+    const fd = this.#id === 0 ? -1 : hub.take(this.#id, index);
+    return fd < 0 ? native.deadEnd(index) : fd;
   }
 
   /** 0, or a negative errno. */
   kill(signal) {
-    return this.#child === null ? -3 : this.#child.kill(signal); // ESRCH
+    return this.#id === 0 ? -ESRCH : hub.kill(this.#id, signal);
   }
 
   /** Starts the stop ladder; the promise of its report. */
   stop(steps, tree) {
-    return answer((id) => unwrap(this.#child.stop(id, steps, tree)), (report) => report);
+    return answer((event) => unwrap(hub.stop(this.#id, event, steps, tree)), (report) => report);
   }
 
   /** Whether there is a child to stop. */
@@ -74,13 +169,13 @@ class Handle {
   ref() {
     if (this.#referenced) return;
     this.#referenced = true;
-    if (this.#running) hold();
+    if (this.#running) hub.hold();
   }
 
   unref() {
     if (!this.#referenced) return;
     this.#referenced = false;
-    if (this.#running) letGo();
+    if (this.#running) hub.letGo();
   }
 
   hasRef() {

@@ -1,64 +1,76 @@
 'use strict';
 
-// The way from the core's threads back to this environment: each outstanding child or run has a number and a function here.
+// The ways from the core back to this environment: notices about children, told by the event loop itself, and answers of the core's threads.
 
-const { setInterval } = require('node:timers');
+const { constants: { signals: SIGNALS } } = require('node:os');
 const native = require('./native.js');
 const { isFailure, fromFailure } = require('./errors.js');
 
-const LONGEST_TIMER = 0x7fffffff;
+/** What a notice says. */
+const EXIT = 0;
+const END = 1;
+
+const SIGNAL_NAMES = [];
+for (const [name, number] of Object.entries(SIGNALS)) SIGNAL_NAMES[number] ??= name;
 
 const receivers = new Map();
+const children = new Map();
 let nextId = 1;
-let holds = 0;
-let keeper;
 
 /** The answer to a number as a promise; the event loop stays alive until it comes. `start(id)` begins the work and throws if it cannot. */
 function answer(start, convert) {
   return new Promise((resolve, reject) => {
-    const id = expect((event) => {
-      letGo();
+    const id = nextId++;
+    receivers.set(id, (event) => {
+      hub.letGo();
       if (isFailure(event)) reject(fromFailure(event));
       else resolve(convert(event));
     });
     try {
       start(id);
     } catch (error) {
-      forget(id);
+      receivers.delete(id);
       reject(error);
       return;
     }
-    hold();
+    hub.hold();
   });
 }
 
-/** Registers a function for the one event of a new number. */
-function expect(receive) {
-  const id = nextId++;
-  receivers.set(id, receive);
-  return id;
+/** A number for a child that is about to be started. */
+function newId() {
+  return nextId++;
+}
+
+/** From now on the notices about a child go to this handle, until `forget`. */
+function attend(id, handle) {
+  children.set(id, handle);
 }
 
 function forget(id) {
-  receivers.delete(id);
+  children.delete(id);
 }
 
-/** Keeps this environment's event loop alive until the matching `letGo`. */
-function hold() {
-  if (++holds > 1) return;
-  // The native side is always weak. A timer that never comes is the one portable thing that can hold and release a loop at will.
-  if (keeper === undefined) keeper = setInterval(() => {}, LONGEST_TIMER);
-  else keeper.ref();
-}
-
-function letGo() {
-  if (--holds === 0) keeper.unref();
-}
-
-const hub = native.openHub((id, event) => {
+function onAnswer(id, event) {
   const receive = receivers.get(id);
   receivers.delete(id);
   if (receive !== undefined) receive(event);
-});
+}
 
-module.exports = { hub, answer, expect, forget, hold, letGo };
+function onNotice(id, what, first, signal, userMs, systemMs, maxRssBytes, wallMs) {
+  const handle = children.get(id);
+  if (handle === undefined) return;
+  if (what === EXIT) {
+    const name = signal < 0 ? '' : SIGNAL_NAMES[signal] ?? `SIG${signal}`;
+    const usage = userMs < 0 ? null : { userMs, systemMs, maxRssBytes };
+    handle.ended(first < 0 ? null : first, name, { usage, wallMs });
+  } else if (what === END) {
+    handle.streamEnded(first);
+  } else {
+    handle.streamOver(first);
+  }
+}
+
+const hub = native.openHub(onAnswer, onNotice);
+
+module.exports = { hub, answer, newId, attend, forget };

@@ -3,13 +3,15 @@
 // spawn: starts a child and watches its timeout and AbortSignal.
 
 const { AbortError } = require('./errors.js');
-const { normalizeSpawn } = require('./arguments.js');
+const { normalizeSpawn, environmentPairs } = require('./arguments.js');
 const { ChildProcess } = require('./child-process.js');
 const check = require('./validate.js');
 
 const SIGKILL = 9;
 const SIGTERM = 15;
 const KILL_PATIENCE = 10_000;
+
+const ownSpawn = ChildProcess.prototype.spawn;
 
 /** Ends a child that is out of time or aborted: by one signal, as child_process does; with `killTree` by the ladder, for its whole tree. */
 function terminate(child, killSignal) {
@@ -57,6 +59,8 @@ function spawn(file, args, options) {
   check.abortSignal(options.signal, 'options.signal');
   const killSignal = check.killSignal(options.killSignal);
   const child = new ChildProcess();
+  // Whoever wraps the method expects the environment there.
+  if (options.envPairs === undefined && child.spawn !== ownSpawn) options.envPairs = environmentPairs();
   child.spawn(options);
   if (options.timeout > 0) watchTimeout(child, options.timeout, killSignal);
   if (options.signal) watchSignal(child, options.signal, killSignal);

@@ -1,28 +1,26 @@
-//! One running child, as `lib/handle.js` sees it.
+//! Starting children and acting on them, by the numbers that `lib/handle.js` gives them.
 
 use crate::error::{Failure, catch, guard};
-use crate::event::{Event, Wake};
-use napi::bindgen_prelude::Either;
+use crate::event::Event;
+use crate::hub::Hub;
+use crate::memory::to_buffer;
+use crate::options::{SpawnExtra, SpawnRequest, Text};
+use napi::Env;
+use napi::bindgen_prelude::{Buffer, Either};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
-use procs::{Child, ErrorKind, PipeReader, Stop, StopAction};
+use procs::{Collector, ErrorKind, PipeReader, Stop, StopAction};
 use std::fs::File;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::time::Duration;
 
 const SIGKILL: i32 = 9;
+const ESRCH: i32 = 3;
+const EINVAL: i32 = 22;
 const O_NONBLOCK: i32 = 0o4000;
 const LARGE_PIPE: usize = 1 << 20;
-
-/// A child. When the object is collected the child runs on and is reaped by the core.
-#[napi]
-pub struct NativeChild {
-    child: Child,
-    wake: Arc<Wake>,
-}
 
 /// One step of a stop: a signal (0 only waits) and how long it is given.
 #[napi(object)]
@@ -33,59 +31,109 @@ pub struct StopStep {
     pub wait_ms: f64,
 }
 
-impl NativeChild {
-    pub(crate) fn new(child: Child, wake: Arc<Wake>) -> NativeChild {
-        NativeChild { child, wake }
-    }
-}
-
 #[napi]
-impl NativeChild {
-    /// Process id.
-    #[napi(getter)]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+impl Hub {
+    /// Starts a child here and now under this number and gives its process id. `stdio` has one byte for each of descriptors 0 to 2
+    /// (`lib/request.js`); everything that is seldom asked for is in `extra`.
+    #[napi]
+    #[allow(clippy::too_many_arguments, reason = "an object costs JavaScript and this module ten times as much as an argument")]
+    pub fn spawn(&self, id: u32, file: Text, argv: Text, stdio: u32, env: Option<Text>, extra: Option<SpawnExtra>) -> Either<u32, Failure> {
+        guard(|| {
+            let child = SpawnRequest::new(file, argv, stdio, env, extra).start()?;
+            let pid = child.id();
+            self.children.add(id, child)?;
+            Ok(pid)
+        })
     }
 
     /// Hands the host's end of a pipe over as a descriptor that the caller must close; -1 when there is none (any more).
     #[napi]
-    pub fn take(&mut self, fd: i32) -> i32 {
-        let end: Option<OwnedFd> = match fd {
-            0 => self.child.stdin.take().map(OwnedFd::from),
-            1 => self.child.stdout.take().map(OwnedFd::from),
-            2 => self.child.stderr.take().map(OwnedFd::from),
-            other => self.child.take_fd(other),
-        };
-        end.map_or(-1, IntoRawFd::into_raw_fd)
+    pub fn take(&self, id: u32, fd: i32) -> i32 {
+        self.children.take(id, fd).map_or(-1, IntoRawFd::into_raw_fd)
+    }
+
+    /// Reads an output ahead until it is taken or discarded.
+    #[napi]
+    pub fn read_ahead(&self, id: u32, fd: u32) -> Either<bool, Failure> {
+        guard(|| self.children.read(id, fd, None))
+    }
+
+    /// Collects an output until its end or until there is more than the limit; both are told by a notice.
+    #[napi]
+    pub fn collect(&self, id: u32, fd: u32, limit: f64) -> Either<bool, Failure> {
+        guard(|| self.children.read(id, fd, Some(limit as usize)))
+    }
+
+    /// What was read of an output until now; the rest can be taken afterwards.
+    #[napi]
+    pub fn ahead(&self, env: Env, id: u32, fd: u32) -> napi::Result<Option<Buffer>> {
+        self.children.ahead(id, fd).map(|collector| bytes_of(&env, collector)).transpose()
+    }
+
+    /// What was collected of an output, in two parts: up to the read that exceeded the limit, and that read. Its pipe is closed.
+    #[napi]
+    pub fn collected(&self, env: Env, id: u32, fd: u32) -> napi::Result<Option<Collected>> {
+        let Some((collector, within)) = self.children.collected(id, fd) else { return Ok(None) };
+        Ok(Some(Collected { bytes: bytes_of(&env, collector)?, within: within as f64 }))
+    }
+
+    /// What was collected of an output as UTF-8 text, made from the bytes where they lie; its pipe is closed. Null when it is not there or
+    /// too long for a string.
+    #[napi]
+    pub fn collected_text(&self, id: u32, fd: u32) -> Option<String> {
+        let (collector, _) = self.children.collected(id, fd)?;
+        let bytes = collector.finish().ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Throws away what is left of an output; true when that ends later, with a notice.
+    #[napi]
+    pub fn discard(&self, id: u32, fd: u32) -> Either<bool, Failure> {
+        guard(|| self.children.discard(id, fd))
     }
 
     /// Sends a signal; 0 only asks whether the child still runs. Returns 0 or a negative errno.
     #[napi]
-    pub fn kill(&self, signal: i32) -> i32 {
-        match catch(|| self.child.send_signal(signal)) {
-            Ok(()) => 0,
-            Err(error) => -error.os_error().unwrap_or(if error.kind() == ErrorKind::NotFound { 3 } else { 22 }),
+    pub fn kill(&self, id: u32, signal: i32) -> i32 {
+        match catch(|| self.children.with(id, |child| child.send_signal(signal)).transpose()) {
+            Ok(Some(())) => 0,
+            Ok(None) => -ESRCH,
+            Err(error) => -error.os_error().unwrap_or(if error.kind() == ErrorKind::NotFound { ESRCH } else { EINVAL }),
         }
     }
 
-    /// Stops the child on a thread of its own; the report arrives as an event of this number.
+    /// Stops the child on a thread of its own; the report arrives as an event of the number `event`. False when it has ended.
     #[napi]
-    pub fn stop(&self, id: u32, steps: Vec<StopStep>, tree: Option<bool>) -> Either<(), Failure> {
+    pub fn stop(&self, id: u32, event: u32, steps: Vec<StopStep>, tree: Option<bool>) -> Either<bool, Failure> {
         guard(|| {
-            let handle = self.child.handle().clone();
+            let Some(handle) = self.children.with(id, |child| child.handle().clone()) else { return Ok(false) };
             let stop = stop_of(&steps, tree);
             let wake = self.wake.clone();
             let work = move || {
                 let report = catch(|| handle.stop(&stop));
-                wake.call(Event::Stop(id, report), ThreadsafeFunctionCallMode::NonBlocking);
+                wake.call(Event::Stop(event, report), ThreadsafeFunctionCallMode::NonBlocking);
             };
             std::thread::Builder::new()
                 .name("procs-stop".to_owned())
                 .spawn(work)
-                .map(drop)
+                .map(|_| true)
                 .map_err(|error| procs::Error::from_io("stop", &error, "cannot start a thread"))
         })
     }
+}
+
+/// A collected output.
+#[napi(object)]
+pub struct Collected {
+    /// All of it, the read that exceeded the limit included.
+    pub bytes: Buffer,
+    /// Bytes before that read; 0 when the limit was not exceeded.
+    pub within: f64,
+}
+
+fn bytes_of(env: &Env, collector: Collector) -> napi::Result<Buffer> {
+    // A pipe that cannot be read ends, as a stream of child_process would with an error that execFile does not look at.
+    to_buffer(env, collector.finish().unwrap_or_default())
 }
 
 fn stop_of(steps: &[StopStep], tree: Option<bool>) -> Stop {

@@ -2,11 +2,11 @@
 
 use crate::error::Failure;
 use crate::memory::to_buffer;
-use napi::bindgen_prelude::{Buffer, Either5, FnArgs};
+use napi::bindgen_prelude::{Buffer, Either4, FnArgs};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi::{Env, Status};
 use napi_derive::napi;
-use procs::{Error, Exit, ExitStatus, Output, PipelineOutput, StageResult, StopReport, StreamReport};
+use procs::{Error, ExitStatus, Output, PipelineOutput, StageResult, StopReport, StreamReport};
 use std::os::fd::IntoRawFd;
 use std::time::Duration;
 
@@ -19,19 +19,6 @@ pub struct Usage {
     pub system_ms: f64,
     /// Largest resident set, in bytes.
     pub max_rss_bytes: f64,
-}
-
-/// The end of a child.
-#[napi(object)]
-pub struct ExitEvent {
-    /// The exit code, unless a signal ended it.
-    pub code: Option<i32>,
-    /// The name of the signal that ended it.
-    pub signal: Option<String>,
-    /// What it used.
-    pub usage: Option<Usage>,
-    /// Time from start to end, in milliseconds.
-    pub wall_ms: f64,
 }
 
 /// What became of one stream.
@@ -130,7 +117,7 @@ pub struct PipelineInfo {
 }
 
 /// What arrives in JavaScript.
-pub(crate) type Answer = Either5<ExitEvent, RunInfo, StopInfo, PipelineInfo, Failure>;
+pub(crate) type Answer = Either4<RunInfo, StopInfo, PipelineInfo, Failure>;
 
 /// The arguments of the function that receives answers: whose, and what.
 pub(crate) type AnswerArgs = FnArgs<(u32, Answer)>;
@@ -140,7 +127,6 @@ pub(crate) type Wake = ThreadsafeFunction<Event, (), AnswerArgs, Status, false, 
 
 /// What a thread sends; converted on JavaScript's thread.
 pub(crate) enum Event {
-    Exit(u32, Exit),
     Run(u32, procs::Result<Output>),
     Stop(u32, procs::Result<StopReport>),
     Pipeline(u32, procs::Result<PipelineOutput>),
@@ -149,10 +135,9 @@ pub(crate) enum Event {
 impl Event {
     pub(crate) fn into_args(self, env: &Env) -> napi::Result<AnswerArgs> {
         let (id, answer) = match self {
-            Event::Exit(id, exit) => (id, Ok(Answer::A(ExitEvent::from(&exit)))),
-            Event::Run(id, run) => (id, answer(run, |output| RunInfo::new(env, output).map(Answer::B))),
-            Event::Stop(id, stop) => (id, answer(stop, |report| Ok(Answer::C(StopInfo::from(&report))))),
-            Event::Pipeline(id, run) => (id, answer(run, |output| PipelineInfo::new(env, output).map(Answer::D))),
+            Event::Run(id, run) => (id, answer(run, |output| RunInfo::new(env, output).map(Answer::A))),
+            Event::Stop(id, stop) => (id, answer(stop, |report| Ok(Answer::B(StopInfo::from(&report))))),
+            Event::Pipeline(id, run) => (id, answer(run, |output| PipelineInfo::new(env, output).map(Answer::C))),
         };
         Ok((id, answer?).into())
     }
@@ -161,7 +146,7 @@ impl Event {
 fn answer<T>(result: procs::Result<T>, convert: impl FnOnce(T) -> napi::Result<Answer>) -> napi::Result<Answer> {
     match result {
         Ok(value) => convert(value),
-        Err(error) => Ok(Answer::E(Failure::from(&error))),
+        Err(error) => Ok(Answer::D(Failure::from(&error))),
     }
 }
 
@@ -178,13 +163,6 @@ fn milliseconds(duration: Duration) -> f64 {
 impl From<&procs::Usage> for Usage {
     fn from(usage: &procs::Usage) -> Usage {
         Usage { user_ms: milliseconds(usage.user_time), system_ms: milliseconds(usage.system_time), max_rss_bytes: usage.max_rss_bytes as f64 }
-    }
-}
-
-impl From<&Exit> for ExitEvent {
-    fn from(exit: &Exit) -> ExitEvent {
-        let (code, signal) = code_and_signal(exit.status);
-        ExitEvent { code, signal, usage: exit.usage.as_ref().map(Usage::from), wall_ms: milliseconds(exit.wall_time) }
     }
 }
 

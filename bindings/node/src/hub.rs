@@ -1,32 +1,45 @@
-//! The state of one environment: its way back to JavaScript, and what it starts.
+//! The state of one environment: its ways back to JavaScript, and what it started.
 
-use crate::child::NativeChild;
-use crate::error::{Failure, guard};
+use crate::children::Children;
 use crate::event::{AnswerArgs, Event, Wake};
 use crate::executor::Executor;
-use crate::options::SpawnRequest;
-use napi::bindgen_prelude::{Either, Function};
-use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use crate::poller::{Poller, Receiver};
+use napi::Env;
+use napi::bindgen_prelude::Function;
 use napi_derive::napi;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
+use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Everything that one environment owns natively.
 #[napi]
 pub struct Hub {
     pub(crate) wake: Arc<Wake>,
+    pub(crate) children: Rc<Children>,
     executor: OnceCell<Executor>,
+    poller: Poller,
+    holds: Cell<u32>,
 }
 
-/// Opens the hub of this environment. `receive` is called with the number and the answer of each outstanding thing, once.
+fn refused(error: &procs::Error) -> napi::Error {
+    napi::Error::from_reason(error.to_string())
+}
+
+/// Opens the hub of this environment. `receive` is called with the number and the answer of each outstanding thing, once; `notice` with the
+/// number of a child, what happened (`NOTICE` in lib/hub.js) and its figures.
 #[napi]
-pub fn open_hub(receive: Function<'_, AnswerArgs, ()>) -> napi::Result<Hub> {
+pub fn open_hub(env: Env, receive: Function<'_, AnswerArgs, ()>, notice: Function<'_, (), ()>) -> napi::Result<Hub> {
     let wake = receive
         .build_threadsafe_function::<Event>()
         .weak::<true>()
         .callee_handled::<false>()
         .build_callback(|context| context.value.into_args(&context.env))?;
-    Ok(Hub { wake: Arc::new(wake), executor: OnceCell::new() })
+    let children = Rc::new(Children::new().map_err(|error| refused(&error))?);
+    let receiver = Receiver::new(&env, &notice)?;
+    let watched = children.clone();
+    let poller = Poller::start(&env, children.as_fd(), move || watched.look(|notice| receiver.call(notice.numbers())))?;
+    Ok(Hub { wake: Arc::new(wake), children, executor: OnceCell::new(), poller, holds: Cell::new(0) })
 }
 
 impl Hub {
@@ -42,21 +55,20 @@ impl Hub {
 
 #[napi]
 impl Hub {
-    /// Starts a child here and now. Its end arrives as an event of this number.
+    /// Keeps the environment's event loop alive until the matching `let_go`.
     #[napi]
-    pub fn spawn(&self, id: u32, request: SpawnRequest) -> Either<NativeChild, Failure> {
-        guard(|| {
-            let child = request.start()?;
-            let wake = self.wake.clone();
-            let notify = move |exit| {
-                wake.call(Event::Exit(id, exit), ThreadsafeFunctionCallMode::NonBlocking);
-            };
-            if let Err(error) = child.on_exit(notify) {
-                // A child whose end nobody would hear of is not handed out.
-                child.kill()?;
-                return Err(error);
-            }
-            Ok(NativeChild::new(child, self.wake.clone()))
-        })
+    pub fn hold(&self) {
+        if self.holds.replace(self.holds.get() + 1) == 0 {
+            self.poller.hold();
+        }
+    }
+
+    /// Undoes one `hold`.
+    #[napi]
+    pub fn let_go(&self) {
+        let left = self.holds.get().saturating_sub(1);
+        if self.holds.replace(left) == 1 {
+            self.poller.let_go();
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! The native module of procs-native: what JavaScript cannot do itself, on the public API of `procs`.
 //!
-//! All state belongs to a [`hub::Hub`], of which every environment (main thread, worker) opens its own; there is no global state. Threads of
-//! the core reach JavaScript through the hub's weak thread-safe function only, so nothing here keeps an event loop alive: `lib/hub.js`
-//! decides that. `memory` alone may use `unsafe`, to hand out captured bytes without a copy.
+//! All state belongs to a [`hub::Hub`], of which every environment (main thread, worker) opens its own; there is no global state. Children
+//! and their pipes are watched by the environment's own event loop (`poller`). Threads of the core reach JavaScript through the hub's weak
+//! thread-safe function only. Nothing here keeps an event loop alive: `lib/hub.js` decides that. `unsafe` is in two places: `memory` hands
+//! out captured bytes without a copy, `poller` speaks to the event loop.
 
 #![deny(unsafe_code)]
 
 pub mod child;
+mod children;
 mod collect;
 pub mod engine;
 pub mod error;
@@ -16,5 +18,6 @@ pub mod hub;
 mod memory;
 pub mod options;
 pub mod pipeline;
+mod poller;
 pub mod run;
 pub mod sync;

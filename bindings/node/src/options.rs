@@ -21,6 +21,10 @@ const SHELL: &str = "/bin/sh";
 
 const STDIO_PIPE: i32 = -1;
 const STDIO_IGNORE: i32 = -2;
+/// Added to a code when it is packed into a byte.
+const STDIO_OFFSET: i32 = 2;
+/// No stream is set.
+const STDIO_UNSET: u32 = u32::MAX;
 
 /// One resource limit.
 #[napi(object)]
@@ -33,21 +37,16 @@ pub struct LimitRequest {
     pub hard: Option<f64>,
 }
 
-/// What to start.
+/// What is seldom asked for of a start.
 #[napi(object)]
-pub struct SpawnRequest {
-    /// The program, by name or path.
-    pub file: Text,
-    /// Argument 0 and the arguments, joined by NUL.
-    pub argv: Text,
-    /// The whole environment as `KEY=VALUE`, joined by NUL; absent inherits.
-    pub env: Option<Text>,
+#[derive(Default)]
+pub struct SpawnExtra {
+    /// Per descriptor, when there are others than 0 to 2 or large numbers: -1 pipe, -2 ignore, else a descriptor of this process.
+    pub stdio: Option<Vec<i32>>,
     /// Working directory.
     pub cwd: Option<Text>,
-    /// Per descriptor: -1 pipe, -2 ignore, else a descriptor of this process.
-    pub stdio: Vec<i32>,
     /// Bits of `FLAGS` in lib/request.js.
-    pub flags: u32,
+    pub flags: Option<u32>,
     /// Standard error goes where standard output goes.
     pub merge_stderr: Option<bool>,
     /// User id.
@@ -68,6 +67,21 @@ pub struct SpawnRequest {
     pub limits: Option<Vec<LimitRequest>>,
 }
 
+/// What to start.
+#[napi(object, object_to_js = false)]
+pub struct SpawnRequest {
+    /// The program, by name or path.
+    pub file: Text,
+    /// Argument 0 and the arguments, joined by NUL.
+    pub argv: Text,
+    /// Codes of descriptors 0 to 2, one byte each, unless `extra` has them.
+    pub stdio: u32,
+    /// The whole environment as `KEY=VALUE`, joined by NUL; absent inherits.
+    pub env: Option<Text>,
+    /// Everything else.
+    pub extra: Option<SpawnExtra>,
+}
+
 pub(crate) fn bytes_of(text: &Text) -> &[u8] {
     match text {
         Either::A(text) => text.as_bytes(),
@@ -80,6 +94,19 @@ fn parts(text: &Text) -> impl Iterator<Item = &OsStr> {
 }
 
 impl SpawnRequest {
+    pub(crate) fn new(file: Text, argv: Text, stdio: u32, env: Option<Text>, extra: Option<SpawnExtra>) -> SpawnRequest {
+        SpawnRequest { file, argv, stdio, env, extra }
+    }
+
+    /// The code of each descriptor.
+    pub(crate) fn codes(&self) -> Vec<i32> {
+        if self.stdio == STDIO_UNSET {
+            return Vec::new();
+        }
+        let packed = |index: u32| (self.stdio >> (8 * index) & 0xff) as i32 - STDIO_OFFSET;
+        self.extra.as_ref().and_then(|extra| extra.stdio.clone()).unwrap_or_else(|| vec![packed(0), packed(1), packed(2)])
+    }
+
     /// The command, with the defaults of child_process.
     pub(crate) fn command(&self) -> procs::Result<Command> {
         let mut command = Command::new(OsStr::from_bytes(bytes_of(&self.file)));
@@ -108,13 +135,12 @@ impl SpawnRequest {
         if let Some(env) = &self.env {
             set_environment(command, env);
         }
-        if let Some(cwd) = &self.cwd {
-            command.current_dir(Path::new(OsStr::from_bytes(bytes_of(cwd))));
+        let merge = self.extra.as_ref().is_some_and(|extra| extra.merge_stderr == Some(true));
+        set_stdio(command, &self.codes(), merge);
+        match &self.extra {
+            Some(extra) => extra.configure(command),
+            None => Ok(()),
         }
-        self.set_stdio(command);
-        self.set_flags(command);
-        self.set_identity(command)?;
-        self.set_resources(command)
     }
 
     /// The program's file: as given when it has a slash, else the first of that name in the child's PATH.
@@ -129,27 +155,38 @@ impl SpawnRequest {
         };
         std::env::split_paths(&path).map(|dir| dir.join(file)).find(|path| path.is_file())
     }
+}
 
-    /// Whether the descriptor is a pipe to this process.
-    pub(crate) fn is_pipe(&self, fd: usize) -> bool {
-        self.stdio.get(fd) == Some(&STDIO_PIPE)
+/// Whether a code is a pipe to this process.
+pub(crate) fn is_pipe(code: i32) -> bool {
+    code == STDIO_PIPE
+}
+
+fn set_stdio(command: &mut Command, codes: &[i32], merge_stderr: bool) {
+    for (number, &code) in (0..).zip(codes) {
+        match code {
+            STDIO_PIPE if number == 2 && merge_stderr => command.fd(number, Stdio::same_as(1)),
+            STDIO_PIPE => command.fd(number, Stdio::pipe()),
+            STDIO_IGNORE if number < 3 => command.fd(number, Stdio::null()),
+            STDIO_IGNORE => continue,
+            fd if fd == number && number < 3 => command.fd(number, Stdio::inherit()),
+            fd => command.fd(number, Stdio::borrowed(fd)),
+        };
     }
+}
 
-    fn set_stdio(&self, command: &mut Command) {
-        for (number, &code) in (0..).zip(&self.stdio) {
-            match code {
-                STDIO_PIPE if number == 2 && self.merge_stderr == Some(true) => command.fd(number, Stdio::same_as(1)),
-                STDIO_PIPE => command.fd(number, Stdio::pipe()),
-                STDIO_IGNORE if number < 3 => command.fd(number, Stdio::null()),
-                STDIO_IGNORE => continue,
-                fd if fd == number && number < 3 => command.fd(number, Stdio::inherit()),
-                fd => command.fd(number, Stdio::borrowed(fd)),
-            };
+impl SpawnExtra {
+    fn configure(&self, command: &mut Command) -> procs::Result<()> {
+        if let Some(cwd) = &self.cwd {
+            command.current_dir(Path::new(OsStr::from_bytes(bytes_of(cwd))));
         }
+        self.set_flags(command);
+        self.set_identity(command)?;
+        self.set_resources(command)
     }
 
     fn set_flags(&self, command: &mut Command) {
-        let has = |flag| self.flags & flag != 0;
+        let has = |flag| self.flags.unwrap_or(0) & flag != 0;
         if has(FLAG_DETACHED) || has(FLAG_SETSID) {
             command.new_session(true);
         }

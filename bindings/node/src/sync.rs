@@ -4,7 +4,7 @@ use crate::collect::{Extra, Limited, counted, exact};
 use crate::error::{Failure, guard};
 use crate::event::{Usage, code_and_signal};
 use crate::memory::to_buffer;
-use crate::options::SpawnRequest;
+use crate::options::{SpawnRequest, is_pipe};
 use crate::run::duration;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, Either, Uint8Array};
@@ -100,7 +100,8 @@ fn finish(request: &SpawnRequest, run: SyncRequest) -> procs::Result<Finished> {
         None => child.stdin = None,
     }
     let mut extra = Vec::new();
-    for (number, fd) in (3..).zip(3..request.stdio.len()) {
+    let codes = request.codes();
+    for (number, fd) in (3..).zip(3..codes.len()) {
         if let Some(end) = child.take_fd(number) {
             extra.push(Extra::start(fd, end)?);
         }
@@ -132,9 +133,10 @@ impl Finished {
             Some([stdout, stderr]) => (stdout.take().into(), stderr.take().into()),
             None => (output.stdout, output.stderr),
         };
-        let mut streams: Vec<Option<Buffer>> = (0..request.stdio.len()).map(|_| None).collect();
+        let codes = request.codes();
+        let mut streams: Vec<Option<Buffer>> = codes.iter().map(|_| None).collect();
         for (fd, bytes) in [(1, stdout), (2, stderr)] {
-            if request.is_pipe(fd) {
+            if codes.get(fd).is_some_and(|code| is_pipe(*code)) {
                 streams[fd] = Some(to_buffer(env, bytes)?);
             }
         }

@@ -43,6 +43,21 @@ impl Intake {
         self.pipe.is_some()
     }
 
+    /// The stream's pipe, until its end.
+    pub(super) fn pipe(&self) -> Option<&PipeReader> {
+        self.pipe.as_ref()
+    }
+
+    /// Gives the pipe away.
+    pub(super) fn take_pipe(&mut self) -> Option<PipeReader> {
+        self.pipe.take()
+    }
+
+    /// Bytes read so far.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Stops reading.
     pub(super) fn close(&mut self) {
         self.pipe = None;

@@ -10,6 +10,7 @@
 
 mod bytes;
 mod chunks;
+mod collector;
 mod drain;
 mod ending;
 mod feed;
@@ -32,6 +33,7 @@ mod tests;
 
 pub use bytes::Bytes;
 pub use chunks::Chunks;
+pub use collector::Collector;
 pub use future::OutputFuture;
 pub use lines::Lines;
 pub use many::run_many;

@@ -2,6 +2,8 @@
 
 mod pipe;
 pub(crate) mod reactor;
+mod ready;
 pub(crate) mod transfer;
 
 pub use pipe::{PipeReader, PipeWriter, duplicate_fd};
+pub use ready::ReadySet;

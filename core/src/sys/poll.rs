@@ -112,7 +112,14 @@ impl AsFd for EventFd {
 }
 
 /// An epoll instance whose entries carry a number.
+#[derive(Debug)]
 pub(crate) struct Epoll(OwnedFd);
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 /// What an epoll entry waits for; an entry fires once and is armed again by `modify`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,6 +165,22 @@ impl Epoll {
 
     pub(crate) fn remove(&self, fd: RawFd) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_DEL, fd, Wanted::default())
+    }
+
+    /// Reports `number` as long as the descriptor is readable, hung up or in error.
+    pub(crate) fn add_number(&self, fd: RawFd, number: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: number };
+        // SAFETY: `event` lives across the call.
+        retry(|| check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) })).map(drop)
+    }
+
+    /// Gives up to 64 numbers of entries that are ready now. Never blocks.
+    pub(crate) fn numbers(&self, ready: &mut Vec<u64>) -> io::Result<()> {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
+        // SAFETY: `events` has room for 64 entries.
+        let count = retry(|| check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 64, 0) }))?;
+        ready.extend(events[..count as usize].iter().map(|event| event.u64));
+        Ok(())
     }
 
     /// Waits and gives (descriptor, readable, writable) of up to 64 ready entries; hang-up and errors count as both.

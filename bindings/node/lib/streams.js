@@ -1,0 +1,158 @@
+'use strict';
+
+// The streams of one child. They come into being when somebody looks at them: most children have some that nobody ever does.
+
+const net = require('node:net');
+const stdio = require('./stdio.js');
+
+/** Streams that became another child's: never drained here. */
+const handedOver = new WeakSet();
+
+/** What becomes of a pipe: nobody looked at it; the native side collects it for somebody; a stream; gone; something the user put there. */
+const UNTOUCHED = 0;
+const COLLECTED = 1;
+const OPEN = 2;
+const DONE = 3;
+
+/** A stream for a pipe that was read to its end before anybody looked. */
+function endedStream() {
+  const socket = new net.Socket({ readable: false, writable: false });
+  socket.destroy();
+  return socket;
+}
+
+class Streams {
+  #handle;
+  #plans;
+  #states;
+  #streams;
+  #list = null;
+  #onclose;
+  /** Of execFile: wants `attach(index, stream, bytes)` and `done(index, over)`. */
+  collector = null;
+  usage = undefined;
+
+  constructor(handle, plans, onclose) {
+    this.#handle = handle;
+    this.#plans = plans;
+    this.#onclose = onclose;
+    this.#states = new Array(plans.length).fill(UNTOUCHED);
+    this.#streams = new Array(plans.length).fill(null);
+    handle.onend = (index) => this.#nativeEnd(index, false);
+    handle.onover = (index) => this.#nativeEnd(index, true);
+    for (let index = 0; index < plans.length; index++) {
+      const { wrapped, code } = plans[index];
+      if (wrapped) {
+        stdio.release(wrapped);
+        handedOver.add(wrapped);
+      }
+      if (code !== stdio.PIPE) this.#states[index] = DONE;
+      else if (index > 2) this.#open(index);
+    }
+  }
+
+  /** The pipes whose end the child's 'close' waits for. As in Node not stdin's: a program that exits with unread input would hold it back. */
+  get outputs() {
+    let count = 0;
+    for (let index = 1; index < this.#plans.length; index++) if (this.#plans[index].code === stdio.PIPE) count++;
+    return count;
+  }
+
+  #open(index) {
+    const collected = this.#states[index] === COLLECTED;
+    const bytes = index === 1 || index === 2 ? this.#handle.ahead(index) : null;
+    const socket = stdio.socketFor(this.#handle.takeEnd(index), index);
+    this.#states[index] = OPEN;
+    this.#streams[index] = socket;
+    if (index > 0) socket.on('close', this.#onclose);
+    if (collected) this.#handle.release();
+    if (this.collector !== null && index > 0) this.collector.attach(index, socket, collected ? bytes : null);
+    // What was read ahead comes first.
+    if (!collected && bytes !== null && bytes.length > 0) socket.push(bytes);
+    return socket;
+  }
+
+  /** One stream, null where there is no pipe. */
+  get(index) {
+    if (index >= this.#plans.length) return null;
+    if (this.#plans[index].code === stdio.PIPE && this.#streams[index] === null) {
+      if (this.#states[index] === DONE) this.#streams[index] = endedStream();
+      else this.#open(index);
+    }
+    return this.#streams[index];
+  }
+
+  /** Puts something in place of a stream. */
+  set(index, value) {
+    if (index < this.#plans.length && this.#plans[index].code === stdio.PIPE && this.#states[index] !== DONE) this.get(index);
+    this.#states[index] = DONE;
+    this.#streams[index] = value;
+    if (index >= this.#plans.length) this.#plans[index] = { code: stdio.IGNORE };
+  }
+
+  /** All of them. */
+  get list() {
+    this.#list ??= this.#plans.map((plan, index) => this.get(index));
+    return this.#list;
+  }
+
+  set list(value) {
+    this.#list = value;
+  }
+
+  /** What was opened, for whoever must not open more. */
+  opened(index) {
+    return this.#streams[index] ?? null;
+  }
+
+  /** The start is over and everybody around it had a chance to look: from now on the native side reads what nobody wants yet. */
+  watch() {
+    for (let index = 1; index < 3; index++) {
+      if (this.#states[index] !== UNTOUCHED) continue;
+      if (this.collector === null) this.#handle.readAhead(index);
+      else if (this.#handle.collect(index, this.collector.limit)) this.#states[index] = COLLECTED;
+    }
+  }
+
+  #nativeEnd(index, over) {
+    if (this.#states[index] === COLLECTED) this.collector.done(index, over);
+    this.#states[index] = DONE;
+    this.#onclose();
+  }
+
+  /** Closes standard input once the child has ended; its pipe is gone with the child. */
+  closeInput() {
+    if (this.#states[0] === UNTOUCHED) this.#states[0] = DONE;
+    else this.#streams[0]?.destroy();
+  }
+
+  /** Closes an output and stops collecting it. */
+  destroy(index) {
+    const state = this.#states[index];
+    if (state === OPEN) {
+      this.#streams[index].destroy();
+    } else if (state === COLLECTED) {
+      this.collector.done(index, false);
+      this.#handle.release();
+      this.#states[index] = DONE;
+      process.nextTick(this.#onclose);
+    } else if (state === UNTOUCHED) {
+      this.get(index).destroy();
+    }
+  }
+
+  /** The user's handlers have had their last chance to read; what nobody reads is drained so that 'close' comes. */
+  drain() {
+    for (let index = 1; index < this.#plans.length; index++) {
+      const stream = this.#streams[index];
+      if (stream !== null) {
+        if (stream?.readable && !handedOver.has(stream)) stream.resume();
+      } else if (this.#states[index] === UNTOUCHED && !this.#handle.discard(index)) {
+        this.#states[index] = DONE;
+        this.#onclose();
+      }
+    }
+  }
+}
+
+module.exports = { Streams };

@@ -1,0 +1,307 @@
+//! The children of one environment and their pipes, watched in its event loop.
+
+use procs::{Child, Collector, Deadline, Exit, OutputLimit, PipeReader, ReadySet};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// Bytes of an output that nobody asked for yet which are read ahead, so that a child is not held up: what a socket pair and a stream of
+/// child_process hold together.
+const READ_AHEAD: usize = 256 << 10;
+/// Reads of one stream in one turn of the loop.
+const READS_A_TURN: u32 = 8;
+/// The largest read of a collector.
+const BLOCK: usize = 256 << 10;
+
+/// What happened to a child.
+pub(crate) enum Notice {
+    /// It ended.
+    Exit(u32, Exit),
+    /// A collected or discarded stream of this number has ended.
+    End(u32, u32),
+    /// A collected stream has exceeded its limit and is not read any more.
+    Over(u32, u32),
+}
+
+const NONE: f64 = -1.0;
+
+impl Notice {
+    /// Number of the child, what, and its figures: for an exit code, signal, user ms, system ms, peak bytes, wall ms.
+    pub(crate) fn numbers(&self) -> [f64; 8] {
+        let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
+        match self {
+            Notice::Exit(id, exit) => {
+                let number = |value: Option<i32>| value.map_or(NONE, f64::from);
+                let (user, system, peak) = exit
+                    .usage
+                    .map_or((NONE, NONE, NONE), |usage| (milliseconds(usage.user_time), milliseconds(usage.system_time), usage.max_rss_bytes as f64));
+                [f64::from(*id), 0.0, number(exit.status.code()), number(exit.status.signal()), user, system, peak, milliseconds(exit.wall_time)]
+            }
+            Notice::End(id, fd) => [f64::from(*id), 1.0, f64::from(*fd), NONE, NONE, NONE, NONE, NONE],
+            Notice::Over(id, fd) => [f64::from(*id), 2.0, f64::from(*fd), NONE, NONE, NONE, NONE, NONE],
+        }
+    }
+}
+
+/// What is done with an output.
+enum Task {
+    /// Read until somebody wants it, at most [`READ_AHEAD`].
+    Ahead,
+    /// Kept up to this many bytes for whoever asks at its end.
+    Keep(usize),
+    /// Thrown away.
+    Discard,
+}
+
+/// Standard output or standard error while it is read here.
+struct Stream {
+    collector: Collector,
+    task: Task,
+    /// Bytes before the read that exceeded the limit.
+    within: usize,
+    watched: bool,
+}
+
+/// One child and those of its pipes that nobody took.
+struct Entry {
+    /// Until its end was told.
+    child: Option<Child>,
+    /// The pipes of a child that has ended.
+    left: [Option<PipeReader>; 2],
+    streams: [Option<Stream>; 2],
+}
+
+/// Everything that runs or still has unread output. Belongs to one thread.
+pub(crate) struct Children {
+    set: ReadySet,
+    entries: RefCell<HashMap<u32, Entry>>,
+}
+
+/// What stands for the child itself in the numbers of the set.
+const CHILD: u32 = 0;
+
+fn number(id: u32, fd: u32) -> u64 {
+    u64::from(id) << 2 | u64::from(fd)
+}
+
+impl Children {
+    pub(crate) fn new() -> procs::Result<Children> {
+        Ok(Children { set: ReadySet::new()?, entries: RefCell::default() })
+    }
+
+    /// Watches a child that has just been started.
+    pub(crate) fn add(&self, id: u32, child: Child) -> procs::Result<()> {
+        if let Err(error) = self.set.add(&child, number(id, CHILD)) {
+            // A child whose end nobody would hear of is not handed out.
+            child.kill()?;
+            return Err(error);
+        }
+        self.entries.borrow_mut().insert(id, Entry { child: Some(child), left: [None, None], streams: [None, None] });
+        Ok(())
+    }
+
+    /// Calls `f` with a child that has not ended.
+    pub(crate) fn with<T>(&self, id: u32, f: impl FnOnce(&mut Child) -> T) -> Option<T> {
+        self.entries.borrow_mut().get_mut(&id).and_then(|entry| entry.child.as_mut()).map(f)
+    }
+
+    /// Tells what has happened. `tell` may use this again.
+    pub(crate) fn look(&self, tell: impl Fn(Notice)) {
+        let mut ready = Vec::with_capacity(8);
+        if self.set.ready(&mut ready).is_err() {
+            return;
+        }
+        for number in ready {
+            let (id, fd) = ((number >> 2) as u32, (number & 3) as u32);
+            let notice = if fd == CHILD { self.ended(id) } else { self.readable(id, fd) };
+            if let Some(notice) = notice {
+                tell(notice);
+            }
+        }
+    }
+
+    fn ended(&self, id: u32) -> Option<Notice> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(&id)?;
+        let child = entry.child.as_mut()?;
+        // Not reaped yet when the child's group is just being dealt with: the set tells again.
+        child.try_wait().ok().flatten()?;
+        let exit = child.exit()?;
+        let _ = self.set.remove(child);
+        let mut child = entry.child.take()?;
+        entry.left = [child.stdout.take(), child.stderr.take()];
+        if entry.is_done() {
+            entries.remove(&id);
+        }
+        Some(Notice::Exit(id, exit))
+    }
+
+    /// Reads on.
+    fn readable(&self, id: u32, fd: u32) -> Option<Notice> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(&id)?;
+        let slot = entry.streams.get_mut(fd as usize - 1)?;
+        let stream = slot.as_mut()?;
+        let notice = stream.read_on(&self.set).map(|over| if over { Notice::Over(id, fd) } else { Notice::End(id, fd) });
+        if matches!(notice, Some(Notice::End(..))) && matches!(stream.task, Task::Discard) {
+            *slot = None;
+            if entry.is_done() {
+                entries.remove(&id);
+            }
+        }
+        notice
+    }
+
+    /// Begins to read an output here, unless somebody took it: ahead, or with a limit for good. True when there is one.
+    pub(crate) fn read(&self, id: u32, fd: u32, keep: Option<usize>) -> procs::Result<bool> {
+        let mut entries = self.entries.borrow_mut();
+        let Some(entry) = entries.get_mut(&id) else { return Ok(false) };
+        let Some(pipe) = entry.take_pipe(fd) else { return Ok(false) };
+        entry.streams[fd as usize - 1] = Some(Stream::new(&self.set, pipe, number(id, fd), keep.map_or(Task::Ahead, Task::Keep))?);
+        Ok(true)
+    }
+
+    /// Throws away what is left of an output. True when that ends later, with a notice.
+    pub(crate) fn discard(&self, id: u32, fd: u32) -> procs::Result<bool> {
+        let mut entries = self.entries.borrow_mut();
+        let Some(entry) = entries.get_mut(&id) else { return Ok(false) };
+        let mut pipe = entry.take_pipe(fd);
+        if let Some(mut stream) = entry.streams[fd as usize - 1].take() {
+            stream.unwatch(&self.set);
+            pipe = stream.collector.take_pipe();
+        }
+        let pending = match pipe {
+            Some(pipe) => drain(pipe)?,
+            None => None,
+        };
+        let later = pending.is_some();
+        if let Some(pipe) = pending {
+            entry.streams[fd as usize - 1] = Some(Stream::new(&self.set, pipe, number(id, fd), Task::Discard)?);
+        } else if entry.is_done() {
+            entries.remove(&id);
+        }
+        Ok(later)
+    }
+
+    /// The collected bytes of an output, and how many of them came before the read that exceeded the limit; once.
+    pub(crate) fn collected(&self, id: u32, fd: u32) -> Option<(Collector, usize)> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(&id)?;
+        let mut stream = entry.streams[fd as usize - 1].take()?;
+        stream.unwatch(&self.set);
+        if entry.is_done() {
+            entries.remove(&id);
+        }
+        Some((stream.collector, stream.within))
+    }
+
+    /// What was read ahead of an output; its pipe can be taken afterwards.
+    pub(crate) fn ahead(&self, id: u32, fd: u32) -> Option<Collector> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(&id)?;
+        let mut stream = entry.streams[fd as usize - 1].take()?;
+        stream.unwatch(&self.set);
+        entry.left[fd as usize - 1] = stream.collector.take_pipe();
+        Some(stream.collector)
+    }
+
+    /// The host's end of a pipe that nobody took yet.
+    pub(crate) fn take(&self, id: u32, fd: i32) -> Option<std::os::fd::OwnedFd> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(&id)?;
+        let end = match fd {
+            0 => entry.child.as_mut().and_then(|child| child.stdin.take()).map(Into::into),
+            1 | 2 => entry.take_pipe(fd as u32).map(Into::into),
+            other => entry.child.as_mut().and_then(|child| child.take_fd(other)),
+        };
+        if entry.is_done() {
+            entries.remove(&id);
+        }
+        end
+    }
+}
+
+impl AsFd for Children {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.set.as_fd()
+    }
+}
+
+impl Entry {
+    fn take_pipe(&mut self, fd: u32) -> Option<PipeReader> {
+        let running = match (&mut self.child, fd) {
+            (Some(child), 1) => child.stdout.take(),
+            (Some(child), 2) => child.stderr.take(),
+            _ => None,
+        };
+        running.or_else(|| self.left[fd as usize - 1].take())
+    }
+
+    /// Whether nothing more can come of it.
+    fn is_done(&self) -> bool {
+        self.child.is_none() && self.left.iter().all(Option::is_none) && self.streams.iter().all(Option::is_none)
+    }
+}
+
+impl Stream {
+    fn new(set: &ReadySet, pipe: PipeReader, number: u64, task: Task) -> procs::Result<Stream> {
+        set.add(&pipe, number)?;
+        let limit = if matches!(task, Task::Discard) { OutputLimit::Head(0) } else { OutputLimit::Unlimited };
+        Ok(Stream { collector: Collector::new(pipe, limit)?, task, within: 0, watched: true })
+    }
+
+    fn unwatch(&mut self, set: &ReadySet) {
+        if std::mem::take(&mut self.watched)
+            && let Some(pipe) = self.collector.pipe()
+        {
+            let _ = set.remove(pipe);
+        }
+    }
+
+    /// Reads what there is, within reason. False at the end, true when the limit was exceeded, nothing when there is more to come.
+    fn read_on(&mut self, set: &ReadySet) -> Option<bool> {
+        for _ in 0..READS_A_TURN {
+            let before = self.collector.bytes().len();
+            let count = self.collector.read();
+            if self.collector.pipe().is_none() {
+                // Closing it took it out of the set.
+                self.watched = false;
+                return matches!(self.task, Task::Keep(_) | Task::Discard).then_some(false);
+            }
+            let held = self.collector.bytes().len();
+            match self.task {
+                Task::Keep(limit) if held > limit => {
+                    self.within = before;
+                    self.unwatch(set);
+                    return Some(true);
+                }
+                Task::Ahead if held >= READ_AHEAD => {
+                    self.unwatch(set);
+                    return None;
+                }
+                _ => {}
+            }
+            if count < BLOCK {
+                return None;
+            }
+            let more = self.collector.pipe().is_some_and(|pipe| pipe.wait_readable(Deadline::after(Duration::ZERO)).unwrap_or(false));
+            if !more {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// Throws away what is in a pipe now; gives it back unless it has ended.
+fn drain(pipe: PipeReader) -> procs::Result<Option<PipeReader>> {
+    let mut rest = Collector::new(pipe, OutputLimit::Head(0))?;
+    while let Some(pipe) = rest.pipe() {
+        if !pipe.wait_readable(Deadline::after(Duration::ZERO))? {
+            return Ok(rest.take_pipe());
+        }
+        rest.read();
+    }
+    Ok(None)
+}
