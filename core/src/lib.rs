@@ -23,7 +23,7 @@ pub use capture::{
     Bytes, Capture, ChunkStream, Chunks, Collector, LineStream, Lines, Output, OutputFuture, Pipeline, PipelineChild, PipelineOutput, StageResult,
     StreamReport, run_many,
 };
-pub use channel::{Buffer, Codec, CodecSet, HandleKind, JsonLimits, Message, Wire};
+pub use channel::{Buffer, Codec, CodecSet, HandleKind, JsonLimits, Message, RemoteFailure, Wire};
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result, Stage};
 pub use io::{PipeReader, PipeWriter, ReadySet, duplicate_fd};

@@ -1,5 +1,7 @@
 //! Messages, buffers and descriptors between two processes.
 
+#[allow(dead_code)]
+mod call;
 mod codec;
 #[allow(dead_code)] // until the endpoint uses all of it
 mod control;
@@ -15,6 +17,7 @@ mod parser;
 #[allow(dead_code)]
 mod peer;
 
+pub use call::RemoteFailure;
 pub use codec::{Codec, CodecSet, JsonLimits};
 pub use handle::HandleKind;
 pub use handoff::Wire;
