@@ -81,9 +81,9 @@ impl Capture {
     fn partial<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
         let so_far = |index: usize, kept: &[u8]| match &self.gathers[index] {
             Some(gather) => gather.peek(py),
-            None => Ok(PyBytes::new(py, kept)),
+            None => PyBytes::new(py, kept),
         };
-        guard(py, || self.lend(py, |capture| Ok((so_far(0, capture.stdout())?, so_far(1, capture.stderr())?))))
+        guard(py, || self.lend(py, |capture| Ok((so_far(0, capture.stdout()), so_far(1, capture.stderr())))))
     }
 
     /// The record and all output; the capture is used up.

@@ -1,20 +1,29 @@
 //! Unlimited output as one `bytes` object: a small one is copied at the end, a large one grows inside the interpreter from the start,
 //! so that it is never there twice.
 
+use crate::memory::GrowingBytes;
 use crate::sink::Failure;
 use procs::{OutputLimit, Sink};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Up to here a copy costs less than an object of the interpreter for each block.
-const SMALL: usize = 1 << 20;
+/// Up to here a copy at the end costs less than an object of the interpreter from the start.
+const SMALL: usize = 256 << 10;
+
+/// Room of a fresh large object; untouched pages cost nothing. With the headers of allocator and object it is a whole number of huge pages.
+const FIRST_LARGE: usize = (16 << 20) - HEADERS;
+
+/// What is left for these headers.
+const HEADERS: usize = 4096;
+
+/// From here on an object grows by this much at a time, not twofold: address space is not endless everywhere.
+const LARGEST_STEP: usize = 256 << 20;
 
 /// A stream's output so far.
 enum Store {
     Small(Vec<u8>),
-    /// An `io.BytesIO`: it grows in place and gives its memory away as `bytes` without a copy.
-    Large(Py<PyAny>),
+    Large(GrowingBytes),
 }
 
 /// Collects what a sink is given.
@@ -50,30 +59,40 @@ impl Gather {
 
     fn accept(&self, block: &[u8]) -> PyResult<()> {
         let mut store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Store::Small(kept) = &mut *store
-            && kept.len() + block.len() <= SMALL
-        {
-            kept.extend_from_slice(block);
-            return Ok(());
+        match &mut *store {
+            Store::Small(kept) if kept.len() + block.len() <= SMALL => {
+                kept.extend_from_slice(block);
+                return Ok(());
+            }
+            Store::Large(large) if block.len() <= large.room() => {
+                large.fill(block);
+                return Ok(());
+            }
+            _ => {}
         }
         // Without an interpreter the program is ending and nobody will ask for the output.
         Python::try_attach(|py| {
             if let Store::Small(kept) = &*store {
-                let large = py.import("io")?.getattr("BytesIO")?.call0()?;
-                large.call_method1("write", (PyBytes::new(py, kept),))?;
-                *store = Store::Large(large.unbind());
+                let mut large = GrowingBytes::new(py, FIRST_LARGE)?;
+                large.fill(kept);
+                *store = Store::Large(large);
             }
-            let Store::Large(large) = &*store else { return Ok(()) };
-            large.call_method1(py, "write", (PyBytes::new(py, block),)).map(drop)
+            let Store::Large(large) = &mut *store else { return Ok(()) };
+            if large.room() < block.len() {
+                let step = (large.capacity() + HEADERS).min(LARGEST_STEP);
+                large.grow(py, large.capacity() + step)?;
+            }
+            large.fill(block);
+            Ok(())
         })
         .unwrap_or(Ok(()))
     }
 
     /// A copy of what there is so far.
-    pub(crate) fn peek<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+    pub(crate) fn peek<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Store::Small(kept) => Ok(PyBytes::new(py, kept)),
-            Store::Large(large) => Ok(large.bind(py).call_method0("getvalue")?.cast_into::<PyBytes>()?),
+            Store::Small(kept) => PyBytes::new(py, kept),
+            Store::Large(large) => PyBytes::new(py, large.as_slice()),
         }
     }
 
@@ -82,7 +101,7 @@ impl Gather {
         let store = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), Store::Small(Vec::new()));
         match store {
             Store::Small(kept) => Ok(PyBytes::new(py, &kept)),
-            Store::Large(large) => Ok(large.bind(py).call_method0("getvalue")?.cast_into::<PyBytes>()?),
+            Store::Large(large) => large.finish(py),
         }
     }
 }

@@ -15,6 +15,7 @@ mod error;
 mod gather;
 mod interrupt;
 mod many;
+mod memory;
 mod options;
 mod outcome;
 mod pipeline;

@@ -41,30 +41,36 @@ def iterate(stdout):
     return sum(map(len, stdout))
 
 
-async def communicate(argv):
-    """asyncio's way to store."""
-    child = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE)
+def asynchronous(take, start=asyncio.create_subprocess_exec, run=asyncio.run):
+    """A case for an event loop: `take` reads the child's stdout or talks with it."""
+    async def one(argv):
+        child = await start(*argv, stdout=subprocess.PIPE)
+        taken = await take(child)
+        if await child.wait() != 0:
+            sys.exit("producer failed")
+        return taken
+    return lambda argv: run(one(argv))
+
+
+async def communicate(child):
+    """The way to store."""
     stdout, _ = await child.communicate()
     return len(stdout)
 
 
-async def stream(argv):
-    """asyncio's way to discard."""
-    child = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE)
+async def stream(child):
+    """The way to discard."""
     total = 0
     while chunk := await child.stdout.read(65536):
         total += len(chunk)
-    await child.wait()
     return total
 
 
-async def async_lines(argv):
-    """asyncio's way to lines."""
-    child = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE)
+async def async_lines(child):
+    """The way to lines."""
     total = 0
     async for line in child.stdout:
         total += len(line)
-    await child.wait()
     return total
 
 
@@ -78,22 +84,29 @@ PEERS = {
     "run": run,
     "read-all": with_stdout(read_all),
     "read-64k": with_stdout(read_64k),
-    "communicate": lambda argv: asyncio.run(communicate(argv)),
-    "uvloop-communicate": lambda argv: uvloop_run(communicate(argv)),
-    "stream": lambda argv: asyncio.run(stream(argv)),
+    "communicate": asynchronous(communicate),
+    "uvloop-communicate": asynchronous(communicate, run=uvloop_run),
+    "stream": asynchronous(stream),
     "bytes-lines": with_stdout(iterate),
     "text-lines": with_stdout(iterate, text=True),
-    "async-lines": lambda argv: asyncio.run(async_lines(argv)),
+    "async-lines": asynchronous(async_lines),
 }
 
 
 def ours():
     """The cases of libprocs."""
     import procs
+    import procs.aio
+    start = procs.aio.create_subprocess_exec
     return {
         "procs-run": lambda argv: len(procs.run(argv, stdout=procs.PIPE, check=True).stdout),
+        "procs-read-all": with_stdout(read_all, procs.Popen),
         "procs-read-64k": with_stdout(read_64k, procs.Popen),
         "procs-bytes-lines": with_stdout(iterate, procs.Popen),
+        "procs-text-lines": with_stdout(iterate, procs.Popen, text=True),
+        "procs-communicate": asynchronous(communicate, start),
+        "procs-stream": asynchronous(stream, start),
+        "procs-async-lines": asynchronous(async_lines, start),
     }
 
 

@@ -1,0 +1,168 @@
+//! The one place with `unsafe`: a `bytes` object that is written before anybody else knows it.
+
+#![allow(unsafe_code)]
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::ffi::c_int;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The largest object that was filled so far: so much memory the process has had before.
+static WARM: AtomicUsize = AtomicUsize::new(0);
+
+/// Large enough for the page sizes in use on x86-64; where pages are larger the advice is refused.
+const PAGE: usize = 4096;
+
+type Resize = unsafe extern "C" fn(*mut *mut ffi::PyObject, ffi::Py_ssize_t) -> c_int;
+
+/// `_PyBytes_Resize` of the running interpreter. Every CPython exports it, but the stable ABI does not promise it: hence asked for by name.
+static RESIZE: LazyLock<Option<Resize>> = LazyLock::new(|| {
+    // SAFETY: the name ends with NUL; the default search order includes the interpreter, whose module this is.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_PyBytes_Resize".as_ptr()) };
+    // SAFETY: CPython's bytesobject.h declares it with this signature from 3.0 to 3.14; null is `None`.
+    unsafe { std::mem::transmute::<*mut libc::c_void, Option<Resize>>(found) }
+});
+
+/// A `bytes` object under construction. It grows by `realloc`, which moves page tables and not bytes once it is large, and is handed over as
+/// it is: the output is never there twice.
+pub(crate) struct GrowingBytes {
+    /// The only reference to the object; null once it was handed over.
+    object: *mut ffi::PyObject,
+    len: usize,
+    capacity: usize,
+}
+
+// SAFETY: nobody but this value knows the object, so that its bytes may be written from any thread; its reference count is only touched
+// with the interpreter attached (`grow`, `finish`, `drop`).
+unsafe impl Send for GrowingBytes {}
+
+impl GrowingBytes {
+    /// An empty object with room for `capacity` bytes, whose pages are touched only as they are filled.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn new(py: Python<'_>, capacity: usize) -> PyResult<GrowingBytes> {
+        // SAFETY: the interpreter is attached; with a null pointer the bytes are left uninitialised, and only written ones are ever read.
+        let object = unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), signed(capacity)) };
+        if object.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        let made = GrowingBytes { object, len: 0, capacity };
+        made.advise();
+        Ok(made)
+    }
+
+    /// Appends what there is room for and returns how many bytes that were. Needs no interpreter.
+    pub(crate) fn fill(&mut self, block: &[u8]) -> usize {
+        let count = block.len().min(self.capacity - self.len);
+        // SAFETY: `object` is a live bytes object (see `new` and `grow`).
+        let start = unsafe { ffi::PyBytes_AsString(self.object) };
+        // SAFETY: `len + count` is at most the object's size.
+        let room = unsafe { start.add(self.len) };
+        // SAFETY: `room` has `count` writable bytes in an object that nobody else knows, so that `block` cannot overlap it.
+        unsafe { std::ptr::copy_nonoverlapping(block.as_ptr(), room.cast(), count) };
+        self.len += count;
+        count
+    }
+
+    /// Makes the object larger or smaller.
+    ///
+    /// # Errors
+    /// `MemoryError`; the bytes are lost then.
+    fn resize(&mut self, py: Python<'_>, capacity: usize) -> PyResult<()> {
+        let Some(resize) = *RESIZE else { return self.replace(py, capacity) };
+        // SAFETY: the interpreter is attached and `object` is ours alone; on failure the call frees it and sets the pointer to null.
+        let failed = unsafe { resize(&mut self.object, signed(capacity)) } != 0;
+        if failed {
+            (self.len, self.capacity) = (0, 0);
+            return Err(PyErr::fetch(py));
+        }
+        self.capacity = capacity;
+        self.len = self.len.min(capacity);
+        Ok(())
+    }
+
+    /// Asks for huge pages where as much memory was in use before, and for plain ones beyond that: a guest's fresh memory is filled page by
+    /// page more cheaply, and what was given back a moment ago is not fresh. Only a hint: it changes no content.
+    fn advise(&self) {
+        let advice = if self.capacity / 2 <= WARM.load(Ordering::Relaxed) { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
+        // SAFETY: `object` is a live bytes object.
+        let start = unsafe { ffi::PyBytes_AsString(self.object) }.addr() & !(PAGE - 1);
+        // Whole pages on both sides: so large an object has its mapping for itself, and advice for a part would split it, which would
+        // keep it from growing in place.
+        let len = (self.capacity + PAGE).next_multiple_of(PAGE);
+        // SAFETY: the advice drops nothing, whatever else lies in these pages; addresses without memory are an error that nobody needs.
+        unsafe { libc::madvise(std::ptr::without_provenance_mut(start), len, advice) };
+    }
+
+    /// What was written so far.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        if self.object.is_null() {
+            return &[];
+        }
+        // SAFETY: `object` is a live bytes object.
+        let start = unsafe { ffi::PyBytes_AsString(self.object) };
+        // SAFETY: its first `len` bytes were written, and only through `&mut self`.
+        unsafe { std::slice::from_raw_parts(start.cast(), self.len) }
+    }
+
+    /// Another object with the same content, for an interpreter that cannot resize one.
+    fn replace(&mut self, py: Python<'_>, capacity: usize) -> PyResult<()> {
+        let mut other = GrowingBytes::new(py, capacity)?;
+        other.fill(self.as_slice());
+        *self = other;
+        Ok(())
+    }
+
+    /// Makes room for `capacity` bytes in all.
+    ///
+    /// # Errors
+    /// `MemoryError`; the bytes are lost then.
+    pub(crate) fn grow(&mut self, py: Python<'_>, capacity: usize) -> PyResult<()> {
+        self.resize(py, capacity)?;
+        self.advise();
+        Ok(())
+    }
+
+    /// The room that there is and was, in bytes.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The room that is left, in bytes.
+    pub(crate) fn room(&self) -> usize {
+        self.capacity - self.len
+    }
+
+    /// The object, exactly as large as what was written.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn finish(mut self, py: Python<'_>) -> PyResult<Bound<'_, PyBytes>> {
+        let len = self.len;
+        WARM.fetch_max(len, Ordering::Relaxed);
+        self.resize(py, len)?;
+        let object = std::mem::replace(&mut self.object, std::ptr::null_mut());
+        // SAFETY: `object` is a live object whose only reference changes hands here.
+        let object = unsafe { Bound::from_owned_ptr(py, object) };
+        Ok(object.cast_into::<PyBytes>()?)
+    }
+}
+
+impl Drop for GrowingBytes {
+    fn drop(&mut self) {
+        if self.object.is_null() {
+            return;
+        }
+        // Without an interpreter the program is ending and takes the memory with it.
+        // SAFETY: the interpreter is attached, and this is the only reference.
+        Python::try_attach(|_| unsafe { ffi::Py_DecRef(self.object) });
+    }
+}
+
+/// A size as the interpreter counts; more than it can count is more than there is.
+fn signed(size: usize) -> ffi::Py_ssize_t {
+    ffi::Py_ssize_t::try_from(size).unwrap_or(ffi::Py_ssize_t::MAX)
+}
