@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import io
 import os
+import weakref
 
 from ._lines import complete
 
@@ -28,13 +29,19 @@ class StreamReader(asyncio.StreamReader):
         self._pipe = io.FileIO(fd)
         self._loop = loop
         self._pending = bytearray()
+        # Whole lines that were split off and not given out yet; they come before what is pending.
+        self._ready = iter(())
         self._ended = False
-        self._reading = False
+        self._waiter = None
+        self._watched = False
         self._since_turn = 0
         self._grown = False
 
     def __repr__(self):
         return f"<StreamReader {'ended' if self._ended else 'open'} pending={len(self._pending)}>"
+
+    def __aiter__(self):
+        return self._each_line()
 
     def __del__(self):
         self.close()
@@ -42,24 +49,41 @@ class StreamReader(asyncio.StreamReader):
     def close(self):
         """Closes the pipe."""
         self._ended = True
+        if self._watched:
+            self._watched = False
+            if not self._loop.is_closed():
+                self._loop.remove_reader(self._pipe.fileno())
         self._pipe.close()
 
     def at_eof(self):
         """Whether all was read."""
-        return self._ended and not self._pending
+        return self._ended and not self._pending and not self._ready.__length_hint__()
+
+    def _settle(self):
+        """Puts lines that were split off back, for calls that want bytes."""
+        if self._ready.__length_hint__():
+            self._pending[:0] = b"".join(self._ready)
 
     async def _readable(self):
-        if self._reading:
+        if self._waiter is not None:
             raise RuntimeError("read() called while another coroutine is already waiting for incoming data")
-        self._reading = True
         self._since_turn = 0
-        fd, woken = self._pipe.fileno(), self._loop.create_future()
-        self._loop.add_reader(fd, _wake, woken)
+        self._waiter = self._loop.create_future()
+        if not self._watched:
+            self._watched = True
+            self._loop.add_reader(self._pipe.fileno(), _wake, weakref.ref(self))
         try:
-            await woken
+            await self._waiter
         finally:
-            self._reading = False
-            self._loop.remove_reader(fd)
+            self._waiter = None
+
+    def _wake(self):
+        """The pipe has something. It stays watched as long as somebody takes it."""
+        if self._waiter is None:
+            self._watched = False
+            self._loop.remove_reader(self._pipe.fileno())
+        elif not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def _turn(self, count):
         """Lets the loop run when much has come without a wait."""
@@ -97,6 +121,7 @@ class StreamReader(asyncio.StreamReader):
         """At most ``n`` bytes, as soon as there are some; all of them until the end with -1."""
         if n == 0:
             return b""
+        self._settle()
         if n < 0:
             return await self._read_all()
         if self._pending:
@@ -122,6 +147,7 @@ class StreamReader(asyncio.StreamReader):
         """Exactly ``n`` bytes; ``IncompleteReadError`` with what there was when the end comes first."""
         if n < 0:
             raise ValueError("readexactly size can not be less than zero")
+        self._settle()
         while len(self._pending) < n:
             data = await self._chunk()
             if not data:
@@ -133,6 +159,7 @@ class StreamReader(asyncio.StreamReader):
         """The bytes up to the separator and with it; ``IncompleteReadError`` when the end comes first."""
         if not separator:
             raise ValueError("Separator should be at least one-byte string")
+        self._settle()
         start = 0
         while (found := self._pending.find(separator, start)) < 0:
             start = max(0, len(self._pending) - len(separator) + 1)
@@ -144,10 +171,43 @@ class StreamReader(asyncio.StreamReader):
 
     async def readline(self):
         """The next line with its end, however long; the rest at the end, then empty."""
-        try:
-            return await self.readuntil(b"\n")
-        except asyncio.IncompleteReadError as error:
-            return error.partial
+        for line in self._ready:
+            return line
+        await self._split()
+        return next(self._ready, b"")
+
+    async def _split(self):
+        """Waits for more and splits it into lines; nothing is ready afterwards only at the end."""
+        while data := await self._lines_block():
+            end = data.find(b"\n") + 1
+            if end == 0:
+                self._pending += data  # the line goes on
+                continue
+            if self._pending:
+                self._pending += data[:end]
+                lines = [bytes(self._pending), *io.BytesIO(data[end:]).readlines()]
+                self._pending.clear()
+            else:
+                lines = io.BytesIO(data).readlines()
+            if not lines[-1].endswith(b"\n"):
+                self._pending += lines.pop()
+            self._ready = iter(lines)
+            return
+        self._ready = iter([self._take(len(self._pending))] if self._pending else ())
+
+    async def _lines_block(self):
+        """A block to split: what other calls have left over, or the next bytes."""
+        if b"\n" in self._pending:
+            return self._take(len(self._pending))
+        return await self._chunk(_LINE_BLOCK)
+
+    async def _each_line(self):
+        while True:
+            for line in self._ready:
+                yield line
+            await self._split()
+            if not self._ready.__length_hint__():
+                return
 
     async def __anext__(self):
         line = await self.readline()
@@ -157,7 +217,11 @@ class StreamReader(asyncio.StreamReader):
 
     async def batches(self):
         """Yields lists of lines without their ends, as many as came at once."""
+        self._settle()
         parts = [self._take(len(self._pending))]
+        lines = complete(parts, parts.pop().split(b"\n"), b"")
+        if lines:
+            yield lines
         while data := await self._chunk(_LINE_BLOCK):
             lines = complete(parts, data.split(b"\n"), b"")
             if lines:
@@ -172,9 +236,10 @@ class StreamReader(asyncio.StreamReader):
                 yield line
 
 
-def _wake(woken):
-    if not woken.done():
-        woken.set_result(None)
+def _wake(reader):
+    reader = reader()
+    if reader is not None:
+        reader._wake()
 
 
 async def open_writer(fd, loop):

@@ -9,7 +9,7 @@ import common
 
 def run(argv):
     """`run`, which keeps chunks and joins them."""
-    return len(subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout)
+    return len(subprocess.run(argv, capture_output=True, check=True).stdout)
 
 
 def with_stdout(take, start=subprocess.Popen, **more):
@@ -99,7 +99,7 @@ def ours():
     import procs.aio
     start = procs.aio.create_subprocess_exec
     return {
-        "procs-run": lambda argv: len(procs.run(argv, stdout=procs.PIPE, check=True).stdout),
+        "procs-run": lambda argv: len(procs.run(argv, capture_output=True, check=True).stdout),
         "procs-read-all": with_stdout(read_all, procs.Popen),
         "procs-read-64k": with_stdout(read_64k, procs.Popen),
         "procs-bytes-lines": with_stdout(iterate, procs.Popen),
