@@ -3,16 +3,16 @@
 """The pipes of a child for asyncio: read by the event loop itself, without a limit on the length of a line."""
 
 import asyncio
-import fcntl
 import io
 import os
 import weakref
 
+from . import _native
 from ._lines import complete
+from ._pipes import enlarge
 
 _CHUNK = 1 << 18
 _LINE_BLOCK = 1 << 16
-_BIG_PIPE = 1 << 20
 # So many bytes may come without the loop getting a turn.
 _TURN = 1 << 20
 
@@ -90,10 +90,7 @@ class StreamReader(asyncio.StreamReader):
         self._since_turn += count
         if count >= 65536 and not self._grown:
             self._grown = True
-            try:
-                fcntl.fcntl(self._pipe.fileno(), fcntl.F_SETPIPE_SZ, _BIG_PIPE)
-            except OSError:
-                pass  # the user's share of pipe memory is used up
+            enlarge(self._pipe.fileno())
         if self._since_turn >= _TURN:
             self._since_turn = 0
             await asyncio.sleep(0)
@@ -130,18 +127,18 @@ class StreamReader(asyncio.StreamReader):
 
     async def _read_all(self):
         """All bytes, gathered in one growing object: the result is not copied once more."""
-        whole, buffer = io.BytesIO(), memoryview(bytearray(_CHUNK))
-        whole.write(self._take(len(self._pending)))
-        while not self._ended:
-            count = self._pipe.readinto(buffer)
-            if count is None:
-                await self._readable()
-            elif count == 0:
-                self.close()
-            else:
-                whole.write(buffer[:count])
-                await self._turn(count)
-        return whole.getvalue()
+        if self._ended:
+            return self._take(len(self._pending))
+        drain = _native.Drain(self._pipe.fileno())
+        try:
+            while (more := drain.turn()) is not None:
+                await (asyncio.sleep(0) if more else self._readable())
+        except asyncio.CancelledError:
+            self._pending += drain.take()
+            raise
+        self.close()
+        rest = drain.take()
+        return self._take(len(self._pending)) + rest if self._pending else rest
 
     async def readexactly(self, n):
         """Exactly ``n`` bytes; ``IncompleteReadError`` with what there was when the end comes first."""

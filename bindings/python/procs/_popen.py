@@ -16,6 +16,7 @@ from . import _native, _options
 from ._errors import SubprocessError, TimeoutExpired
 from ._lines import LINE_BLOCK, byte_batches, text_batches, untouched
 from ._options import PIPE
+from ._pipes import BLOCK, open_reader
 from ._plan import translate
 from ._records import ExitStatus, StopReport, Usage
 
@@ -83,10 +84,13 @@ class Popen:
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             if options.get(name) != PIPE:
                 continue
-            file = io.open(self._child.take_fd(number), "rb" if number else "wb", bufsize)
+            fd = self._child.take_fd(number)
+            file = open_reader(fd, bufsize) if number else io.open(fd, "wb", bufsize)
             if self.text_mode:
                 extra = {} if number else {"write_through": True, "line_buffering": line_buffering}
                 file = io.TextIOWrapper(file, encoding=self.encoding, errors=self.errors, **extra)
+                if number:
+                    file._CHUNK_SIZE = BLOCK  # fewer trips to the decoder; it still takes what there is
             setattr(self, name, file)
 
     def __repr__(self):
@@ -327,11 +331,6 @@ class Popen:
         file = self._binary_stdout()
         while data := file.read1(size):
             yield data
-            if len(data) >= 65536:
-                self._enlarge(file)
-                break
-        while data := file.read1(size):
-            yield data
         self.stdout.close()
 
     def lines(self, *, keep_ends=False):
@@ -358,14 +357,6 @@ class Popen:
     def _binary_stdout(self):
         file = self._need_stdout()
         return file.buffer if self.text_mode else file
-
-    @staticmethod
-    def _enlarge(file):
-        import fcntl
-        try:
-            fcntl.fcntl(file.fileno(), fcntl.F_SETPIPE_SZ, 1 << 20)
-        except OSError:
-            pass  # the user's share of pipe memory is used up
 
 
 def wait_any(children, timeout=None):

@@ -41,7 +41,7 @@ impl Gather {
         Some(gather)
     }
 
-    fn new() -> Gather {
+    pub(crate) fn new() -> Gather {
         Gather(Arc::new(Mutex::new(Store::Small(Vec::new()))))
     }
 
@@ -57,7 +57,11 @@ impl Gather {
         }))
     }
 
-    fn accept(&self, block: &[u8]) -> PyResult<()> {
+    /// Adds a block. The interpreter is needed now and then only, to make room.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn accept(&self, block: &[u8]) -> PyResult<()> {
         let mut store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *store {
             Store::Small(kept) if kept.len() + block.len() <= SMALL => {

@@ -11,6 +11,7 @@ mod cancel;
 mod capture;
 mod child;
 mod convert;
+mod drain;
 mod error;
 mod gather;
 mod interrupt;
@@ -61,6 +62,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cancel::CancelHandle>()?;
     module.add_class::<capture::Capture>()?;
     module.add_class::<child::Child>()?;
+    module.add_class::<drain::Drain>()?;
     module.add_class::<outcome::Outcome>()?;
     module.add_function(wrap_pyfunction!(child::spawn, module)?)?;
     module.add_function(wrap_pyfunction!(child::wait_any, module)?)?;
