@@ -23,11 +23,13 @@ pub use capture::{
     Bytes, Capture, ChunkStream, Chunks, Collector, LineStream, Lines, Output, OutputFuture, Pipeline, PipelineChild, PipelineOutput, StageResult,
     StreamReport, run_many,
 };
-pub use channel::{Buffer, Codec, CodecSet, HandleKind, JsonLimits, Message, RemoteFailure, Wire};
+pub use channel::{
+    Buffer, Channel, ChannelOptions, Codec, CodecSet, HandleKind, JsonLimits, Message, RecvFuture, RemoteFailure, SendError, SendFuture, Wire,
+};
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result, Stage};
 pub use io::{PipeReader, PipeWriter, ReadySet, duplicate_fd};
-pub use shm::{Arena, ArenaOptions, AtomicCell, Block, BlockPlace, Field, Number, Seat, SharedMemory, SharedMemoryOptions, memory_layout};
+pub use shm::{Arena, ArenaOptions, AtomicCell, Block, BlockPlace, Field, Number, Seat, SharedMemory, SharedMemoryOptions, Spin, memory_layout};
 pub use spawn::{
     CancelHandle, Child, ChildHandle, Command, EngineInfo, Exit, ExitStatus, Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions,
     SignalPolicy, Sink, Stdio, Stop, StopAction, StopReport, TreeLevel, Usage, WaitFuture, engine_info, max_children, set_max_children, signal_name,

@@ -13,8 +13,8 @@ pub(crate) const MINOR: u16 = 0;
 
 /// Bytes of a hello; later minor versions append.
 pub(crate) const HELLO_LEN: usize = 48;
-/// Descriptors with a hello that brings rings: the memory, and one eventfd for the reader of each direction.
-pub(crate) const HELLO_FDS: u16 = 3;
+/// Descriptors with a hello that brings rings: the memory, then eventfds: the data bells of side 0 and side 1, their room bells.
+pub(crate) const HELLO_FDS: u16 = 5;
 /// Bytes of an error before its texts.
 pub(crate) const FAILURE_LEN: usize = 12;
 /// Bytes of a credit.
@@ -24,6 +24,9 @@ pub(crate) const SEGMENT_LEN: usize = 16;
 
 /// The frames of both directions go through rings in the memory that came with this hello.
 pub(crate) const HELLO_RINGS: u32 = 1;
+/// The receiver of this hello is side 1 of the channel, otherwise side 0.
+pub(crate) const HELLO_SIDE_ONE: u32 = 2;
+const HELLO_FLAGS: u32 = HELLO_RINGS | HELLO_SIDE_ONE;
 
 /// Where a hello holds what: name, offset, bytes.
 pub(crate) const HELLO_LAYOUT: [(&str, usize, usize); 8] = [
@@ -97,8 +100,8 @@ impl Hello {
             let why = format!("the peer speaks another version of the wire (version = {}.{}, expected {MAJOR}.x)", hello.major, hello.minor);
             return Err(Fault::protocol(why));
         }
-        if hello.flags & !HELLO_RINGS != 0 && hello.minor == MINOR {
-            return Err(Fault::protocol(format!("malformed hello (flags = {}, expected 0 or {HELLO_RINGS})", hello.flags)));
+        if hello.flags & !HELLO_FLAGS != 0 && hello.minor == MINOR {
+            return Err(Fault::protocol(format!("malformed hello (flags = {}, expected 0 to {HELLO_FLAGS})", hello.flags)));
         }
         Ok(hello)
     }

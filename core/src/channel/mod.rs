@@ -2,6 +2,8 @@
 
 #[allow(dead_code)]
 mod call;
+#[allow(clippy::module_inception)]
+mod channel;
 mod codec;
 #[allow(dead_code)] // until the endpoint uses all of it
 mod control;
@@ -12,13 +14,17 @@ mod handle;
 #[allow(dead_code)]
 mod handoff;
 mod message;
+mod native;
+mod options;
 #[allow(dead_code)]
 mod parser;
 #[allow(dead_code)]
 mod peer;
 
 pub use call::RemoteFailure;
+pub use channel::{Channel, RecvFuture, SendError, SendFuture};
 pub use codec::{Codec, CodecSet, JsonLimits};
 pub use handle::HandleKind;
 pub use handoff::Wire;
 pub use message::{Buffer, Message};
+pub use options::ChannelOptions;

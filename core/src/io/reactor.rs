@@ -6,7 +6,7 @@
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::sys::fork::{self, PerProcess};
-use crate::sys::poll::{Epoll, EventFd, Wanted};
+use crate::sys::poll::{Epoll, EventFd, Ready, Wanted};
 use crate::sys::signal;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -21,6 +21,8 @@ use std::time::Instant;
 pub(crate) enum Interest {
     Read,
     Write,
+    /// Only that the other side is gone.
+    HangUp,
 }
 
 /// A one-shot watch; the waker is woken once, then the watch is spent. Dropping it cancels. It must go before its descriptor is closed.
@@ -166,16 +168,17 @@ impl Table {
     }
 
     /// Takes out the wakers of a ready descriptor.
-    fn take_ready(&mut self, raw: RawFd, (read, write): (bool, bool), out: &mut Vec<Waker>) {
-        let Some(entries) = self.fds.remove(&raw) else { return };
+    fn take_ready(&mut self, ready: Ready, out: &mut Vec<Waker>) {
+        let Some(entries) = self.fds.remove(&ready.fd) else { return };
         let due = |entry: &Entry| match entry.interest {
-            Interest::Read => read,
-            Interest::Write => write,
+            Interest::Read => ready.read,
+            Interest::Write => ready.write,
+            Interest::HangUp => ready.hang_up,
         };
-        let (ready, waiting): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(due);
-        out.extend(ready.into_iter().map(|entry| entry.waker));
+        let (woken, waiting): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(due);
+        out.extend(woken.into_iter().map(|entry| entry.waker));
         if !waiting.is_empty() {
-            self.fds.insert(raw, waiting);
+            self.fds.insert(ready.fd, waiting);
         }
     }
 
@@ -207,13 +210,13 @@ impl Shared {
             let next = self.table.lock().timers.keys().next().map(|(at, _)| *at);
             let _ = self.epoll.wait(next.map_or(Deadline::NEVER, Deadline::at), &mut ready);
             let mut table = self.table.lock();
-            for (fd, read, write) in &ready {
-                if *fd == wake {
+            for ready in &ready {
+                if ready.fd == wake {
                     self.wake.clear();
                     let _ = self.epoll.modify(wake, Wanted { read: true, write: false });
                 } else {
-                    table.take_ready(*fd, (*read, *write), &mut wakers);
-                    self.arm(&table, *fd);
+                    table.take_ready(*ready, &mut wakers);
+                    self.arm(&table, ready.fd);
                 }
             }
             table.take_due(Instant::now(), &mut wakers);

@@ -12,9 +12,12 @@ mod arena;
 mod cell;
 mod layout;
 mod memory;
+pub(crate) mod ring;
+pub(crate) mod rings;
 mod segment;
 
 pub use arena::{Arena, ArenaOptions, Block, BlockPlace, Seat};
 pub use cell::{AtomicCell, Number};
 pub use layout::{Field, memory_layout};
 pub use memory::{SharedMemory, SharedMemoryOptions};
+pub use ring::spin::Spin;

@@ -20,6 +20,7 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 #[allow(dead_code)]
 pub(crate) mod inherit;
+pub(crate) mod lane;
 pub(crate) mod limits;
 mod mapping;
 pub(crate) mod memory;
@@ -55,4 +56,18 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
             result => return result,
         }
     }
+}
+
+/// Writes a byte that a test's model checker guards.
+#[cfg(test)]
+pub(crate) fn test_cell_write(cell: *mut u8, byte: u8) {
+    // SAFETY: the checker hands out the pointer of a live cell and fails the test when two threads use it at once.
+    unsafe { *cell = byte };
+}
+
+/// Reads a byte that a test's model checker guards.
+#[cfg(test)]
+pub(crate) fn test_cell_read(cell: *const u8) -> u8 {
+    // SAFETY: as above.
+    unsafe { *cell }
 }

@@ -66,6 +66,12 @@ pub(super) fn timespec(duration: Duration) -> libc::timespec {
     }
 }
 
+/// Whether the other side of a socket or pipe has gone, whatever is left to read.
+pub(crate) fn hung_up(fd: BorrowedFd<'_>) -> bool {
+    let mut entry = [PollFd(libc::pollfd { fd: fd.as_raw_fd(), events: 0, revents: 0 })];
+    poll(&mut entry, Deadline::after(Duration::ZERO)).is_ok_and(|count| count > 0)
+}
+
 /// Whether the descriptor is readable now.
 pub(crate) fn readable_now(fd: BorrowedFd<'_>) -> io::Result<bool> {
     poll(&mut [PollFd::new(fd, Events::Read)], Deadline::after(Duration::ZERO)).map(|count| count > 0)
@@ -99,6 +105,12 @@ impl EventFd {
         let _ = retry(|| check_size(unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), 8) }));
     }
 
+    /// Takes over a descriptor that another process gave as a flag. It is made non-blocking again: the flag must never block whoever sets it.
+    pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<EventFd> {
+        super::fd::set_nonblocking(fd.as_fd(), true)?;
+        Ok(EventFd(fd))
+    }
+
     /// Whether the flag is set.
     pub(crate) fn is_set(&self) -> bool {
         readable_now(self.as_fd()).unwrap_or(false)
@@ -121,7 +133,16 @@ impl AsFd for Epoll {
     }
 }
 
-/// What an epoll entry waits for; an entry fires once and is armed again by `modify`.
+/// What a descriptor is ready for; hang-up and errors count as readable and writable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ready {
+    pub(crate) fd: RawFd,
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) hang_up: bool,
+}
+
+/// What an epoll entry waits for, beside hang-up and errors, which always count; an entry fires once and is armed again by `modify`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) read: bool,
@@ -183,8 +204,8 @@ impl Epoll {
         Ok(())
     }
 
-    /// Waits and gives (descriptor, readable, writable) of up to 64 ready entries; hang-up and errors count as both.
-    pub(crate) fn wait(&self, deadline: Deadline, ready: &mut Vec<(RawFd, bool, bool)>) -> io::Result<()> {
+    /// Waits and gives up to 64 ready entries.
+    pub(crate) fn wait(&self, deadline: Deadline, ready: &mut Vec<Ready>) -> io::Result<()> {
         ready.clear();
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
         // Rounded up, so that a timer is never polled for before it is due.
@@ -197,7 +218,12 @@ impl Epoll {
         let both = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
         for event in &events[..count as usize] {
             let bits = event.events;
-            ready.push((event.u64 as RawFd, bits & (libc::EPOLLIN as u32 | both) != 0, bits & (libc::EPOLLOUT as u32 | both) != 0));
+            ready.push(Ready {
+                fd: event.u64 as RawFd,
+                read: bits & (libc::EPOLLIN as u32 | both) != 0,
+                write: bits & (libc::EPOLLOUT as u32 | both) != 0,
+                hang_up: bits & both != 0,
+            });
         }
         Ok(())
     }

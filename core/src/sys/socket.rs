@@ -2,7 +2,7 @@
 
 use super::{check, retry};
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// A connected pair of stream sockets, both blocking, both close-on-exec, both above 2.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -14,4 +14,10 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     // SAFETY: the kernel has just created the second descriptor.
     let b = unsafe { OwnedFd::from_raw_fd(ends[1]) };
     Ok((super::fd::above_stdio(a)?, super::fd::above_stdio(b)?))
+}
+
+/// Ends both directions, also for copies of the descriptor in other processes; what was sent before can still be read.
+pub(crate) fn shutdown_both(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: shutdown takes no pointers.
+    check(unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_RDWR) }).map(drop)
 }

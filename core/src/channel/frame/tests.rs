@@ -268,7 +268,7 @@ fn hello_names_both_versions() {
     assert!(fault.why.contains("2.3") && fault.why.contains("1.x"), "{}", fault.why);
     assert!(Hello::decode(&hello.encode()[..47]).is_err());
     assert!(Hello::decode(&[b'x'; 48]).is_err());
-    assert!(Hello::decode(&Hello { flags: 2, minor: 0, ..hello }.encode()).is_err());
+    assert!(Hello::decode(&Hello { flags: 4, minor: 0, ..hello }.encode()).is_err());
 }
 
 #[test]

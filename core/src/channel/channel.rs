@@ -1,0 +1,466 @@
+//! The public channel: one face over the wires.
+
+use super::handoff::{Given, take_from_env};
+use super::message::Message;
+use super::native::pair::{Unopened, open, pair};
+use super::native::{Native, Wait};
+use super::options::ChannelOptions;
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::io::reactor::Watch;
+use crate::sys::poll::{Events, PollFd, poll};
+use parking_lot::Mutex;
+use std::fmt;
+use std::future::Future;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// One end of a channel: messages to and from another process, or another thread of this one, in order and whole.
+///
+/// Both directions are independent. Any number of threads may send and receive; each message goes to one of them. What was sent reaches the
+/// other side even if this process ends right after; what was not read when the other side closes is lost.
+///
+/// # Drop
+/// Closes this end, as [`Channel::close`].
+///
+/// ```
+/// use procs::{Channel, Message};
+/// let (here, there) = Channel::pair()?;
+/// let thread = std::thread::spawn(move || -> procs::Result<()> {
+///     let question = there.recv()?;
+///     there.send(Message::raw(question.body.to_ascii_uppercase()))?;
+///     Ok(())
+/// });
+/// here.send_bytes(b"hello")?;
+/// assert_eq!(here.recv()?.body, *b"HELLO");
+/// thread.join().expect("the thread")?;
+/// assert_eq!(here.recv().unwrap_err().kind(), procs::ErrorKind::Closed);
+/// # Ok::<(), procs::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Channel {
+    link: OnceLock<Link>,
+    /// What the link is made of at the first use.
+    unopened: Mutex<Option<Unopened>>,
+    options: ChannelOptions,
+}
+
+/// The wire that is spoken.
+#[derive(Debug)]
+enum Link {
+    Native(Box<Native>),
+}
+
+/// A message that was not sent, and why.
+pub struct SendError {
+    error: Error,
+    message: Box<Message>,
+}
+
+impl SendError {
+    /// Why it was not sent.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// The kind of the error, to branch on.
+    pub fn kind(&self) -> ErrorKind {
+        self.error.kind()
+    }
+
+    /// The message, to be sent again.
+    pub fn into_inner(self) -> Message {
+        *self.message
+    }
+
+    /// Both.
+    pub fn into_parts(self) -> (Error, Message) {
+        (self.error, *self.message)
+    }
+}
+
+impl fmt::Debug for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SendError").field(&self.error).finish()
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for SendError {}
+
+impl From<SendError> for Error {
+    fn from(failed: SendError) -> Error {
+        failed.error
+    }
+}
+
+impl Channel {
+    /// Makes both ends, with default options.
+    ///
+    /// # Errors
+    /// `Exhausted` when the system has no descriptor or memory left.
+    pub fn pair() -> Result<(Channel, Channel)> {
+        Channel::pair_with(&ChannelOptions::default())
+    }
+
+    /// Makes both ends. Each can be used in this process, or handed to another one as a descriptor ([`Channel::into_fd`]) while it is unused.
+    ///
+    /// # Errors
+    /// `Exhausted` when the system has no descriptor or memory left.
+    pub fn pair_with(options: &ChannelOptions) -> Result<(Channel, Channel)> {
+        let (a, b) = pair(options)?;
+        Ok((Channel::unopened(a, options), Channel::unopened(b, options)))
+    }
+
+    /// The end that [`Channel::into_fd`] gave, with default options.
+    ///
+    /// # Errors
+    /// Never now; the first use tells when the descriptor is not an end of a channel.
+    pub fn from_fd(fd: impl Into<OwnedFd>) -> Result<Channel> {
+        Channel::from_fd_with(fd, &ChannelOptions::default())
+    }
+
+    /// The end that [`Channel::into_fd`] gave.
+    ///
+    /// # Errors
+    /// Never now; the first use tells when the descriptor is not an end of a channel.
+    pub fn from_fd_with(fd: impl Into<OwnedFd>, options: &ChannelOptions) -> Result<Channel> {
+        Ok(Channel::unopened(Unopened { socket: fd.into(), rings: None }, options))
+    }
+
+    /// The channel to the parent that started this process with one. Once in a process: the descriptor is taken out of the environment and is
+    /// not passed on to children.
+    ///
+    /// # Errors
+    /// - `NotFound`: this process was not given a channel.
+    /// - `InvalidState`: it was taken before.
+    pub fn from_env() -> Result<Channel> {
+        Channel::from_env_with(&ChannelOptions::default())
+    }
+
+    /// As [`Channel::from_env`], with options.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_env_with(options: &ChannelOptions) -> Result<Channel> {
+        match take_from_env()? {
+            Given::Native(fd) => {
+                let channel = Channel::from_fd_with(fd, options)?;
+                // Now rather than at the first message: a parent of another version is known at once.
+                channel.link()?;
+                Ok(channel)
+            }
+            Given::Node(_) => Err(Error::new(ErrorKind::Unsupported, "channel.from_env", "the parent speaks Node's wire")),
+        }
+    }
+
+    fn unopened(end: Unopened, options: &ChannelOptions) -> Channel {
+        Channel { link: OnceLock::new(), unopened: Mutex::new(Some(end)), options: options.clone() }
+    }
+
+    #[inline]
+    fn link(&self) -> Result<&Native> {
+        match self.link.get() {
+            Some(Link::Native(native)) => Ok(native),
+            None => self.open(),
+        }
+    }
+
+    #[cold]
+    fn open(&self) -> Result<&Native> {
+        let mut unopened = self.unopened.lock();
+        if let Some(end) = unopened.take() {
+            let native = open(end, &self.options)?;
+            let _ = self.link.set(Link::Native(Box::new(native)));
+        }
+        drop(unopened);
+        match self.link.get() {
+            Some(Link::Native(native)) => Ok(native),
+            None => Err(Error::new(ErrorKind::InvalidState, "channel", "the channel was closed before its first use, or could not be opened")),
+        }
+    }
+
+    /// The descriptor of an end that nobody has used, for another process: it is all that the process needs. See [`Channel::from_fd`].
+    ///
+    /// # Errors
+    /// `InvalidState` when the end was used.
+    pub fn into_fd(self) -> Result<OwnedFd> {
+        let end = self.unopened.lock().take();
+        end.map(|end| end.socket).ok_or_else(|| Error::new(ErrorKind::InvalidState, "channel.into_fd", "the end was used in this process"))
+    }
+
+    /// Sends a message; waits while the other side does not read.
+    ///
+    /// # Errors
+    /// Each gives the message back.
+    /// - `Closed`: the other side is gone.
+    /// - `TooLarge`: the other side does not take messages of this size.
+    /// - `InvalidArgument`: a descriptor is not what the message says it is.
+    /// - `InvalidState`: closed by this side, or a forked copy of the process.
+    #[inline]
+    pub fn send(&self, message: Message) -> std::result::Result<(), SendError> {
+        self.send_until(message, Some(Deadline::NEVER))
+    }
+
+    /// As [`Channel::send`], but waits until the deadline only.
+    ///
+    /// # Errors
+    /// As there, and `Timeout`.
+    pub fn send_deadline(&self, message: Message, deadline: Deadline) -> std::result::Result<(), SendError> {
+        self.send_until(message, Some(deadline))
+    }
+
+    /// As [`Channel::send`], but waits at most this long.
+    ///
+    /// # Errors
+    /// As there, and `Timeout`.
+    pub fn send_timeout(&self, message: Message, timeout: Duration) -> std::result::Result<(), SendError> {
+        self.send_until(message, Some(Deadline::after(timeout)))
+    }
+
+    /// As [`Channel::send`], but does not wait.
+    ///
+    /// # Errors
+    /// As there, and `WouldBlock` when the other side has to read first.
+    pub fn try_send(&self, message: Message) -> std::result::Result<(), SendError> {
+        self.send_until(message, None)
+    }
+
+    #[inline]
+    fn send_until(&self, message: Message, wait: Wait) -> std::result::Result<(), SendError> {
+        match self.link().and_then(|native| native.send(&message, wait)) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(SendError { error, message: Box::new(message) }),
+        }
+    }
+
+    /// Sends bytes as a raw message, without allocating; waits while the other side does not read.
+    ///
+    /// # Errors
+    /// As [`Channel::send`].
+    #[inline]
+    pub fn send_bytes(&self, bytes: &[u8]) -> Result<()> {
+        self.link()?.send_bytes(bytes, Some(Deadline::NEVER))
+    }
+
+    /// As [`Channel::send_bytes`], but waits until the deadline only; `None` is not at all.
+    ///
+    /// # Errors
+    /// As [`Channel::send`], and `Timeout`, or `WouldBlock` without a deadline.
+    #[inline]
+    pub fn send_bytes_until(&self, bytes: &[u8], deadline: Option<Deadline>) -> Result<()> {
+        self.link()?.send_bytes(bytes, deadline)
+    }
+
+    /// Sends a message without blocking; needs no runtime. A future that is dropped has sent the message or not, never a part.
+    pub fn send_async(&self, message: Message) -> SendFuture<'_> {
+        SendFuture { watch: None, message: Some(message), channel: self }
+    }
+
+    /// The next message; waits for it.
+    ///
+    /// # Errors
+    /// - `Closed`: everything was received and the other side has closed or is gone.
+    /// - `Protocol`, `TooLarge`: what came is no message of this wire or over the limits. The channel has ended.
+    /// - `Exhausted`: the descriptors of a message did not fit this process. The channel has ended.
+    /// - `InvalidState`: closed by this side, or a forked copy of the process.
+    #[inline]
+    pub fn recv(&self) -> Result<Message> {
+        self.link()?.recv(Some(Deadline::NEVER))
+    }
+
+    /// As [`Channel::recv`], but waits until the deadline only.
+    ///
+    /// # Errors
+    /// As there, and `Timeout`.
+    pub fn recv_deadline(&self, deadline: Deadline) -> Result<Message> {
+        self.link()?.recv(Some(deadline))
+    }
+
+    /// As [`Channel::recv`], but waits at most this long.
+    ///
+    /// # Errors
+    /// As there, and `Timeout`.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Message> {
+        self.link()?.recv(Some(Deadline::after(timeout)))
+    }
+
+    /// As [`Channel::recv`], but does not wait.
+    ///
+    /// # Errors
+    /// As there, and `WouldBlock` when no message is there.
+    pub fn try_recv(&self) -> Result<Message> {
+        self.link()?.try_recv()
+    }
+
+    /// Receives without blocking; needs no runtime. Dropping the future loses no message.
+    pub fn recv_async(&self) -> RecvFuture<'_> {
+        RecvFuture { watch: None, channel: self }
+    }
+
+    /// Replaces the contents of `out` with the body of the next message, whatever its codec; its buffers and descriptors are dropped. Waits;
+    /// allocates only if `out` is too small.
+    ///
+    /// # Errors
+    /// As [`Channel::recv`].
+    #[inline]
+    pub fn recv_into(&self, out: &mut Vec<u8>) -> Result<()> {
+        self.link()?.recv_into(out, Some(Deadline::NEVER))
+    }
+
+    /// As [`Channel::recv_into`], but waits until the deadline only; `None` is not at all.
+    ///
+    /// # Errors
+    /// As there, and `Timeout`, or `WouldBlock` without a deadline.
+    #[inline]
+    pub fn recv_into_until(&self, out: &mut Vec<u8>, deadline: Option<Deadline>) -> Result<()> {
+        self.link()?.recv_into(out, deadline)
+    }
+
+    /// Waits for a message, then gives it and those that came with it, up to `max`.
+    ///
+    /// # Errors
+    /// As [`Channel::recv`], if there is not one message.
+    pub fn recv_many(&self, max: usize) -> Result<Vec<Message>> {
+        let mut messages = Vec::new();
+        while messages.len() < max {
+            let next = if messages.is_empty() { self.recv() } else { self.try_recv() };
+            match next {
+                Ok(message) => messages.push(message),
+                Err(error) if messages.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(messages)
+    }
+
+    /// A descriptor to poll: readable while a message can be received or the end is to be seen. After it was readable, call
+    /// [`Channel::try_recv`] until it says `WouldBlock`. Never read from it.
+    ///
+    /// # Errors
+    /// `InvalidState` when closed by this side.
+    pub fn as_fd(&self) -> Result<BorrowedFd<'_>> {
+        self.link()?.pollable()
+    }
+
+    /// Waits until one of the channels has a message or has ended; gives its place. `None` when the time is over.
+    ///
+    /// # Errors
+    /// `InvalidState` when one was closed by this side; the system's failure to wait.
+    pub fn wait_any(channels: &[&Channel], timeout: Option<Duration>) -> Result<Option<usize>> {
+        let deadline = Deadline::from_timeout(timeout);
+        loop {
+            let mut fds = Vec::with_capacity(channels.len());
+            for (index, channel) in channels.iter().enumerate() {
+                let native = channel.link()?;
+                fds.push(PollFd::new(native.pollable()?, Events::Read));
+                if native.has_something()? {
+                    return Ok(Some(index));
+                }
+            }
+            if deadline.passed() {
+                return Ok(None);
+            }
+            poll(&mut fds, deadline).map_err(|error| Error::from_io("channel.wait_any", &error, "cannot wait"))?;
+        }
+    }
+
+    /// Waits until everything sent has left this process, so that its end cannot lose it. False when the time is over.
+    ///
+    /// # Errors
+    /// `Closed` when the other side is gone before.
+    pub fn flush(&self, timeout: Option<Duration>) -> Result<bool> {
+        match self.link.get() {
+            Some(Link::Native(native)) => native.flush(Some(Deadline::from_timeout(timeout))),
+            None => Ok(true),
+        }
+    }
+
+    /// Closes this end: the other side receives what was sent, then `Closed`. Never waits; what was not flushed is lost
+    /// ([`Channel::flush`]). Idempotent.
+    pub fn close(&self) {
+        let unopened = self.unopened.lock().take();
+        drop(unopened);
+        if let Some(Link::Native(native)) = self.link.get() {
+            native.close();
+        }
+    }
+
+    /// Whether either side has closed or is gone. Messages may still be there to be received.
+    pub fn is_closed(&self) -> bool {
+        match self.link.get() {
+            Some(Link::Native(native)) => native.is_closed(),
+            None => self.unopened.lock().is_none(),
+        }
+    }
+
+    /// Whether the other side closed the channel in order, rather than being killed or breaking off. False while it is open.
+    pub fn closed_in_order(&self) -> bool {
+        match self.link.get() {
+            Some(Link::Native(native)) => native.closed_in_order(),
+            None => false,
+        }
+    }
+
+    /// Counts the other side as gone once this process (a pidfd) has ended, even if something it started holds its end open.
+    #[allow(dead_code)] // fork uses it
+    pub(crate) fn watch_process(&self, process: OwnedFd) -> Result<()> {
+        self.link()?.watch_process(process)
+    }
+}
+
+/// Resolves when the message was sent. See [`Channel::send_async`].
+#[must_use = "a future does nothing unless awaited"]
+#[derive(Debug)]
+pub struct SendFuture<'a> {
+    // First, so that the watch goes before what it watches.
+    watch: Option<Watch>,
+    message: Option<Message>,
+    channel: &'a Channel,
+}
+
+impl Future for SendFuture<'_> {
+    type Output = std::result::Result<(), SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let Some(message) = &this.message else { return Poll::Ready(Ok(())) };
+        let result = match this.channel.link() {
+            Ok(native) => native.poll_send(message, cx, &mut this.watch),
+            Err(error) => Poll::Ready(Err(error)),
+        };
+        match result {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(result) => {
+                let message = Box::new(this.message.take().unwrap_or_default());
+                Poll::Ready(result.map_err(|error| SendError { error, message }))
+            }
+        }
+    }
+}
+
+/// Resolves to the next message. See [`Channel::recv_async`].
+#[must_use = "a future does nothing unless awaited"]
+#[derive(Debug)]
+pub struct RecvFuture<'a> {
+    // First, so that the watch goes before what it watches.
+    watch: Option<Watch>,
+    channel: &'a Channel,
+}
+
+impl Future for RecvFuture<'_> {
+    type Output = Result<Message>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        this.channel.link()?.poll_recv(cx, &mut this.watch)
+    }
+}

@@ -1,0 +1,365 @@
+//! The receiving half: frames out of the ring or the socket, descriptors out of the socket.
+
+use super::line::Line;
+use crate::channel::frame::{Fault, FrameKind, HEADER_LEN, Header, Limits, Place};
+use crate::channel::handle::{HandleKind, check_handles};
+use crate::channel::message::{Buffer, Message};
+use crate::channel::options::ChannelOptions;
+use crate::channel::parser::{Frame, Parser, truncated};
+use crate::error::{Error, ErrorKind, Result};
+use crate::shm::ring::RingReader;
+use crate::shm::ring::spin::Spinner;
+use crate::sys::lane::Lane;
+use crate::sys::message;
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+
+/// Bytes read from the socket at a time.
+const SOCKET_READ: usize = 256 << 10;
+
+/// Where frames come from.
+#[derive(Debug)]
+enum Input {
+    Ring {
+        reader: RingReader<Lane>,
+        /// A frame whose payload is still coming.
+        partial: Option<Frame>,
+        /// Number of the next frame.
+        seq: u64,
+    },
+    Socket {
+        parser: Parser,
+        bytes: Vec<u8>,
+        taken: usize,
+        ended: bool,
+    },
+}
+
+/// The receiving half of an end. Lives under a lock.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    input: Input,
+    limits: Limits,
+    pub(super) spinner: Spinner,
+    /// Descriptors that came and whose frame did not yet.
+    fds: VecDeque<OwnedFd>,
+    /// Messages that nobody has asked for yet.
+    inbox: VecDeque<Message>,
+    inbox_bytes: usize,
+    max_queued: usize,
+    /// Why nothing more comes.
+    end: Option<(ErrorKind, String)>,
+    closed_in_order: bool,
+    /// Messages taken since this end last sent: a stream, not a conversation.
+    pub(super) run: u32,
+}
+
+impl Receiver {
+    pub(super) fn over_ring(reader: RingReader<Lane>, limits: Limits, options: &ChannelOptions) -> Receiver {
+        Receiver::new(Input::Ring { reader, partial: None, seq: 1 }, limits, options)
+    }
+
+    pub(super) fn over_socket(limits: Limits, options: &ChannelOptions) -> Receiver {
+        let parser = Parser::starting_at(limits, 1);
+        Receiver::new(Input::Socket { parser, bytes: Vec::new(), taken: 0, ended: false }, limits, options)
+    }
+
+    fn new(input: Input, limits: Limits, options: &ChannelOptions) -> Receiver {
+        Receiver {
+            input,
+            limits,
+            spinner: Spinner::new(options.spin),
+            fds: VecDeque::new(),
+            inbox: VecDeque::new(),
+            inbox_bytes: 0,
+            max_queued: options.max_queued_bytes,
+            end: None,
+            closed_in_order: false,
+            run: 0,
+        }
+    }
+
+    /// The next message, if one is there.
+    pub(super) fn take(&mut self, line: &Line) -> Result<Option<Message>> {
+        if let Some(message) = self.inbox.pop_front() {
+            self.inbox_bytes -= message.size().min(self.inbox_bytes);
+            return Ok(Some(message));
+        }
+        self.next_message(line)
+    }
+
+    /// The body of the next message into `out`, which is emptied first, if it is a plain one of bytes alone; no allocation when `out` is
+    /// large enough. `Ok(None)` when [`Receiver::take`] has to be asked.
+    #[inline]
+    pub(super) fn take_plain(&mut self, line: &Line, out: &mut Vec<u8>) -> Result<Option<()>> {
+        let Input::Ring { reader, partial: None, seq } = &mut self.input else { return Ok(None) };
+        if !self.inbox.is_empty() || self.end.is_some() || reader.available(HEADER_LEN as u64)? < HEADER_LEN as u64 {
+            return Ok(None);
+        }
+        let mut head = [0; HEADER_LEN];
+        reader.peek(&mut head);
+        let Ok(header) = Header::parse(&head, *seq, &self.limits) else { return Ok(None) };
+        let total = HEADER_LEN as u64 + header.length;
+        let plain = header.kind == FrameKind::Data && header.fds == 0 && header.places() == 0;
+        if !plain || reader.available(total)? < total {
+            return Ok(None);
+        }
+        out.clear();
+        reader.append(HEADER_LEN as u64, header.length as usize, out);
+        *seq = seq.wrapping_add(1);
+        let ways = reader.consume(total);
+        if ways != 0
+            && let Some(ring) = line.ring()
+        {
+            ring.wake_peer(ways);
+        }
+        self.run = self.run.saturating_add(1);
+        Ok(Some(()))
+    }
+
+    /// Moves what has come into the inbox while there is space for it; whether anything came.
+    pub(super) fn drain(&mut self, line: &Line) -> bool {
+        let mut came = false;
+        while self.inbox_bytes < self.max_queued && self.end.is_none() {
+            match self.next_message(line) {
+                Ok(Some(message)) => {
+                    self.inbox_bytes += message.size();
+                    self.inbox.push_back(message);
+                    came = true;
+                }
+                Ok(None) | Err(_) => break,
+            }
+        }
+        came
+    }
+
+    /// Moves one message into the inbox if that is empty.
+    pub(super) fn fill(&mut self, line: &Line) {
+        if self.inbox.is_empty()
+            && let Ok(Some(message)) = self.next_message(line)
+        {
+            self.inbox_bytes += message.size();
+            self.inbox.push_back(message);
+        }
+    }
+
+    /// Whether a message or the end waits to be taken.
+    pub(super) fn has_something(&self) -> bool {
+        !self.inbox.is_empty() || self.end.is_some()
+    }
+
+    /// Whether the inbox takes more.
+    pub(super) fn has_space(&self) -> bool {
+        self.inbox_bytes < self.max_queued && self.end.is_none()
+    }
+
+    /// Whether asking for a message would give one, or the end.
+    pub(super) fn is_ready(&mut self, line: &Line) -> bool {
+        !self.inbox.is_empty() || self.end.is_some() || self.may_have_more(line)
+    }
+
+    /// Whether the other side has published something that was not looked at, or is gone.
+    #[inline]
+    pub(super) fn may_have_more(&mut self, line: &Line) -> bool {
+        match &mut self.input {
+            Input::Ring { reader, partial, .. } => {
+                let known = reader.known();
+                // What is known is not enough for the next step, else it would have been taken.
+                let more = reader.refresh().map_or(true, |available| available > known || (partial.is_none() && available >= HEADER_LEN as u64));
+                more || line.is_over()
+            }
+            Input::Socket { bytes, taken, ended, .. } => *ended || *taken < bytes.len() || line.is_over(),
+        }
+    }
+
+    /// Whether the other side closed in order, as far as it is known.
+    pub(super) fn closed_in_order(&self) -> bool {
+        self.closed_in_order
+    }
+
+    /// Tells the writer about all room that there is; before sleeping.
+    pub(super) fn release(&mut self, line: &Line) {
+        if let (Input::Ring { reader, .. }, Some(ring)) = (&mut self.input, line.ring()) {
+            ring.wake_peer(reader.release());
+        }
+    }
+
+    fn next_message(&mut self, line: &Line) -> Result<Option<Message>> {
+        if let Some((kind, detail)) = &self.end {
+            return Err(Error::new(*kind, "channel.recv", detail.clone()));
+        }
+        let result = self.advance(line);
+        if let Err(error) = &result {
+            // The same again for every later call: who asks first may not be who looks at it.
+            self.end = Some((error.kind(), error.detail().to_owned()));
+            self.fds.clear();
+            if error.kind() != ErrorKind::Closed {
+                line.set_gone();
+                line.hang_up();
+            }
+        }
+        result
+    }
+
+    fn advance(&mut self, line: &Line) -> Result<Option<Message>> {
+        while let Some(frame) = self.next_frame(line)? {
+            match frame.header.kind {
+                FrameKind::Data => {
+                    self.run = self.run.saturating_add(1);
+                    let fds = self.take_fds(line, frame.header.fds)?;
+                    return self.assemble(frame, fds).map(Some);
+                }
+                FrameKind::Close => {
+                    self.closed_in_order = true;
+                    return Err(Error::new(ErrorKind::Closed, "channel.recv", "the other side has closed the channel"));
+                }
+                kind => return Err(Fault::protocol(format!("a frame out of place (kind = {})", kind.name())).at(0)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_frame(&mut self, line: &Line) -> Result<Option<Frame>> {
+        match &mut self.input {
+            Input::Ring { .. } => self.frame_from_ring(line),
+            Input::Socket { .. } => self.frame_from_socket(line),
+        }
+    }
+
+    fn frame_from_ring(&mut self, line: &Line) -> Result<Option<Frame>> {
+        let Input::Ring { reader, partial, seq } = &mut self.input else { return Ok(None) };
+        loop {
+            // Before the index: what was written before the end is still read.
+            let over = line.is_over();
+            let available = reader.available(if partial.is_none() { HEADER_LEN as u64 } else { 1 })?;
+            let frame = match partial {
+                Some(frame) => frame,
+                None if available < HEADER_LEN as u64 => {
+                    if over && available > 0 {
+                        return Err(truncated(0, available, HEADER_LEN as u64));
+                    }
+                    return if over { Err(self.ended(line)) } else { Ok(None) };
+                }
+                None => {
+                    let mut head = [0; HEADER_LEN];
+                    reader.peek(&mut head);
+                    let header = Header::parse(&head, *seq, &self.limits).map_err(|fault| fault.at(reader.head()))?;
+                    let ways = reader.consume(HEADER_LEN as u64);
+                    line.wake_peer(ways);
+                    partial.insert(Frame { header, payload: Vec::new() })
+                }
+            };
+            let missing = frame.header.length - frame.payload.len() as u64;
+            let count = reader.available(missing)?.min(missing);
+            reader.append(0, count as usize, &mut frame.payload);
+            // What carries more than bytes is told at once: the writer counts it.
+            let ways = reader.consume(count) | if frame.header.fds > 0 || frame.header.places() > 0 { reader.release() } else { 0 };
+            line.wake_peer(ways);
+            if count == missing {
+                *seq = seq.wrapping_add(1);
+                return Ok(partial.take());
+            }
+            if count == 0 {
+                if over {
+                    let got = frame.payload.len() as u64;
+                    return Err(truncated(reader.head() - got, HEADER_LEN as u64 + got, HEADER_LEN as u64 + frame.header.length));
+                }
+                line.wake_peer(reader.release());
+                return Ok(None);
+            }
+        }
+    }
+
+    fn frame_from_socket(&mut self, line: &Line) -> Result<Option<Frame>> {
+        loop {
+            let Input::Socket { parser, bytes, taken, ended } = &mut self.input else { return Ok(None) };
+            let mut rest = &bytes[*taken..];
+            let frame = parser.push(&mut rest)?;
+            *taken = bytes.len() - rest.len();
+            if let Some(frame) = frame {
+                return Ok(Some(frame));
+            }
+            bytes.clear();
+            *taken = 0;
+            if *ended {
+                parser.finish()?;
+                return Err(self.ended(line));
+            }
+            let mut came = Vec::new();
+            match message::recv_vec(line.socket(), bytes, SOCKET_READ, &mut came) {
+                Ok(received) if received.lost_fds => return Err(lost()),
+                Ok(received) => *ended = received.len == 0,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => *ended = true,
+                Err(error) => return Err(Error::from_io("channel.recv", &error, "cannot receive")),
+            }
+            self.fds.extend(came);
+        }
+    }
+
+    #[cold]
+    fn ended(&mut self, line: &Line) -> Error {
+        self.closed_in_order |= line.closed_in_order();
+        let detail =
+            if self.closed_in_order { "the other side has closed the channel" } else { "the other side is gone without closing the channel" };
+        Error::new(ErrorKind::Closed, "channel.recv", detail)
+    }
+
+    /// The descriptors of a frame, all of them or an error.
+    fn take_fds(&mut self, line: &Line, count: u16) -> Result<Vec<OwnedFd>> {
+        let count = usize::from(count);
+        if matches!(self.input, Input::Ring { .. }) {
+            while self.fds.len() < count {
+                let mut came = Vec::new();
+                let received = message::recv(line.socket(), &mut [0], &mut came);
+                match received {
+                    Ok(received) if received.lost_fds => return Err(lost()),
+                    Ok(received) if received.len > 0 && !came.is_empty() => self.fds.extend(came),
+                    Ok(_) => return Err(missing_fds(self.fds.len(), count)),
+                    Err(_) => return Err(missing_fds(self.fds.len(), count)),
+                }
+            }
+            if self.fds.len() > count {
+                return Err(missing_fds(self.fds.len(), count));
+            }
+        }
+        if self.fds.len() < count {
+            return Err(missing_fds(self.fds.len(), count));
+        }
+        Ok(self.fds.drain(..count).collect())
+    }
+
+    /// A message from its frame.
+    fn assemble(&self, frame: Frame, fds: Vec<OwnedFd>) -> Result<Message> {
+        let Frame { header, mut payload } = frame;
+        let handle = (header.handle != HandleKind::Raw).then_some(header.handle);
+        check_handles(&fds, handle, "channel.recv", ErrorKind::Protocol)?;
+        if header.places() == 0 {
+            return Ok(Message { codec: header.codec, body: Buffer::from(payload), buffers: Vec::new(), fds, handle });
+        }
+        let (body, places) = header.parse_places(&payload[..header.table_len()], &self.limits).map_err(|fault| fault.at(0))?;
+        let mut at = header.table_len();
+        let mut one = |place: &Place| -> Result<Buffer> {
+            match *place {
+                Place::Inline { len } => {
+                    let bytes = payload[at..at + len as usize].to_vec();
+                    at += len as usize;
+                    Ok(Buffer::from(bytes))
+                }
+                Place::Segment { segment, .. } => Err(Fault::protocol(format!("an unknown segment (segment = {segment})")).at(0)),
+            }
+        };
+        let body = one(&body)?;
+        let buffers = places.iter().map(&mut one).collect::<Result<Vec<Buffer>>>()?;
+        payload.clear();
+        Ok(Message { codec: header.codec, body, buffers, fds, handle })
+    }
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Exhausted, "channel.recv", "descriptors of a message were lost: the limit of this process, those that came were closed")
+}
+
+fn missing_fds(got: usize, want: usize) -> Error {
+    Fault::protocol(format!("the descriptors are not those that the frame announces (fds = {got}, expected {want})")).at(0)
+}

@@ -1,0 +1,302 @@
+//! The native channel: frames through rings in shared memory, or through the socket where there is none.
+//!
+//! ```text
+//!   send ─ output ─┐ ring: bytes of frames ─────────► intake ─ recv
+//!                  ├ socket: descriptors, the end ──►
+//!                  └ bells: eventfds, rung only for a side that said it waits on them
+//! ```
+//! Locks: a thread that has the sender's lock may try for the receiver's, never wait for it; and the other way round.
+
+mod futures;
+mod intake;
+mod line;
+mod output;
+pub(super) mod pair;
+mod wait;
+
+use self::futures::Pump;
+use self::intake::Receiver;
+use self::line::Line;
+use self::output::{Offer, Outgoing, Sender};
+use super::frame::{FrameKind, Header, Place};
+use super::handle::{HandleKind, check_handles};
+use super::message::Message;
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::shm::rings::Rings;
+use parking_lot::{Mutex, MutexGuard};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How long to wait: not at all, or until a deadline.
+pub(super) type Wait = Option<Deadline>;
+
+fn over(wait: Wait) -> bool {
+    wait.is_none_or(Deadline::passed)
+}
+
+/// One end.
+#[derive(Debug)]
+pub(super) struct Native {
+    line: Arc<Line>,
+    sender: Arc<Mutex<Sender>>,
+    receiver: Mutex<Receiver>,
+    /// Somebody polls the data bell: it has to be armed whenever nothing is there.
+    bell_wanted: AtomicBool,
+    rings: Option<Rings>,
+    /// Sends what is left of a frame when nobody waits for it.
+    pump: Mutex<Option<Arc<Pump>>>,
+}
+
+fn would_block(operation: &'static str, detail: &'static str) -> Error {
+    Error::new(ErrorKind::WouldBlock, operation, detail)
+}
+
+/// The table of places of a message's buffers, all inline.
+fn table(message: &Message) -> Vec<u8> {
+    message.buffers.iter().flat_map(|buffer| Place::Inline { len: buffer.len() as u64 }.encode()).collect()
+}
+
+impl Native {
+    pub(super) fn new(line: Arc<Line>, sender: Sender, receiver: Receiver, rings: Option<Rings>) -> Native {
+        Native {
+            line,
+            sender: Arc::new(Mutex::new(sender)),
+            receiver: Mutex::new(receiver),
+            bell_wanted: AtomicBool::new(false),
+            rings,
+            pump: Mutex::new(None),
+        }
+    }
+
+    /// Sends bytes as a raw message, without allocating.
+    #[inline]
+    pub(super) fn send_bytes(&self, bytes: &[u8], wait: Wait) -> Result<()> {
+        let mut header = Header::new(FrameKind::Data, 0);
+        header.length = bytes.len() as u64;
+        self.send_frame(&Outgoing { header, table: &[], parts: &[bytes], fds: &[], lent: 0 }, bytes.len(), wait)
+    }
+
+    /// Sends a message; it is still the caller's when this fails.
+    pub(super) fn send(&self, message: &Message, wait: Wait) -> Result<()> {
+        self.send_as(FrameKind::Data, 0, message, wait)
+    }
+
+    fn send_as(&self, kind: FrameKind, id: u64, message: &Message, wait: Wait) -> Result<()> {
+        check_handles(&message.fds, message.handle, "channel.send", ErrorKind::InvalidArgument)?;
+        let table = table(message);
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(1 + message.buffers.len());
+        parts.push(&message.body);
+        parts.extend(message.buffers.iter().map(|buffer| &**buffer));
+        let mut header = Header::new(kind, id);
+        header.codec = message.codec;
+        header.handle = message.handle.unwrap_or(HandleKind::Raw);
+        header.fds = u16::try_from(message.fds.len()).map_err(|_| Error::invalid("channel.send", "too many descriptors (limit = 253)"))?;
+        header.buffers = u16::try_from(message.buffers.len()).map_err(|_| Error::invalid("channel.send", "too many buffers (limit = 4096)"))?;
+        header.length = (table.len() + message.size()) as u64;
+        self.send_frame(&Outgoing { header, table: &table, parts: &parts, fds: &message.fds, lent: 0 }, message.size(), wait)
+    }
+
+    #[inline]
+    fn send_frame(&self, frame: &Outgoing<'_>, size: usize, wait: Wait) -> Result<()> {
+        self.line.check("channel.send")?;
+        let mut sender = self.lock_sender(wait)?;
+        sender.check_size(size, frame.fds.len())?;
+        while sender.offer(&self.line, frame)? == Offer::Full {
+            if over(wait) {
+                return Err(full(wait));
+            }
+            self.wait_room(&mut sender, frame.len(), wait);
+        }
+        if sender.has_pending() {
+            self.finish_pending(&mut sender, wait)?;
+        }
+        drop(sender);
+        if self.line.room_wanted.load(Ordering::Relaxed) {
+            self.line.wake_senders();
+        }
+        Ok(())
+    }
+
+    /// Sends the rest of a frame. After the deadline the rest is left to whoever sends next, or to the reactor.
+    #[cold]
+    fn finish_pending(&self, sender: &mut Sender, wait: Wait) -> Result<()> {
+        while !sender.pump(&self.line)? {
+            if self.line.is_over() {
+                break;
+            }
+            if over(wait) {
+                return self.leave_to_reactor();
+            }
+            self.wait_room(sender, 1, wait);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn lock_sender(&self, wait: Wait) -> Result<MutexGuard<'_, Sender>> {
+        if let Some(sender) = self.sender.try_lock() {
+            return Ok(sender);
+        }
+        let sender = match wait.map(Deadline::instant) {
+            None => None,
+            Some(None) => Some(self.sender.lock()),
+            Some(Some(at)) => self.sender.try_lock_until(at),
+        };
+        sender.ok_or_else(|| full(wait))
+    }
+
+    /// The next message.
+    pub(super) fn recv(&self, wait: Wait) -> Result<Message> {
+        self.line.check("channel.recv")?;
+        let mut receiver = self.lock_receiver(wait)?;
+        loop {
+            if let Some(message) = receiver.take(&self.line)? {
+                self.put_back(receiver);
+                return Ok(message);
+            }
+            self.wait_data(&mut receiver, wait)?;
+        }
+    }
+
+    /// The body of the next message, whatever its codec, into `out`; its buffers and descriptors are dropped.
+    #[inline]
+    pub(super) fn recv_into(&self, out: &mut Vec<u8>, wait: Wait) -> Result<()> {
+        self.line.check("channel.recv")?;
+        let mut receiver = self.lock_receiver(wait)?;
+        loop {
+            if receiver.take_plain(&self.line, out)?.is_some() {
+                self.put_back(receiver);
+                return Ok(());
+            }
+            if let Some(message) = receiver.take(&self.line)? {
+                out.clear();
+                out.extend_from_slice(&message.body);
+                self.put_back(receiver);
+                return Ok(());
+            }
+            self.wait_data(&mut receiver, wait)?;
+        }
+    }
+
+    /// The next message if one is there; arms the bell when none is.
+    pub(super) fn try_recv(&self) -> Result<Message> {
+        self.line.check("channel.recv")?;
+        let mut receiver = self.lock_receiver(None)?;
+        loop {
+            match receiver.take(&self.line) {
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) if self.bell_wanted.load(Ordering::Relaxed) && !self.arm_bell(&mut receiver) => {}
+                Ok(None) => return Err(no_message(None)),
+                Err(error) => {
+                    self.ring_own_bell();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Gives up the receiver's lock. Who polled meanwhile was refused: the bell calls for another try.
+    #[inline]
+    fn put_back(&self, mut receiver: MutexGuard<'_, Receiver>) {
+        if self.bell_wanted.load(Ordering::Relaxed) && !self.arm_bell(&mut receiver) {
+            self.ring_own_bell();
+        }
+    }
+
+    #[inline]
+    fn lock_receiver(&self, wait: Wait) -> Result<MutexGuard<'_, Receiver>> {
+        if let Some(receiver) = self.receiver.try_lock() {
+            return Ok(receiver);
+        }
+        let receiver = match wait.map(Deadline::instant) {
+            None => None,
+            Some(None) => Some(self.receiver.lock()),
+            Some(Some(at)) => self.receiver.try_lock_until(at),
+        };
+        let receiver = receiver.ok_or_else(|| no_message(wait))?;
+        // It may have been closed while this thread waited.
+        self.line.check("channel.recv")?;
+        Ok(receiver)
+    }
+
+    /// Waits until everything sent has left this process: it lies in the ring or the socket and reaches the other side even if this process
+    /// ends. False when the deadline passed first.
+    pub(super) fn flush(&self, wait: Wait) -> Result<bool> {
+        self.line.check("channel.flush")?;
+        let Ok(mut sender) = self.lock_sender(wait) else { return Ok(false) };
+        self.finish_pending(&mut sender, wait)?;
+        if sender.has_pending() && self.line.is_over() {
+            return Err(output::gone());
+        }
+        Ok(!sender.has_pending())
+    }
+
+    pub(super) fn close(&self) {
+        self.stop_pump();
+        self.line.shut();
+    }
+
+    fn stop_pump(&self) {
+        if let Some(pump) = self.pump.lock().take().filter(|_| !self.line.is_forked()) {
+            pump.stop();
+        }
+    }
+
+    /// Counts the other side as gone once this process has ended.
+    pub(super) fn watch_process(&self, process: OwnedFd) -> Result<()> {
+        self.line.watch_process(process)
+    }
+
+    /// Whether a call to receive would give something now: a message or the end. Otherwise the bell is armed.
+    pub(super) fn has_something(&self) -> Result<bool> {
+        self.line.check("channel.wait_any")?;
+        let Some(mut receiver) = self.receiver.try_lock() else { return Ok(false) };
+        loop {
+            receiver.fill(&self.line);
+            if receiver.has_something() {
+                return Ok(true);
+            }
+            if !self.bell_wanted.load(Ordering::Relaxed) || self.arm_bell(&mut receiver) {
+                return Ok(false);
+            }
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.line.is_shut() || self.line.is_over()
+    }
+
+    pub(super) fn closed_in_order(&self) -> bool {
+        !self.line.is_forked() && (self.receiver.try_lock().is_some_and(|receiver| receiver.closed_in_order()) || self.line.closed_in_order())
+    }
+}
+
+impl Drop for Native {
+    fn drop(&mut self) {
+        if self.line.is_forked() {
+            // The mapping was kept out of this copy: its place may be somebody else's by now and must not be unmapped.
+            std::mem::forget(self.rings.clone());
+            return;
+        }
+        self.stop_pump();
+        self.line.shut();
+    }
+}
+
+#[cold]
+fn no_message(wait: Wait) -> Error {
+    if wait.is_none() {
+        return would_block("channel.recv", "no message is there");
+    }
+    Error::new(ErrorKind::Timeout, "channel.recv", "no message came before the deadline")
+}
+
+#[cold]
+fn full(wait: Wait) -> Error {
+    if wait.is_none() {
+        return would_block("channel.send", "the other side has not read what was sent before: there is no room");
+    }
+    Error::new(ErrorKind::Timeout, "channel.send", "the other side did not read in time: there was no room before the deadline")
+}

@@ -1,0 +1,133 @@
+//! Waiting: for a message, for room, and for either when both sides write.
+
+use super::intake::Receiver;
+use super::line::Line;
+use super::output::Sender;
+use super::{Native, Wait, no_message};
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::shm::ring::{BELL_DATA, FUTEX_DATA, FUTEX_ROOM, Word};
+use crate::sys::poll::{Events, PollFd, poll};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering;
+
+/// After this many messages in one direction the receiver looks less often, so that the sender's cache lines stay with the sender.
+const STREAM: u32 = 32;
+/// Pauses between two looks then.
+const STREAM_REST: u32 = 4;
+
+impl Native {
+    /// Waits until there may be a message.
+    ///
+    /// # Errors
+    /// `WouldBlock` or `Timeout` when the time is over.
+    #[inline]
+    pub(super) fn wait_data(&self, receiver: &mut Receiver, wait: Wait) -> Result<()> {
+        let Some(deadline) = wait else { return Err(no_message(wait)) };
+        let Some(ring) = self.line.ring() else { return self.wait_socket(receiver, deadline) };
+        receiver.release(&self.line);
+        ring.say_cpu();
+        let rest = if receiver.run > STREAM { STREAM_REST } else { 0 };
+        if spin(receiver, &self.line, rest) {
+            return Ok(());
+        }
+        if deadline.passed() {
+            return Err(no_message(wait));
+        }
+        self.line.sleep(ring, FUTEX_DATA, deadline, || receiver.may_have_more(&self.line));
+        self.line.check("channel.recv")
+    }
+
+    #[cold]
+    fn wait_socket(&self, receiver: &mut Receiver, deadline: Deadline) -> Result<()> {
+        if receiver.may_have_more(&self.line) {
+            return Ok(());
+        }
+        let ready = poll(&mut [PollFd::new(self.line.socket(), Events::Read)], deadline);
+        self.line.check("channel.recv")?;
+        match ready {
+            Ok(0) if deadline.passed() => Err(no_message(Some(deadline))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until there may be room for a frame of `len` bytes. Meanwhile what comes is taken in, so that two sides that both write go on.
+    #[cold]
+    pub(super) fn wait_room(&self, sender: &mut Sender, len: u64, wait: Wait) {
+        let Some(deadline) = wait else { return };
+        let mut receiver = self.receiver.try_lock();
+        let drained = receiver.as_mut().is_some_and(|receiver| receiver.drain(&self.line));
+        if drained || sender.may_have_room(len) && self.line.ring().is_some() {
+            receiver.into_iter().for_each(|receiver| self.put_back(receiver));
+            return;
+        }
+        let takes = receiver.as_ref().is_some_and(|receiver| receiver.has_space());
+        let Some(ring) = self.line.ring() else {
+            drop(receiver);
+            let reading = if takes { PollFd::new(self.line.socket(), Events::Read) } else { PollFd::unused() };
+            let _ = poll(&mut [PollFd::new(self.line.socket(), Events::Write), reading], deadline);
+            return;
+        };
+        ring.say_cpu();
+        let mut spinner = std::mem::take(&mut sender.spinner);
+        let spun = spinner.wait(|| ring.peer().cpu.load(Ordering::Relaxed), 0, || sender.may_have_room(len) || self.line.is_over());
+        sender.spinner = spinner;
+        if spun {
+            return;
+        }
+        match receiver {
+            Some(mut receiver) if takes => {
+                receiver.release(&self.line);
+                let ready = || sender.may_have_room(len) || self.line.is_over() || receiver.may_have_more(&self.line);
+                self.line.sleep(ring, FUTEX_ROOM | FUTEX_DATA, deadline, ready);
+                self.put_back(receiver);
+            }
+            receiver => {
+                drop(receiver);
+                self.line.sleep(ring, FUTEX_ROOM, deadline, || sender.may_have_room(len) || self.line.is_over());
+            }
+        }
+    }
+
+    /// Asks for the data bell to be rung. False when there is something already.
+    pub(super) fn arm_bell(&self, receiver: &mut Receiver) -> bool {
+        let Some(ring) = self.line.ring() else { return true };
+        if Word::load(&ring.mine().waiting) & BELL_DATA != 0 {
+            return true;
+        }
+        receiver.release(&self.line);
+        ring.bells.data.clear();
+        Word::set(&ring.mine().waiting, BELL_DATA);
+        !receiver.is_ready(&self.line)
+    }
+
+    pub(super) fn ring_own_bell(&self) {
+        if let Some(ring) = self.line.ring() {
+            ring.bells.data.signal();
+        }
+    }
+
+    /// One descriptor to poll: readable while there may be something to receive.
+    pub(in crate::channel) fn pollable(&self) -> Result<BorrowedFd<'_>> {
+        self.line.check("channel.as_fd")?;
+        let Some(ring) = self.line.ring() else { return Ok(self.line.socket()) };
+        if !self.bell_wanted.swap(true, Ordering::SeqCst) {
+            // Whoever holds the lock finds the flag set when it finds nothing.
+            let armed = self.receiver.try_lock().is_some_and(|mut receiver| self.arm_bell(&mut receiver));
+            if !armed {
+                ring.bells.data.signal();
+            }
+        }
+        Ok(ring.bells.data.as_fd())
+    }
+}
+
+/// Looks again and again for a while, if that pays.
+#[inline]
+fn spin(receiver: &mut Receiver, line: &Line, rest: u32) -> bool {
+    let Some(ring) = line.ring() else { return false };
+    let mut spinner = std::mem::take(&mut receiver.spinner);
+    let spun = spinner.wait(|| ring.peer().cpu.load(Ordering::Relaxed), rest, || receiver.may_have_more(line));
+    receiver.spinner = spinner;
+    spun
+}

@@ -1,0 +1,48 @@
+//! What a channel allows and how it waits.
+
+use super::codec::CodecSet;
+use crate::shm::Spin;
+use std::time::Duration;
+
+/// How a channel is made or opened. Both ends have their own.
+///
+/// ```
+/// use procs::{Channel, ChannelOptions, Spin};
+/// let (a, b) = Channel::pair_with(&ChannelOptions { spin: Spin::Off, ..ChannelOptions::default() })?;
+/// a.send_bytes(b"hello")?;
+/// assert_eq!(b.recv()?.body, *b"hello");
+/// # Ok::<(), procs::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ChannelOptions {
+    /// Bytes of body and buffers of one message that this end takes. Default: 1 GiB.
+    pub max_message: u64,
+    /// Bytes of received messages that this end keeps while nobody asks for them, and bytes on their way to the other end outside of the
+    /// ring. Default: 256 MiB.
+    pub max_queued_bytes: usize,
+    /// Whether to look again before sleeping. Default: adaptive.
+    pub spin: Spin,
+    /// Bytes of the ring of each direction, rounded up to a power of two between 4 KiB and 1 GiB; 0 is no ring: everything goes through the
+    /// socket. Counts when the pair is made. Default: 1 MiB.
+    pub ring_bytes: usize,
+    /// Codecs that this end takes. Default: raw and JSON.
+    pub codecs: CodecSet,
+    /// Descriptors that this end takes with one message, at most 253. Default: 253.
+    pub max_fds: u16,
+    /// How long the rest of a message may take to come once it has begun. Default: for ever.
+    pub frame_timeout: Option<Duration>,
+}
+
+impl Default for ChannelOptions {
+    fn default() -> ChannelOptions {
+        ChannelOptions {
+            max_message: 1 << 30,
+            max_queued_bytes: 256 << 20,
+            spin: Spin::Adaptive,
+            ring_bytes: 1 << 20,
+            codecs: CodecSet::default(),
+            max_fds: 253,
+            frame_timeout: None,
+        }
+    }
+}
