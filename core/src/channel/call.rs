@@ -15,6 +15,7 @@ use super::control::FailureBody;
 use super::frame::{Fault, FrameKind};
 use super::message::Message;
 use crate::error::{Error, ErrorKind};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
 
@@ -216,9 +217,12 @@ impl Served {
             return Err(Fault { kind: ErrorKind::TooLarge, why: format!("too many calls at once (open = {MAX_OPEN}, limit = {MAX_OPEN})") });
         }
         let credit = if stream { WINDOW } else { 0 };
-        match self.open.insert(id, Serving { stream, credit, ..Serving::default() }) {
-            None => Ok(()),
-            Some(_) => Err(Fault::protocol(format!("a call twice (id = {id})"))),
+        match self.open.entry(id) {
+            Entry::Vacant(entry) => {
+                entry.insert(Serving { stream, credit, ..Serving::default() });
+                Ok(())
+            }
+            Entry::Occupied(_) => Err(Fault::protocol(format!("a call twice (id = {id})"))),
         }
     }
 
