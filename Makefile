@@ -1,13 +1,16 @@
 # The front of the project; the work is done by the scripts in .ci/.
-.PHONY: help demo build test test-full test-packages install wheel npm bench header fmt clean
+.PHONY: help demo build test test-full test-packages fuzz install wheel npm bench header fmt clean
 
 PREFIX ?= /usr/local
 AREA ?=
+SECONDS ?= 60
+TARGETS ?=
 
 help:
 	@echo 'make demo            set up inside this folder, build everything, run the tour in four languages'
 	@echo 'make test            every suite;  make test SUITES="rust c" runs some: lint rust examples c python node types'
 	@echo 'make test-full       every suite with full counts (long)'
+	@echo 'make fuzz            looks for input of a hostile peer that breaks something: SECONDS=60 each TARGETS="frames json layout"'
 	@echo 'make build           the libraries, the native modules and the examples'
 	@echo 'make install PREFIX=/usr/local [DESTDIR=…]   header, libraries, pkg-config file'
 	@echo 'make wheel           the Python wheel, into target/wheels'
@@ -29,6 +32,9 @@ test:
 
 test-full:
 	@PROCS_TEST_FULL=1 .ci/test.sh $(SUITES)
+
+fuzz:
+	@.ci/fuzz.sh $(SECONDS) $(TARGETS)
 
 test-packages:
 	@tests/packages.sh

@@ -14,6 +14,8 @@ mod channel;
 mod deadline;
 mod error;
 mod fork;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod io;
 mod shm;
 mod spawn;

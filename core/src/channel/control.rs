@@ -42,7 +42,7 @@ pub(crate) const HELLO_LAYOUT: [(&str, usize, usize); 8] = [
 /// Where an error holds what.
 pub(crate) const FAILURE_LAYOUT: [(&str, usize, usize); 3] = [("kind", 0, 4), ("name_length", 4, 4), ("message_length", 8, 4)];
 /// Where a segment holds what.
-pub(crate) const SEGMENT_LAYOUT: [(&str, usize, usize); 3] = [("segment", 0, 4), ("reserved", 4, 4), ("size", 8, 8)];
+pub(crate) const SEGMENT_LAYOUT: [(&str, usize, usize); 3] = [("segment", 0, 4), ("seat", 4, 4), ("size", 8, 8)];
 
 type Checked<T> = std::result::Result<T, Fault>;
 
@@ -154,6 +154,9 @@ impl FailureBody {
 pub(crate) struct SegmentBody {
     /// Counted from 0 by the sender, each used once.
     pub(crate) segment: u32,
+    /// The seat that the sender keeps for the receiver in its arena.
+    pub(crate) seat: u32,
+    /// Bytes of the file.
     pub(crate) size: u64,
 }
 
@@ -161,15 +164,20 @@ impl SegmentBody {
     pub(crate) fn encode(&self) -> [u8; SEGMENT_LEN] {
         let mut bytes = [0; SEGMENT_LEN];
         bytes[0..4].copy_from_slice(&self.segment.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.seat.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.size.to_le_bytes());
         bytes
     }
 
     pub(crate) fn decode(payload: &[u8]) -> Checked<SegmentBody> {
-        if payload.len() != SEGMENT_LEN || array::<4>(payload, 4) != [0; 4] {
+        if payload.len() != SEGMENT_LEN {
             return Err(Fault::protocol("malformed segment frame"));
         }
-        Ok(SegmentBody { segment: u32::from_le_bytes(array(payload, 0)), size: u64::from_le_bytes(array(payload, 8)) })
+        Ok(SegmentBody {
+            segment: u32::from_le_bytes(array(payload, 0)),
+            seat: u32::from_le_bytes(array(payload, 4)),
+            size: u64::from_le_bytes(array(payload, 8)),
+        })
     }
 }
 

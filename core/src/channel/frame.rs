@@ -33,7 +33,7 @@ pub(crate) const HEADER_LAYOUT: [(&str, usize, usize); 9] = [
 ];
 
 /// Where an entry of the table of places holds what.
-pub(crate) const PLACE_LAYOUT: [(&str, usize, usize); 4] = [("length", 0, 8), ("offset", 8, 8), ("segment", 16, 4), ("place", 20, 4)];
+pub(crate) const PLACE_LAYOUT: [(&str, usize, usize); 4] = [("length", 0, 8), ("offset", 8, 8), ("segment", 16, 4), ("serial", 20, 4)];
 
 /// Of a call: the caller takes replies in parts.
 pub(crate) const FLAG_STREAM: u8 = 1;
@@ -367,8 +367,8 @@ fn too_large(size: u64, limits: &Limits) -> Fault {
 pub(crate) enum Place {
     /// In the frame, after those placed before it.
     Inline { len: u64 },
-    /// In a segment that the sender announced.
-    Segment { segment: u32, offset: u64, len: u64 },
+    /// A block in a segment of the sender's arena; on the wire its segment is counted from 1, because 0 is inline.
+    Segment { segment: u32, serial: u32, offset: u64, len: u64 },
 }
 
 impl Place {
@@ -379,26 +379,25 @@ impl Place {
     }
 
     pub(crate) fn encode(&self) -> [u8; PLACE_LEN] {
-        let (offset, segment, place) = match self {
-            Place::Inline { .. } => (0, 0, 0_u32),
-            Place::Segment { segment, offset, .. } => (*offset, *segment, 1),
+        let (offset, segment, serial) = match self {
+            Place::Inline { .. } => (0, 0, 0),
+            Place::Segment { segment, serial, offset, .. } => (*offset, segment.wrapping_add(1), *serial),
         };
         let mut bytes = [0; PLACE_LEN];
         bytes[0..8].copy_from_slice(&self.len().to_le_bytes());
         bytes[8..16].copy_from_slice(&offset.to_le_bytes());
         bytes[16..20].copy_from_slice(&segment.to_le_bytes());
-        bytes[20..24].copy_from_slice(&place.to_le_bytes());
+        bytes[20..24].copy_from_slice(&serial.to_le_bytes());
         bytes
     }
 
     fn parse(entry: &[u8]) -> std::result::Result<Place, String> {
-        let (len, offset, segment, place) = (u64_at(entry, 0), u64_at(entry, 8), u32_at(entry, 16), u32_at(entry, 20));
-        match place {
-            0 if offset == 0 && segment == 0 => Ok(Place::Inline { len }),
-            0 => Err(format!("offset = {offset}, segment = {segment}, expected 0 inline")),
-            1 if offset.checked_add(len).is_some() => Ok(Place::Segment { segment, offset, len }),
-            1 => Err(format!("offset = {offset}, length = {len}, expected a sum below 2^64")),
-            other => Err(format!("place = {other}, expected 0 or 1")),
+        let (len, offset, segment, serial) = (u64_at(entry, 0), u64_at(entry, 8), u32_at(entry, 16), u32_at(entry, 20));
+        match segment.checked_sub(1) {
+            None if offset == 0 && serial == 0 => Ok(Place::Inline { len }),
+            None => Err(format!("offset = {offset}, serial = {serial}, expected 0 inline")),
+            Some(segment) if offset.checked_add(len).is_some() => Ok(Place::Segment { segment, serial, offset, len }),
+            Some(_) => Err(format!("offset = {offset}, length = {len}, expected a sum below 2^64")),
         }
     }
 }

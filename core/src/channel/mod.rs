@@ -9,6 +9,8 @@ mod codec;
 mod control;
 #[allow(dead_code)]
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[allow(dead_code)]
 mod handle;
 #[allow(dead_code)]

@@ -10,6 +10,8 @@
 
 mod arena;
 mod cell;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod layout;
 mod memory;
 pub(crate) mod ring;

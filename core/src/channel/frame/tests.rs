@@ -184,7 +184,7 @@ fn a_malformed_frame_is_the_end() {
 fn places_cannot_reach_outside() {
     let table = |places: &[Place]| places.iter().flat_map(Place::encode).collect::<Vec<u8>>();
     let check = |header: Header, bytes: &[u8]| header.parse_places(bytes, &LIMITS).map_err(|fault| fault.kind);
-    let segment = |offset, len| Place::Segment { segment: 3, offset, len };
+    let segment = |offset, len| Place::Segment { segment: 3, serial: 8, offset, len };
     let header = |buffers, flags, inline: u64| {
         let header = Header { buffers, flags, ..Header::new(FrameKind::Data, 0) };
         Header { length: header.table_len() as u64 + inline, ..header }
@@ -200,19 +200,18 @@ fn places_cannot_reach_outside() {
     let half = LIMITS.max_message / 2 + 1;
     assert_eq!(check(header(2, 0, 0), &table(&[segment(0, half), segment(0, half)])), Err(ErrorKind::TooLarge), "together");
     assert_eq!(check(header(1, 0, half), &table(&[segment(0, half)])), Err(ErrorKind::TooLarge), "with the body");
-    let mut bytes = table(&[one]);
-    bytes[20] = 2;
-    assert_eq!(check(header(1, 0, 1), &bytes), Err(ErrorKind::Protocol), "unknown place");
-    bytes[20] = 0;
-    bytes[16] = 1;
-    assert_eq!(check(header(1, 0, 1), &bytes), Err(ErrorKind::Protocol), "inline in a segment");
+    for at in [8, 20] {
+        let mut bytes = table(&[one]);
+        bytes[at] = 2;
+        assert_eq!(check(header(1, 0, 1), &bytes), Err(ErrorKind::Protocol), "inline with an offset or serial");
+    }
 }
 
 #[test]
 fn heads_say_what_was_meant() -> Result<(), AnyError> {
     let header = Header { seq: 9, id: 4, codec: Codec::Json, fds: 2, handle: HandleKind::File, ..Header::new(FrameKind::Call, 4) };
-    let places = [Place::Inline { len: 3 }, Place::Segment { segment: 1, offset: 128, len: 1 << 20 }];
-    for body in [Place::Inline { len: 10 }, Place::Segment { segment: 0, offset: 64, len: 77 }] {
+    let places = [Place::Inline { len: 3 }, Place::Segment { segment: 1, serial: 5, offset: 128, len: 1 << 20 }];
+    for body in [Place::Inline { len: 10 }, Place::Segment { segment: 0, serial: 0, offset: 64, len: 77 }] {
         let bytes = encode_head(header, body, &places);
         let head: &[u8; HEADER_LEN] = bytes[..HEADER_LEN].try_into()?;
         let read = Header::parse(head, 9, &LIMITS).map_err(|fault| fault.why)?;
@@ -291,10 +290,10 @@ fn failures_travel_whole_or_clipped() {
 
 #[test]
 fn small_payloads() {
-    let segment = SegmentBody { segment: 3, size: 1 << 40 };
+    let segment = SegmentBody { segment: 3, seat: 2, size: 1 << 40 };
     assert_eq!(SegmentBody::decode(&segment.encode()), Ok(segment));
     assert!(SegmentBody::decode(&[0; 15]).is_err());
-    assert!(SegmentBody::decode(&[1; 16]).is_err(), "reserved bytes");
+    assert!(SegmentBody::decode(&[1; 17]).is_err());
     assert_eq!(decode_credit(&7_u32.to_le_bytes()), Ok(7));
     assert!(decode_credit(&[0; 4]).is_err());
 }
