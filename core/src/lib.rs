@@ -31,7 +31,11 @@ pub use channel::{
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result, Stage};
 pub use io::{PipeReader, PipeWriter, ReadySet, duplicate_fd};
-pub use shm::{Arena, ArenaOptions, AtomicCell, Block, BlockPlace, Field, Number, Seat, SharedMemory, SharedMemoryOptions, Spin, memory_layout};
+pub use shm::{
+    Arena, ArenaOptions, AtomicCell, Block, BlockPlace, Field, LockFuture, Number, OnceEnd, OnceTurn, Seat, SemaphorePermit, SharedBarrier,
+    SharedEvent, SharedMemory, SharedMemoryOptions, SharedMutex, SharedMutexGuard, SharedOnce, SharedReadGuard, SharedRwLock, SharedSemaphore,
+    SharedWriteGuard, Spin, memory_layout,
+};
 pub use spawn::{
     CancelHandle, Child, ChildHandle, Command, EngineInfo, Exit, ExitStatus, Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions,
     SignalPolicy, Sink, Stdio, Stop, StopAction, StopReport, TreeLevel, Usage, WaitFuture, engine_info, max_children, set_max_children, signal_name,

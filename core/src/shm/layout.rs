@@ -39,7 +39,7 @@ macro_rules! fields {
     ($(#[$doc:meta])* $table:ident, $structure:literal: $($name:ident = $offset:literal, $size:expr, $text:literal;)*) => {
         $(pub(crate) const $name: usize = $offset;)*
         $(#[$doc])*
-        pub(crate) const $table: &[Field] = &[$(Field { name: concat!($structure, ".", $text), offset: $offset, size: $size },)*];
+        pub(crate) const $table: &[$crate::shm::layout::Field] = &[$($crate::shm::layout::Field { name: concat!($structure, ".", $text), offset: $offset, size: $size },)*];
         // Fields follow one another without overlap, aligned to their size up to eight bytes.
         const _: () = {
             let mut index = 0;
@@ -76,7 +76,7 @@ fields! {
 /// assert_eq!((version.offset, version.size), (8, 4));
 /// ```
 pub fn memory_layout() -> Vec<Field> {
-    HEADER_FIELDS.iter().copied().chain(super::arena::rows()).collect()
+    HEADER_FIELDS.iter().copied().chain(super::arena::rows()).chain(super::lock::rows()).collect()
 }
 
 /// Set when only the creator can write.

@@ -13,6 +13,7 @@ mod cell;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod layout;
+mod lock;
 mod memory;
 pub(crate) mod ring;
 pub(crate) mod rings;
@@ -21,5 +22,9 @@ mod segment;
 pub use arena::{Arena, ArenaOptions, Block, BlockPlace, Seat};
 pub use cell::{AtomicCell, Number};
 pub use layout::{Field, memory_layout};
+pub use lock::{
+    LockFuture, OnceEnd, OnceTurn, SemaphorePermit, SharedBarrier, SharedEvent, SharedMutex, SharedMutexGuard, SharedOnce, SharedReadGuard,
+    SharedRwLock, SharedSemaphore, SharedWriteGuard,
+};
 pub use memory::{SharedMemory, SharedMemoryOptions};
 pub use ring::spin::Spin;

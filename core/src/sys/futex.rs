@@ -43,6 +43,44 @@ pub(crate) fn wake(word: &AtomicU32, count: i32) -> usize {
     usize::try_from(woken).unwrap_or(0)
 }
 
+/// The most words that [`wait_any`] takes. Source: FUTEX_WAITV_MAX of linux/futex.h.
+pub(crate) const MOST_WORDS: usize = 128;
+
+/// One entry of futex_waitv(2).
+#[repr(C)]
+struct WaitEntry {
+    value: u64,
+    address: u64,
+    flags: u32,
+    reserved: u32,
+}
+
+/// Words of four bytes, shared between processes. Source: FUTEX2_SIZE_U32 of linux/futex.h.
+const FOUR_BYTES: u32 = 2;
+
+/// Sleeps while every word is what it is expected to be, up to [`MOST_WORDS`] of them; `None` where the kernel cannot (before 5.16).
+pub(crate) fn wait_any(words: &[(&AtomicU32, u32)], deadline: Deadline) -> Option<Waited> {
+    let entry =
+        |(word, value): &(&AtomicU32, u32)| WaitEntry { value: u64::from(*value), address: word.as_ptr() as u64, flags: FOUR_BYTES, reserved: 0 };
+    let entries: Vec<WaitEntry> = words.iter().take(MOST_WORDS).map(entry).collect();
+    let until = match deadline.remaining() {
+        Some(left) if left.is_zero() => return Some(Waited::TimedOut),
+        left => left.map(super::robust::monotonic_after),
+    };
+    let until_ptr = until.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the entries name live words and live across the call, as does the time.
+    let result = unsafe { libc::syscall(libc::SYS_futex_waitv, entries.as_ptr(), entries.len() as u32, 0u32, until_ptr, libc::CLOCK_MONOTONIC) };
+    if result >= 0 {
+        return Some(Waited::Woken);
+    }
+    match io::Error::last_os_error().raw_os_error() {
+        Some(libc::ETIMEDOUT) => Some(Waited::TimedOut),
+        Some(libc::EINTR) => Some(Waited::Woken),
+        Some(libc::EAGAIN) => Some(Waited::Changed),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,6 +29,7 @@ pub(crate) mod message;
 pub(crate) mod poll;
 mod raw;
 pub(crate) mod reset;
+pub(crate) mod robust;
 pub(crate) mod scan;
 pub(crate) mod shared;
 pub(crate) mod signal;

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Forbids the size to change and the seals to be lifted. Source: memfd_create(2), fcntl(2).
 pub(crate) const SIZE_SEALS: i32 = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
@@ -99,6 +99,8 @@ pub(crate) struct SharedMapping {
     base: *mut u8,
     len: usize,
     access: Access,
+    /// References to this mapping that locks held in it keep alive.
+    pins: AtomicUsize,
 }
 
 // SAFETY: `base` is valid until the value is dropped, whatever the thread; all access is by copy or atomic.
@@ -115,7 +117,11 @@ impl SharedMapping {
         };
         // SAFETY: a mapping at an address that the kernel chooses touches no existing memory.
         let base = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_raw_fd(), 0) };
-        if base == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(SharedMapping { base: base.cast(), len, access }) }
+        if base == libc::MAP_FAILED {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(SharedMapping { base: base.cast(), len, access, pins: AtomicUsize::new(0) })
+        }
     }
 
     /// Bytes mapped.
@@ -233,6 +239,28 @@ impl SharedMapping {
     /// Keeps it out of forked copies of the process.
     pub(crate) fn dont_fork(&self) -> io::Result<()> {
         self.advise(libc::MADV_DONTFORK)
+    }
+
+    /// The address of an aligned place that is written to.
+    pub(super) fn place_of(&self, offset: usize, len: usize) -> Result<*mut u8> {
+        self.writable()?;
+        self.aligned(offset, 8)?;
+        self.place(offset, len)
+    }
+
+    /// Keeps it mapped until [`SharedMapping::unpin`], whatever is dropped: the list of robust mutexes of a thread points into it.
+    pub(super) fn pin(self: &Arc<SharedMapping>) {
+        let _ = Arc::into_raw(Arc::clone(self));
+        self.pins.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Undoes one [`SharedMapping::pin`], if there was one.
+    pub(super) fn unpin(self: &Arc<SharedMapping>) {
+        let had = self.pins.fetch_update(Ordering::AcqRel, Ordering::Acquire, |pins| pins.checked_sub(1));
+        if had.is_ok() {
+            // SAFETY: the count says that `pin` leaked a reference that nobody has taken back.
+            unsafe { Arc::decrement_strong_count(Arc::as_ptr(self)) };
+        }
     }
 
     /// Asks for huge pages; false when the kernel refuses.

@@ -1,0 +1,247 @@
+//! Locks between the threads of one process, where nobody dies; death is tested with processes in `tests/rust/faults_memory.rs`.
+
+use super::*;
+use crate::error::ErrorKind;
+use std::future::Future;
+use std::sync::atomic::AtomicUsize;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+
+fn memory() -> SharedMemory {
+    SharedMemory::new(16 << 10).unwrap()
+}
+
+struct Unpark(thread::Thread, AtomicUsize);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.unpark();
+    }
+}
+
+/// Drives a future on this thread; gives its result and how often it was woken.
+fn drive<T>(future: impl Future<Output = T>) -> (T, usize) {
+    let unpark = Arc::new(Unpark(thread::current(), AtomicUsize::new(0)));
+    let waker = Waker::from(Arc::clone(&unpark));
+    let mut future = Box::pin(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return (value, unpark.1.load(Ordering::SeqCst));
+        }
+        thread::park();
+    }
+}
+
+fn poll_once<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Poll<T> {
+    std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[test]
+fn places_are_checked() {
+    let memory = memory();
+    for offset in [1, 32, 63, (16 << 10) - 64, 16 << 10, usize::MAX - 63] {
+        assert_eq!(SharedMutex::create(&memory, offset).unwrap_err().kind(), ErrorKind::InvalidArgument, "offset {offset}");
+    }
+    assert_eq!(SharedMutex::open(&memory, 0).unwrap_err().kind(), ErrorKind::Protocol);
+    SharedEvent::create(&memory, 0).unwrap();
+    assert_eq!(SharedMutex::open(&memory, 0).unwrap_err().kind(), ErrorKind::Protocol);
+    assert_eq!(SharedMutex::open_or_create(&memory, 0).unwrap_err().kind(), ErrorKind::Protocol);
+    assert!(SharedEvent::open(&memory, 0).is_ok() && SharedEvent::open_or_create(&memory, 0).is_ok());
+    let read_only = SharedMemory::options().read_only(true).create(4096).unwrap();
+    let theirs = SharedMemory::from_fd(read_only.try_clone_fd().unwrap()).unwrap();
+    assert_eq!(SharedMutex::create(&theirs, 0).unwrap_err().kind(), ErrorKind::PermissionDenied);
+}
+
+#[test]
+fn one_of_many_makes_the_lock() {
+    let memory = memory();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let semaphore = SharedSemaphore::open_or_create(&memory, 0, 3).unwrap();
+                drop(semaphore.acquire().unwrap());
+            });
+        }
+    });
+    assert_eq!(SharedSemaphore::open(&memory, 0).unwrap().available().unwrap(), 3);
+}
+
+#[test]
+fn a_maker_that_died_is_followed() {
+    let memory = memory();
+    // Nobody has number 4194305: the largest is 4194304.
+    memory.cell_u64(L_STARTER).unwrap().store(4_194_305);
+    assert!(SharedMutex::open_or_create(&memory, 0).unwrap().try_lock().is_ok());
+}
+
+#[test]
+fn counting_under_each_lock_loses_nothing() {
+    let memory = memory();
+    let mutex = SharedMutex::create(&memory, 0).unwrap();
+    let rwlock = SharedRwLock::create(&memory, 1024).unwrap();
+    let semaphore = SharedSemaphore::create(&memory, 2048, 1).unwrap();
+    let add = |offset: usize| {
+        let value: u64 = memory.load(offset).unwrap();
+        memory.write(offset, &(value + 1).to_le_bytes()).unwrap();
+    };
+    const ROUNDS: u64 = 3000;
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    let guard = mutex.lock().unwrap();
+                    add(8192);
+                    drop(guard);
+                    let guard = rwlock.write().unwrap();
+                    add(8200);
+                    drop(guard);
+                    let permit = semaphore.acquire().unwrap();
+                    add(8208);
+                    drop(permit);
+                }
+            });
+        }
+    });
+    for offset in [8192, 8200, 8208] {
+        assert_eq!(memory.load::<u64>(offset).unwrap(), 4 * ROUNDS, "offset {offset}");
+    }
+}
+
+#[test]
+fn futures_wait_without_blocking() {
+    let memory = memory();
+    let mutex = SharedMutex::create(&memory, 0).unwrap();
+    let semaphore = SharedSemaphore::create(&memory, 1024, 0).unwrap();
+    let event = SharedEvent::create(&memory, 2048).unwrap();
+    let once = SharedOnce::create(&memory, 2112).unwrap();
+    let rwlock = SharedRwLock::create(&memory, 3072).unwrap();
+    let held = mutex.lock().unwrap();
+    let reading = rwlock.read().unwrap();
+    let turn = once.begin().unwrap().unwrap();
+    thread::scope(|scope| {
+        let waiting = [
+            scope.spawn(|| drop(drive(mutex.acquire_async(Some(LONG))).0.map(|_| mutex.release()).unwrap())),
+            scope.spawn(|| drive(semaphore.acquire_async(Some(LONG))).0.unwrap().consume().unwrap()),
+            scope.spawn(|| drive(event.wait_async(Some(LONG))).0.unwrap()),
+            scope.spawn(|| assert!(drive(once.begin_async(Some(LONG))).0.unwrap().is_none())),
+            scope.spawn(|| drop(drive(rwlock.write_async(Some(LONG))).0.unwrap())),
+        ];
+        let head = |head: &Head| head.waiters.load(Ordering::SeqCst) == 1;
+        while !(head(&mutex.head) && head(&event.head)) {
+            thread::yield_now();
+        }
+        drop(held);
+        semaphore.release(1).unwrap();
+        event.set();
+        turn.done();
+        drop(reading);
+        for thread in waiting {
+            thread.join().unwrap();
+        }
+    });
+    assert_eq!(event.head.waiters.load(Ordering::SeqCst), 0);
+    assert!(mutex.try_lock().is_ok() && rwlock.try_write().is_ok());
+}
+
+#[test]
+fn deadlines_end_every_wait_and_leave_nothing() {
+    let memory = memory();
+    let mutex = SharedMutex::create(&memory, 0).unwrap();
+    let semaphore = SharedSemaphore::create(&memory, 1024, 0).unwrap();
+    let event = SharedEvent::create(&memory, 2048).unwrap();
+    let once = SharedOnce::create(&memory, 2112).unwrap();
+    let rwlock = SharedRwLock::create(&memory, 3072).unwrap();
+    let barrier = SharedBarrier::create(&memory, 4096, 2).unwrap();
+    let _reading = rwlock.read().unwrap();
+    let _turn = once.begin().unwrap().unwrap();
+    let _held = mutex.lock().unwrap();
+    let late = |timeout: Duration, kind: ErrorKind| {
+        assert_eq!(semaphore.acquire_timeout(timeout).unwrap_err().kind(), kind);
+        assert_eq!(event.wait_timeout(timeout).unwrap_err().kind(), kind);
+        assert_eq!(once.begin_timeout(timeout).unwrap_err().kind(), kind);
+        assert_eq!(rwlock.write_timeout(timeout).unwrap_err().kind(), kind);
+        assert_eq!(barrier.wait_timeout(timeout).unwrap_err().kind(), kind);
+        thread::scope(|scope| scope.spawn(|| assert_eq!(mutex.lock_timeout(timeout).unwrap_err().kind(), kind)).join().unwrap());
+    };
+    late(Duration::ZERO, ErrorKind::WouldBlock);
+    late(Duration::from_millis(25), ErrorKind::Timeout);
+    let soon = Some(Duration::from_millis(5));
+    assert_eq!(drive(semaphore.acquire_async(soon)).0.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(drive(barrier.wait_async(soon)).0.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(drive(rwlock.write_async(soon)).0.unwrap_err().kind(), ErrorKind::Timeout);
+    // What was withdrawn keeps nobody out: neither an arrival nor a writer's wish.
+    assert!(rwlock.try_read().is_ok());
+    assert_eq!(barrier.wait_timeout(Duration::ZERO).unwrap_err().kind(), ErrorKind::WouldBlock);
+    // A future that is dropped while it waits.
+    let mut dropped = (barrier.wait_async(None), rwlock.write_async(None), semaphore.acquire_async(None));
+    assert!(poll_once(&mut dropped.0).is_pending() && poll_once(&mut dropped.1).is_pending() && poll_once(&mut dropped.2).is_pending());
+    drop(dropped);
+    assert!(rwlock.try_read().is_ok());
+    assert_eq!(barrier.wait_timeout(Duration::ZERO).unwrap_err().kind(), ErrorKind::WouldBlock);
+    // What waited does not count as waiting any more.
+    assert_eq!(memory.load::<u32>(1024 + L_WAITERS).unwrap(), 0);
+}
+
+#[test]
+fn more_waits_than_the_kernel_takes_at_once() {
+    let memory = SharedMemory::new(64 << 10).unwrap();
+    let events: Vec<SharedEvent> = (0..300).map(|index| SharedEvent::create(&memory, index * 64).unwrap()).collect();
+    let mut futures: Vec<LockFuture<()>> = events.iter().map(|event| event.wait_async(Some(LONG))).collect();
+    for future in &mut futures {
+        assert!(poll_once(future).is_pending());
+    }
+    events.iter().for_each(SharedEvent::set);
+    for future in futures {
+        drive(future).0.unwrap();
+    }
+}
+
+#[test]
+fn a_barrier_turns_many_rounds() {
+    let memory = memory();
+    let barrier = SharedBarrier::create(&memory, 0, 3).unwrap();
+    let rounds = memory.cell_u32(8192).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for round in 0..500 {
+                    if barrier.wait_timeout(LONG).unwrap() {
+                        assert_eq!(rounds.fetch_add(1), round);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(rounds.load(), 500);
+}
+
+#[test]
+fn a_failed_turn_goes_to_the_next() {
+    let memory = memory();
+    let once = SharedOnce::create(&memory, 0).unwrap();
+    let failed = once.call_once(|| Err(Error::invalid("test", "no")));
+    assert!(failed.is_err() && !once.is_done());
+    drop(once.begin().unwrap().unwrap());
+    once.call_once(|| Ok(())).unwrap();
+    assert!(once.is_done() && once.begin().unwrap().is_none());
+}
+
+#[test]
+fn an_event_wakes_also_those_who_sleep_through_its_clearing() {
+    let memory = memory();
+    let event = SharedEvent::create(&memory, 0).unwrap();
+    for _ in 0..200 {
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| event.wait_timeout(LONG));
+            while event.head.waiters.load(Ordering::SeqCst) == 0 && !waiting.is_finished() {
+                thread::yield_now();
+            }
+            event.set();
+            event.clear();
+            waiting.join().unwrap().unwrap();
+        });
+    }
+}
