@@ -32,9 +32,9 @@ pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result, Stage};
 pub use io::{PipeReader, PipeWriter, ReadySet, duplicate_fd};
 pub use shm::{
-    Arena, ArenaOptions, AtomicCell, Block, BlockPlace, Field, LockFuture, Number, OnceEnd, OnceTurn, Seat, SemaphorePermit, SharedBarrier,
-    SharedEvent, SharedMemory, SharedMemoryOptions, SharedMutex, SharedMutexGuard, SharedOnce, SharedReadGuard, SharedRwLock, SharedSemaphore,
-    SharedWriteGuard, Spin, memory_layout,
+    Arena, ArenaOptions, AtomicCell, Block, BlockPlace, Counter, Counters, Field, Histogram, HistogramSnapshot, LockFuture, Number, OnceEnd,
+    OnceTurn, Seat, SemaphorePermit, SharedBarrier, SharedEvent, SharedMemory, SharedMemoryOptions, SharedMutex, SharedMutexGuard, SharedOnce,
+    SharedReadGuard, SharedRwLock, SharedSemaphore, SharedWriteGuard, Spin, memory_layout,
 };
 pub use spawn::{
     CancelHandle, Child, ChildHandle, Command, EngineInfo, Exit, ExitStatus, Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions,

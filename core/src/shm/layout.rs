@@ -76,7 +76,7 @@ fields! {
 /// assert_eq!((version.offset, version.size), (8, 4));
 /// ```
 pub fn memory_layout() -> Vec<Field> {
-    HEADER_FIELDS.iter().copied().chain(super::arena::rows()).chain(super::lock::rows()).collect()
+    HEADER_FIELDS.iter().copied().chain(super::arena::rows()).chain(super::lock::rows()).chain(super::counters::rows()).collect()
 }
 
 /// Set when only the creator can write.

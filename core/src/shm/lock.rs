@@ -60,7 +60,7 @@ const BODY: usize = 24;
 
 /// Whether a place is to be made into a lock, or must be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     Create,
     Open,
     Either,
@@ -68,18 +68,18 @@ enum How {
 
 /// A kind of lock: its first four bytes and its size.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
-    magic: [u8; 4],
-    size: usize,
-    noun: &'static str,
+pub(super) struct Shape {
+    pub(super) magic: [u8; 4],
+    pub(super) size: usize,
+    pub(super) noun: &'static str,
 }
 
 /// The head of a lock at a checked place.
 #[derive(Clone, Debug)]
-struct Head {
-    map: Arc<SharedMapping>,
+pub(super) struct Head {
+    pub(super) map: Arc<SharedMapping>,
     /// In the mapping.
-    at: usize,
+    pub(super) at: usize,
     magic: Placed<AtomicU32>,
     waiters: Placed<AtomicU32>,
     starter: Placed<AtomicU64>,
@@ -89,7 +89,7 @@ struct Head {
 
 impl Head {
     /// Finds or makes a lock. `start` makes the body, which is all zero then; it is called by one process at a time.
-    fn place((memory, offset): (&SharedMemory, usize), shape: Shape, how: How, start: impl Fn(&Head) -> Result<()>) -> Result<Head> {
+    pub(super) fn place((memory, offset): (&SharedMemory, usize), shape: Shape, how: How, start: impl Fn(&Head) -> Result<()>) -> Result<Head> {
         if !offset.is_multiple_of(ALIGN) {
             let detail = format!("not aligned (offset = {offset}, expected a multiple of {ALIGN})");
             return Err(Error::invalid(shape.noun, detail));
@@ -154,11 +154,11 @@ impl Head {
         Ok(())
     }
 
-    fn u32_at(&self, offset: usize) -> Result<Placed<AtomicU32>> {
+    pub(super) fn u32_at(&self, offset: usize) -> Result<Placed<AtomicU32>> {
         Placed::new32(&self.map, self.at + offset)
     }
 
-    fn u64_at(&self, offset: usize) -> Result<Placed<AtomicU64>> {
+    pub(super) fn u64_at(&self, offset: usize) -> Result<Placed<AtomicU64>> {
         Placed::new64(&self.map, self.at + offset)
     }
 

@@ -10,6 +10,7 @@
 
 mod arena;
 mod cell;
+mod counters;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod layout;
@@ -21,6 +22,7 @@ mod segment;
 
 pub use arena::{Arena, ArenaOptions, Block, BlockPlace, Seat};
 pub use cell::{AtomicCell, Number};
+pub use counters::{Counter, Counters, Histogram, HistogramSnapshot};
 pub use layout::{Field, memory_layout};
 pub use lock::{
     LockFuture, OnceEnd, OnceTurn, SemaphorePermit, SharedBarrier, SharedEvent, SharedMutex, SharedMutexGuard, SharedOnce, SharedReadGuard,
