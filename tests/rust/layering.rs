@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("capture", &["spawn", "io"]),
     ("channel", &["sys", "io", "shm"]),
     ("fork", &["spawn", "channel"]),
+    ("fuzz", &["channel", "shm"]),
     ("supervise", &["spawn", "fork", "channel", "shm", "signals", "io"]),
     ("pool", &["supervise", "spawn", "fork", "capture", "channel", "shm", "io"]),
     ("cluster", &["supervise", "spawn", "fork", "capture", "channel", "shm", "listen", "signals", "io"]),
