@@ -1,1 +1,121 @@
-//! A command with a channel to its child.
+//! A command with a channel to its child, and the one order of what happens to it.
+
+use crate::channel::handoff::{NATIVE_VARIABLE, announcement};
+use crate::channel::peer::PeerProcess;
+use crate::channel::{Channel, ChannelOptions, Message, Wire};
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::spawn::{Child, ChildHandle, Command, ExitStatus, Stdio};
+use std::any::Any;
+use std::ffi::OsString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Command {
+    /// Starts the child with a channel to it, with default options.
+    ///
+    /// The child finds its end by [`Channel::from_env`], or the call of that name in its language. Everything else is as in
+    /// [`spawn`](Command::spawn).
+    ///
+    /// # Errors
+    /// As [`spawn`](Command::spawn); `Exhausted` when there is no descriptor or memory for the channel. No process is left.
+    ///
+    /// # Example
+    /// ```no_run
+    /// use procs::{Command, Message};
+    /// let (mut child, channel) = Command::new("./worker").fork()?;
+    /// channel.send(Message::json(&serde_json::json!({ "job": 1 }))?)?;
+    /// println!("{}", channel.recv()?.to_json()?);
+    /// channel.close();
+    /// child.wait()?;
+    /// # Ok::<(), procs::Error>(())
+    /// ```
+    pub fn fork(&mut self) -> Result<(Child, Channel)> {
+        self.fork_with(&ChannelOptions::default())
+    }
+
+    /// As [`fork`](Command::fork), with options for this end. The child chooses its own when it takes its end, except for the size of the
+    /// rings.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn fork_with(&mut self, options: &ChannelOptions) -> Result<(Child, Channel)> {
+        let (channel, theirs) = match options.wire.for_program(self.program()) {
+            Wire::Node => return Err(Error::new(ErrorKind::Unsupported, "fork", "Node's wire is not spoken here (wire = node, expected native)")),
+            Wire::Native | Wire::Auto => Channel::pair_with(options)?,
+        };
+        let number = self.free_fd();
+        let fd = theirs.into_fd()?;
+        let variables = [(NATIVE_VARIABLE, announcement(&fd, number)?)];
+        let child = self.spawn_announcing(number, fd, &variables)?;
+        channel.set_peer(Arc::new(child.handle().clone()))?;
+        Ok((child, channel))
+    }
+
+    /// Spawns with one more descriptor and some more variables, which the command does not keep.
+    fn spawn_announcing(&mut self, number: RawFd, fd: OwnedFd, variables: &[(&str, OsString)]) -> Result<Child> {
+        let changes = self.env.len();
+        self.fd(number, Stdio::fd(fd));
+        for (name, value) in variables {
+            self.env(name, value);
+        }
+        let child = self.spawn();
+        self.env.truncate(changes);
+        self.stdio.remove(&number);
+        child
+    }
+}
+
+impl PeerProcess for ChildHandle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        AsFd::as_fd(self)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// What happens on a channel: messages in their order, then its end, then the end of the child.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A message came.
+    Message(Message),
+    /// Every message was given and no more comes.
+    Closed,
+    /// The child has ended. Only on the channel of [`Command::fork`], and always last.
+    Exited(ExitStatus),
+}
+
+impl Channel {
+    /// Waits for what happens next: each message, then once [`Event::Closed`], then, where the child is known, once [`Event::Exited`]. `None`
+    /// when the time is over first. Without a timeout, waits as long as it takes.
+    ///
+    /// Every message that the child sent before it ended comes before its end. A child that closes its end and runs on is waited for; one that
+    /// ends while a process of its own holds the channel open has ended.
+    ///
+    /// # Errors
+    /// - `Closed`: all of this was given before.
+    /// - As [`recv`](Channel::recv) for a message that cannot be received; `Closed` and `Exited` still follow.
+    pub fn next_event(&self, timeout: Option<Duration>) -> Result<Option<Event>> {
+        let deadline = Deadline::from_timeout(timeout);
+        if !self.end_was_told() {
+            match self.recv_deadline(deadline) {
+                Ok(message) => return Ok(Some(Event::Message(message))),
+                Err(error) if error.kind() == ErrorKind::Timeout => return Ok(None),
+                Err(error) if error.kind() != ErrorKind::Closed => return Err(error),
+                Err(_) if self.tell_end() => return Ok(Some(Event::Closed)),
+                Err(_) => {}
+            }
+        }
+        match self.peer().and_then(|peer| peer.as_any().downcast_ref::<ChildHandle>()) {
+            Some(child) if !self.exit_was_told() => {
+                let status = child.wait_deadline(deadline)?;
+                Ok(status.filter(|_| self.tell_exit()).map(Event::Exited))
+            }
+            _ => Err(Error::new(ErrorKind::Closed, "channel.next_event", "the end of the channel was told before")),
+        }
+    }
+}

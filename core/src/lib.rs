@@ -30,6 +30,7 @@ pub use channel::{
 };
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result, Stage};
+pub use fork::Event;
 pub use io::{PipeReader, PipeWriter, ReadySet, duplicate_fd};
 pub use shm::{
     Arena, ArenaOptions, AtomicCell, Block, BlockPlace, Counter, Counters, Field, Histogram, HistogramSnapshot, LockFuture, Number, OnceEnd,

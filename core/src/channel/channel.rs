@@ -5,6 +5,7 @@ use super::message::Message;
 use super::native::pair::{Unopened, open, pair};
 use super::native::{Native, Wait};
 use super::options::ChannelOptions;
+use super::peer::PeerProcess;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::reactor::Watch;
@@ -14,7 +15,8 @@ use std::fmt;
 use std::future::Future;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -46,7 +48,15 @@ pub struct Channel {
     /// What the link is made of at the first use.
     unopened: Mutex<Option<Unopened>>,
     options: ChannelOptions,
+    /// The process at the other end, where it is known.
+    peer: OnceLock<Arc<dyn PeerProcess>>,
+    /// What of the end was told as an event.
+    told: AtomicU8,
 }
+
+/// Bits of [`Channel::told`].
+const TOLD_END: u8 = 1;
+const TOLD_EXIT: u8 = 2;
 
 /// The wire that is spoken.
 #[derive(Debug)]
@@ -163,7 +173,7 @@ impl Channel {
     }
 
     fn unopened(end: Unopened, options: &ChannelOptions) -> Channel {
-        Channel { link: OnceLock::new(), unopened: Mutex::new(Some(end)), options: options.clone() }
+        Channel { link: OnceLock::new(), unopened: Mutex::new(Some(end)), options: options.clone(), peer: OnceLock::new(), told: AtomicU8::new(0) }
     }
 
     #[inline]
@@ -410,10 +420,35 @@ impl Channel {
         }
     }
 
-    /// Counts the other side as gone once this process (a pidfd) has ended, even if something it started holds its end open.
-    #[allow(dead_code)] // fork uses it
-    pub(crate) fn watch_process(&self, process: OwnedFd) -> Result<()> {
-        self.link()?.watch_process(process)
+    /// Names the process at the other end: the other side counts as gone once it has ended, even if something it started holds its end open.
+    pub(crate) fn set_peer(&self, process: Arc<dyn PeerProcess>) -> Result<()> {
+        let pidfd = process.as_fd().try_clone_to_owned();
+        let pidfd = pidfd.map_err(|error| Error::from_io("channel", &error, "cannot watch the process at the other end"))?;
+        self.link()?.watch_process(pidfd)?;
+        let _ = self.peer.set(process);
+        Ok(())
+    }
+
+    pub(crate) fn peer(&self) -> Option<&dyn PeerProcess> {
+        self.peer.get().map(|peer| &**peer)
+    }
+
+    /// Notes that the end of the channel was told; false when it was before.
+    pub(crate) fn tell_end(&self) -> bool {
+        self.told.fetch_or(TOLD_END, Ordering::Relaxed) & TOLD_END == 0
+    }
+
+    pub(crate) fn end_was_told(&self) -> bool {
+        self.told.load(Ordering::Relaxed) & TOLD_END != 0
+    }
+
+    /// Notes that the end of the process was told; false when it was before.
+    pub(crate) fn tell_exit(&self) -> bool {
+        self.told.fetch_or(TOLD_EXIT, Ordering::Relaxed) & TOLD_EXIT == 0
+    }
+
+    pub(crate) fn exit_was_told(&self) -> bool {
+        self.told.load(Ordering::Relaxed) & TOLD_EXIT != 0
     }
 }
 

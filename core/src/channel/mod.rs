@@ -13,15 +13,13 @@ mod frame;
 pub(crate) mod fuzz;
 #[allow(dead_code)]
 mod handle;
-#[allow(dead_code)]
-mod handoff;
+pub(crate) mod handoff;
 mod message;
 mod native;
 mod options;
 #[allow(dead_code)]
 mod parser;
-#[allow(dead_code)]
-mod peer;
+pub(crate) mod peer;
 
 pub use call::RemoteFailure;
 pub use channel::{Channel, RecvFuture, SendError, SendFuture};

@@ -1,6 +1,7 @@
 //! What a channel allows and how it waits.
 
 use super::codec::CodecSet;
+use super::handoff::Wire;
 use crate::shm::Spin;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct ChannelOptions {
     pub max_fds: u16,
     /// How long the rest of a message may take to come once it has begun. Default: for ever.
     pub frame_timeout: Option<Duration>,
+    /// What a child that is started with this channel speaks. Default: by its program.
+    pub wire: Wire,
 }
 
 impl Default for ChannelOptions {
@@ -43,6 +46,7 @@ impl Default for ChannelOptions {
             codecs: CodecSet::default(),
             max_fds: 253,
             frame_timeout: None,
+            wire: Wire::Auto,
         }
     }
 }

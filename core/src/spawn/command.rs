@@ -442,6 +442,12 @@ impl Command {
         self
     }
 
+    /// The lowest number above 2 that means nothing in the child: neither placed by the command nor, if those are kept, open in the host.
+    pub(crate) fn free_fd(&self) -> RawFd {
+        let taken = |number: RawFd| self.stdio.contains_key(&number) || (self.start.keep_fds && crate::sys::fd::is_open(number));
+        (3..).find(|number| !taken(*number)).unwrap_or(3)
+    }
+
     /// A command for one start elsewhere; what can be used only once moves over, the rest stays for the next start.
     pub(crate) fn take_for_start(&mut self) -> Command {
         let stdio = self.stdio.iter_mut().map(|(child_fd, stdio)| (*child_fd, stdio.take())).collect();
