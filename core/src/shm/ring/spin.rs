@@ -39,7 +39,6 @@ pub(crate) struct Spinner {
     /// Sleeps left until a long spin is tried again, and how many it will be after the next failure.
     until_retry: u32,
     retry: u32,
-    several_cpus: bool,
 }
 
 /// The outcome of a spin.
@@ -54,13 +53,13 @@ enum Ended {
 impl Default for Spinner {
     /// One that never spins.
     fn default() -> Spinner {
-        Spinner { mode: Spin::Off, budget: Duration::ZERO, until_retry: 0, retry: 0, several_cpus: false }
+        Spinner { mode: Spin::Off, budget: Duration::ZERO, until_retry: 0, retry: 0 }
     }
 }
 
 impl Spinner {
     pub(crate) fn new(mode: Spin) -> Spinner {
-        Spinner { mode, budget: CAP, until_retry: FIRST_RETRY, retry: FIRST_RETRY, several_cpus: cpu::allowed() > 1 }
+        Spinner { mode, budget: CAP, until_retry: FIRST_RETRY, retry: FIRST_RETRY }
     }
 
     /// Looks until `ready` or the budget is spent; whether it became ready. `rest` is how many pauses lie between two looks.
@@ -68,7 +67,6 @@ impl Spinner {
         let budget = match self.mode {
             Spin::Off => return false,
             Spin::Always(cap) => return matches!(spin(cap, rest, || true, &mut ready), Ended::Ready(_)),
-            Spin::Adaptive if !self.several_cpus => return false,
             Spin::Adaptive => self.next_budget(),
         };
         if budget.is_zero() {
