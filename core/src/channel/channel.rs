@@ -9,6 +9,7 @@ use super::peer::PeerProcess;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::reactor::Watch;
+use crate::shm::Block;
 use crate::sys::poll::{Events, PollFd, poll};
 use parking_lot::Mutex;
 use std::fmt;
@@ -268,6 +269,17 @@ impl Channel {
     #[inline]
     pub fn send_bytes_until(&self, bytes: &[u8], deadline: Option<Deadline>) -> Result<()> {
         self.link()?.send_bytes(bytes, deadline)
+    }
+
+    /// A block of the memory that is shared with the other side, to build a large message in place: sent as a body or a buffer
+    /// (`Message::raw(block)`) it is not copied, whatever its size.
+    ///
+    /// # Errors
+    /// - `Exhausted`: the other side has not given back enough of `max_queued_bytes`.
+    /// - `Unsupported`: a channel without shared memory.
+    /// - `InvalidArgument`: `len` is 0.
+    pub fn alloc(&self, len: usize) -> Result<Block> {
+        self.link()?.alloc(len)
     }
 
     /// Sends a message without blocking; needs no runtime. A future that is dropped has sent the message or not, never a part.

@@ -3,6 +3,7 @@
 use super::codec::{self, Codec, JsonLimits};
 use super::handle::HandleKind;
 use crate::error::{Error, ErrorKind, Result};
+use crate::shm::Block;
 use serde_json::Value;
 use std::fmt;
 use std::ops::Deref;
@@ -119,6 +120,7 @@ pub struct Buffer(Place);
 pub(crate) enum Place {
     Heap(Vec<u8>),
     Owner(Box<dyn AsRef<[u8]> + Send + Sync>),
+    Block(Block),
 }
 
 impl Default for Place {
@@ -133,11 +135,20 @@ impl Buffer {
         Buffer(Place::Owner(Box::new(owner)))
     }
 
+    /// The block that the bytes lie in, if they lie in one.
+    pub(crate) fn block(&self) -> Option<&Block> {
+        match &self.0 {
+            Place::Block(block) => Some(block),
+            _ => None,
+        }
+    }
+
     /// The bytes as a vector: without copying when they are on the heap, else copied.
     pub fn into_vec(self) -> Vec<u8> {
         match self.0 {
             Place::Heap(bytes) => bytes,
             Place::Owner(owner) => (*owner).as_ref().to_vec(),
+            Place::Block(_) => self.to_vec(),
         }
     }
 }
@@ -149,6 +160,8 @@ impl Deref for Buffer {
         match &self.0 {
             Place::Heap(bytes) => bytes,
             Place::Owner(owner) => (**owner).as_ref(),
+            // Fails for memory that is not mapped, which a block's always is.
+            Place::Block(block) => block.as_slice().unwrap_or_default(),
         }
     }
 }
@@ -175,6 +188,14 @@ impl PartialEq<[u8]> for Buffer {
 impl<const N: usize> PartialEq<[u8; N]> for Buffer {
     fn eq(&self, other: &[u8; N]) -> bool {
         **self == *other
+    }
+}
+
+impl From<Block> for Buffer {
+    /// Bytes in shared memory. Sent on the channel that [allocated](super::Channel::alloc) the block, they are not copied; nobody may write
+    /// to a block that was sent.
+    fn from(block: Block) -> Buffer {
+        Buffer(Place::Block(block))
     }
 }
 

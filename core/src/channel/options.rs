@@ -18,9 +18,12 @@ use std::time::Duration;
 pub struct ChannelOptions {
     /// Bytes of body and buffers of one message that this end takes. Default: 1 GiB.
     pub max_message: u64,
-    /// Bytes of received messages that this end keeps while nobody asks for them, and bytes on their way to the other end outside of the
-    /// ring. Default: 256 MiB.
+    /// Bytes of received messages that this end keeps while nobody asks for them, and bytes of shared memory for large messages that the
+    /// other end has not given back. Default: 256 MiB.
     pub max_queued_bytes: usize,
+    /// Bytes of large messages that may be on their way before a sender waits; one always may. Small ones wait for room in the ring.
+    /// Default: 1 MiB.
+    pub high_water: usize,
     /// Whether to look again before sleeping. Default: adaptive.
     pub spin: Spin,
     /// Bytes of the ring of each direction, rounded up to a power of two between 4 KiB and 1 GiB; 0 is no ring: everything goes through the
@@ -41,6 +44,7 @@ impl Default for ChannelOptions {
         ChannelOptions {
             max_message: 1 << 30,
             max_queued_bytes: 256 << 20,
+            high_water: 1 << 20,
             spin: Spin::Adaptive,
             ring_bytes: 1 << 20,
             codecs: CodecSet::default(),

@@ -331,6 +331,11 @@ impl Arena {
         self.0.parts.lock().len()
     }
 
+    /// Bytes of the file of a segment.
+    pub(crate) fn segment_size(&self, segment: usize) -> Option<u64> {
+        self.0.parts.lock().get(segment).map(|part| part.table.segment.map().len() as u64)
+    }
+
     /// A descriptor of a segment, to give to another process.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The memory of a channel: two rings, one each way, in one sealed segment. `docs/memory.md` has the same offsets.
 
-use super::layout::{self, Field, HEADER, Kind, fields};
+use super::layout::{self, HEADER, Kind, fields};
 use super::ring::{RingReader, RingWriter};
 use super::segment::{Options, Segment};
 use crate::error::Result;

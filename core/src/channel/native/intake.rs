@@ -1,6 +1,7 @@
 //! The receiving half: frames out of the ring or the socket, descriptors out of the socket.
 
 use super::line::Line;
+use crate::channel::control::SegmentBody;
 use crate::channel::frame::{Fault, FrameKind, HEADER_LEN, Header, Limits, Place};
 use crate::channel::handle::{HandleKind, check_handles};
 use crate::channel::message::{Buffer, Message};
@@ -9,6 +10,7 @@ use crate::channel::parser::{Frame, Parser, truncated};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::ring::RingReader;
 use crate::shm::ring::spin::Spinner;
+use crate::shm::{Arena, BlockPlace, Seat};
 use crate::sys::lane::Lane;
 use crate::sys::message;
 use std::collections::VecDeque;
@@ -52,6 +54,8 @@ pub(super) struct Receiver {
     closed_in_order: bool,
     /// Messages taken since this end last sent: a stream, not a conversation.
     pub(super) run: u32,
+    /// The other side's arena, as far as it was announced.
+    arena: Option<Arena>,
 }
 
 impl Receiver {
@@ -76,6 +80,7 @@ impl Receiver {
             end: None,
             closed_in_order: false,
             run: 0,
+            arena: None,
         }
     }
 
@@ -209,6 +214,7 @@ impl Receiver {
                     let fds = self.take_fds(line, frame.header.fds)?;
                     return self.assemble(frame, fds).map(Some);
                 }
+                FrameKind::Segment => self.add_segment(line, &frame)?,
                 FrameKind::Close => {
                     self.closed_in_order = true;
                     return Err(Error::new(ErrorKind::Closed, "channel.recv", "the other side has closed the channel"));
@@ -329,6 +335,20 @@ impl Receiver {
         Ok(self.fds.drain(..count).collect())
     }
 
+    /// Maps memory that the other side will place large bodies in.
+    fn add_segment(&mut self, line: &Line, frame: &Frame) -> Result<()> {
+        let body = SegmentBody::decode(&frame.payload).map_err(|fault| fault.at(0))?;
+        let fd = self.take_fds(line, 1)?.pop().ok_or_else(|| missing_fds(0, 1))?;
+        let known = self.arena.as_ref().map_or(0, Arena::segments);
+        if body.segment as usize != known {
+            return Err(Fault::protocol(format!("segments out of order (segment = {}, expected {known})", body.segment)).at(0));
+        }
+        match &self.arena {
+            Some(arena) => arena.add_segment(fd),
+            None => Arena::open(fd, Seat::from_number(body.seat)).map(|arena| self.arena = Some(arena)),
+        }
+    }
+
     /// A message from its frame.
     fn assemble(&self, frame: Frame, fds: Vec<OwnedFd>) -> Result<Message> {
         let Frame { header, mut payload } = frame;
@@ -346,7 +366,11 @@ impl Receiver {
                     at += len as usize;
                     Ok(Buffer::from(bytes))
                 }
-                Place::Segment { segment, .. } => Err(Fault::protocol(format!("an unknown segment (segment = {segment})")).at(0)),
+                Place::Segment { segment, serial, offset, len } => {
+                    let arena = self.arena.as_ref().ok_or_else(|| Fault::protocol(format!("an unknown segment (segment = {segment})")).at(0))?;
+                    let block = arena.attach(BlockPlace { segment, serial, offset, len });
+                    block.map(Buffer::from).map_err(|error| Fault::protocol(error.detail().to_owned()).at(0))
+                }
             }
         };
         let body = one(&body)?;

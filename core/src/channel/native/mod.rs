@@ -9,6 +9,7 @@
 
 mod futures;
 mod intake;
+mod lending;
 mod line;
 mod output;
 pub(super) mod pair;
@@ -16,18 +17,20 @@ mod wait;
 
 use self::futures::Pump;
 use self::intake::Receiver;
+use self::lending::Lending;
 use self::line::Line;
 use self::output::{Offer, Outgoing, Sender};
-use super::frame::{FrameKind, Header, Place};
-use super::handle::{HandleKind, check_handles};
+use super::frame::{FrameKind, Header};
+use super::handle::check_handles;
 use super::message::Message;
+use super::options::ChannelOptions;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::rings::Rings;
 use parking_lot::{Mutex, MutexGuard};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// How long to wait: not at all, or until a deadline.
 pub(super) type Wait = Option<Deadline>;
@@ -35,6 +38,9 @@ pub(super) type Wait = Option<Deadline>;
 fn over(wait: Wait) -> bool {
     wait.is_none_or(Deadline::passed)
 }
+
+/// Bytes that never travel by reference, whatever the ring.
+const INLINE_ALWAYS: usize = 1024;
 
 /// One end.
 #[derive(Debug)]
@@ -45,6 +51,9 @@ pub(super) struct Native {
     /// Somebody polls the data bell: it has to be armed whenever nothing is there.
     bell_wanted: AtomicBool,
     rings: Option<Rings>,
+    /// Where large bodies are lent from.
+    lending: OnceLock<Lending>,
+    max_lent: usize,
     /// Sends what is left of a frame when nobody waits for it.
     pump: Mutex<Option<Arc<Pump>>>,
 }
@@ -53,19 +62,16 @@ fn would_block(operation: &'static str, detail: &'static str) -> Error {
     Error::new(ErrorKind::WouldBlock, operation, detail)
 }
 
-/// The table of places of a message's buffers, all inline.
-fn table(message: &Message) -> Vec<u8> {
-    message.buffers.iter().flat_map(|buffer| Place::Inline { len: buffer.len() as u64 }.encode()).collect()
-}
-
 impl Native {
-    pub(super) fn new(line: Arc<Line>, sender: Sender, receiver: Receiver, rings: Option<Rings>) -> Native {
+    pub(super) fn new(line: Arc<Line>, (sender, receiver): (Sender, Receiver), rings: Option<Rings>, options: &ChannelOptions) -> Native {
         Native {
             line,
             sender: Arc::new(Mutex::new(sender)),
             receiver: Mutex::new(receiver),
             bell_wanted: AtomicBool::new(false),
             rings,
+            lending: OnceLock::new(),
+            max_lent: options.max_queued_bytes,
             pump: Mutex::new(None),
         }
     }
@@ -73,9 +79,25 @@ impl Native {
     /// Sends bytes as a raw message, without allocating.
     #[inline]
     pub(super) fn send_bytes(&self, bytes: &[u8], wait: Wait) -> Result<()> {
+        if bytes.len() > INLINE_ALWAYS {
+            return self.send_large(bytes, wait);
+        }
         let mut header = Header::new(FrameKind::Data, 0);
         header.length = bytes.len() as u64;
         self.send_frame(&Outgoing { header, table: &[], parts: &[bytes], fds: &[], lent: 0 }, bytes.len(), wait)
+    }
+
+    #[cold]
+    fn send_large(&self, bytes: &[u8], wait: Wait) -> Result<()> {
+        if wait.is_none() && !self.has_room()? {
+            return Err(full(wait));
+        }
+        let ready = self.prepare_bytes(bytes)?;
+        let sent = self.send_frame(&ready.outgoing(), bytes.len(), wait);
+        if sent.is_err() {
+            ready.take_back();
+        }
+        sent
     }
 
     /// Sends a message; it is still the caller's when this fails.
@@ -85,17 +107,22 @@ impl Native {
 
     fn send_as(&self, kind: FrameKind, id: u64, message: &Message, wait: Wait) -> Result<()> {
         check_handles(&message.fds, message.handle, "channel.send", ErrorKind::InvalidArgument)?;
-        let table = table(message);
-        let mut parts: Vec<&[u8]> = Vec::with_capacity(1 + message.buffers.len());
-        parts.push(&message.body);
-        parts.extend(message.buffers.iter().map(|buffer| &**buffer));
-        let mut header = Header::new(kind, id);
-        header.codec = message.codec;
-        header.handle = message.handle.unwrap_or(HandleKind::Raw);
-        header.fds = u16::try_from(message.fds.len()).map_err(|_| Error::invalid("channel.send", "too many descriptors (limit = 253)"))?;
-        header.buffers = u16::try_from(message.buffers.len()).map_err(|_| Error::invalid("channel.send", "too many buffers (limit = 4096)"))?;
-        header.length = (table.len() + message.size()) as u64;
-        self.send_frame(&Outgoing { header, table: &table, parts: &parts, fds: &message.fds, lent: 0 }, message.size(), wait)
+        if message.size() > INLINE_ALWAYS && wait.is_none() && !self.has_room()? {
+            // Nothing is copied to shared memory in vain.
+            return Err(full(wait));
+        }
+        let ready = self.prepare(kind, id, message)?;
+        let sent = self.send_frame(&ready.outgoing(), message.size(), wait);
+        if sent.is_err() {
+            ready.take_back();
+        }
+        sent
+    }
+
+    /// Whether a frame of some bytes would be taken now.
+    fn has_room(&self) -> Result<bool> {
+        self.line.check("channel.send")?;
+        Ok(self.sender.try_lock().is_some_and(|mut sender| !sender.has_pending() && sender.may_have_room(4096)))
     }
 
     #[inline]
@@ -103,7 +130,7 @@ impl Native {
         self.line.check("channel.send")?;
         let mut sender = self.lock_sender(wait)?;
         sender.check_size(size, frame.fds.len())?;
-        while sender.offer(&self.line, frame)? == Offer::Full {
+        while self.announce(&mut sender)? == Offer::Full || sender.offer(&self.line, frame)? == Offer::Full {
             if over(wait) {
                 return Err(full(wait));
             }

@@ -73,6 +73,8 @@ pub(super) struct Sender {
     flights: VecDeque<Flight>,
     fds_in_flight: usize,
     lent_in_flight: usize,
+    /// Segments of the arena that the other side knows.
+    pub(super) announced: usize,
     /// A failure after which the stream cannot go on.
     broken: bool,
 }
@@ -88,13 +90,14 @@ impl Sender {
             seq: 1,
             max_message: hello.max_message,
             max_fds: hello.max_fds.min(message::MAX_FDS as u32) as usize,
-            max_lent: options.max_queued_bytes,
+            max_lent: options.high_water,
             spinner: Spinner::new(options.spin),
             pending: Vec::new(),
             pending_from: 0,
             flights: VecDeque::new(),
             fds_in_flight: 0,
             lent_in_flight: 0,
+            announced: 0,
             broken: false,
         }
     }

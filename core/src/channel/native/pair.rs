@@ -72,7 +72,7 @@ pub(in crate::channel) fn open(end: Unopened, options: &ChannelOptions) -> Resul
     let limits = Limits { max_message: options.max_message, max_fds: options.max_fds, codecs: options.codecs };
     if hello.flags & HELLO_RINGS == 0 {
         let line = Line::new(socket, None)?;
-        return Ok(Native::new(line, Sender::over_socket(&hello, options), Receiver::over_socket(limits, options), None));
+        return Ok(Native::new(line, (Sender::over_socket(&hello, options), Receiver::over_socket(limits, options)), None, options));
     }
     let side = if hello.flags & HELLO_SIDE_ONE == 0 { Side::Zero } else { Side::One };
     let [memory, data0, data1, room0, room1] = <[OwnedFd; 5]>::try_from(fds).map_err(|_| malformed("the hello lacks descriptors"))?;
@@ -92,7 +92,8 @@ pub(in crate::channel) fn open(end: Unopened, options: &ChannelOptions) -> Resul
     rings.keep_out_of_forks();
     let (writer, reader) = rings.ends(side)?;
     let line = Line::new(socket, Some(RingLine::new(writer.memory().clone(), bells)))?;
-    Ok(Native::new(line, Sender::over_ring(writer, &hello, options), Receiver::over_ring(reader, limits, options), Some(rings)))
+    let halves = (Sender::over_ring(writer, &hello, options), Receiver::over_ring(reader, limits, options));
+    Ok(Native::new(line, halves, Some(rings), options))
 }
 
 fn malformed(detail: &str) -> Error {

@@ -56,6 +56,11 @@ impl Block {
         self.table.plan.page(self.index)
     }
 
+    /// Whether it is a block of this arena, in the process that made it.
+    pub(crate) fn is_of(&self, arena: &super::Arena) -> bool {
+        Arc::ptr_eq(&self.arena, &arena.0)
+    }
+
     /// Where it is.
     pub fn place(&self) -> BlockPlace {
         BlockPlace { segment: self.table.number, serial: self.serial, offset: self.offset() as u64, len: self.len as u64 }
