@@ -28,7 +28,7 @@ pub use capture::{
 pub use channel::{
     Buffer, Channel, ChannelOptions, Codec, CodecSet, HandleKind, JsonLimits, Message, RecvFuture, RemoteFailure, SendError, SendFuture, Wire,
 };
-pub use deadline::Deadline;
+pub use deadline::{Deadline, interruptible};
 pub use error::{Error, ErrorKind, Result, Stage};
 pub use fork::Event;
 pub use io::{PipeReader, PipeWriter, ReadySet, duplicate_fd};

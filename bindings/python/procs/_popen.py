@@ -178,7 +178,7 @@ class Popen:
         """Ends the child: SIGTERM, ``grace`` seconds, SIGKILL; or ``steps``, a list of (action, seconds) with the actions
         ``"wait"``, ``"close-stdin"``, ``"kill"`` or a signal. ``tree`` reaches all descendants (default: as started).
 
-        Returns a ``StopReport``.
+        Returns a ``StopReport``. An exception of a signal handler, such as ``KeyboardInterrupt``, ends the wait with SIGKILL.
         """
         if steps is None:
             steps = [(signal.SIGTERM, grace), ("kill", 10.0)]

@@ -1,37 +1,22 @@
 //! Work of the core that takes no deadline, done beside the interpreter.
 
 use crate::error::raise;
-use procs::{CancelHandle, Error, ErrorKind};
+use procs::{CancelHandle, Deadline, Error, ErrorKind, PipeReader, interruptible};
 use pyo3::prelude::*;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a signal handler, or a caller's own cancel handle, may have to wait.
+/// How long a caller's own cancel handle may have to wait, and a signal handler whose signal came to another thread.
 const SLICE: Duration = Duration::from_millis(50);
 
 /// Where the job leaves its result.
-struct Slot<T> {
-    value: Mutex<Option<std::thread::Result<T>>>,
-    filled: Condvar,
-}
+type Slot<T> = Mutex<Option<std::thread::Result<T>>>;
 
-impl<T> Slot<T> {
-    fn fill(&self, value: std::thread::Result<T>) {
-        *self.value.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-        self.filled.notify_one();
-    }
-
-    fn take_within(&self, time: Duration) -> Option<std::thread::Result<T>> {
-        let guard = self.value.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut guard, _) = self.filled.wait_timeout_while(guard, time, |value| value.is_none()).unwrap_or_else(PoisonError::into_inner);
-        guard.take()
-    }
-}
-
-/// The job's cancel handle, and the caller's, which may stop other runs as well and is only watched.
+/// How to end the job early, and a handle of the caller's that asks for it; it may stop other runs as well and is only watched.
 pub(crate) struct Cancel<'a> {
-    pub(crate) own: &'a CancelHandle,
+    pub(crate) own: &'a dyn Fn(),
     pub(crate) caller: Option<CancelHandle>,
 }
 
@@ -40,33 +25,48 @@ pub(crate) struct Cancel<'a> {
 /// # Errors
 /// An exception of a signal handler cancels the job, waits until it has stopped its children, and goes on its way.
 pub(crate) fn aside<T: Send>(py: Python<'_>, cancel: &Cancel<'_>, job: impl FnOnce() -> T + Send) -> PyResult<T> {
-    let slot = Slot { value: Mutex::new(None), filled: Condvar::new() };
+    let slot: Slot<T> = Mutex::new(None);
+    let no_thread = |error| raise(py, &Error::from_io("run", &error, "no thread for it"));
+    // Ends when the job does: a descriptor to wait for, because only waits for descriptors are ended by signals.
+    let (ended, running) = std::io::pipe().map_err(no_thread)?;
+    let ended = PipeReader::from(OwnedFd::from(ended));
     std::thread::scope(|scope| {
         let slot = &slot;
-        let started =
-            std::thread::Builder::new().name("procs-run".to_owned()).spawn_scoped(scope, move || slot.fill(catch_unwind(AssertUnwindSafe(job))));
-        match started {
-            Ok(_) => watch(py, cancel, slot),
-            Err(error) => Err(raise(py, &Error::from_io("run", &error, "no thread for it"))),
+        let body = move || {
+            let value = catch_unwind(AssertUnwindSafe(job));
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            drop(running);
+        };
+        std::thread::Builder::new().name("procs-run".to_owned()).spawn_scoped(scope, body).map_err(no_thread)?;
+        let interrupted = watch(py, cancel, &ended);
+        let value = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (interrupted, value) {
+            (Some(error), _) => Err(error),
+            (None, Some(Ok(value))) => Ok(value),
+            (None, _) => Err(raise(py, &Error::new(ErrorKind::Panic, "run", "its thread panicked"))),
         }
     })
 }
 
-fn watch<T: Send>(py: Python<'_>, cancel: &Cancel<'_>, slot: &Slot<T>) -> PyResult<T> {
+/// Waits until the job has ended; cancels it for an exception of a signal handler, which it returns, or for the caller's handle.
+fn watch(py: Python<'_>, cancel: &Cancel<'_>, ended: &PipeReader) -> Option<PyErr> {
     let mut interrupted = None;
     loop {
-        match py.detach(|| slot.take_within(SLICE)) {
-            Some(Ok(value)) => return interrupted.map_or(Ok(value), Err),
-            Some(Err(_)) => return Err(raise(py, &Error::new(ErrorKind::Panic, "run", "its thread panicked"))),
-            None => {}
+        let waited = py.detach(|| interruptible(|| ended.wait_readable(Deadline::after(SLICE))));
+        match waited {
+            Ok(true) => return interrupted,
+            Ok(false) => {}
+            // Without a way to wait only the job's own end is left; the scope waits for that.
+            Err(error) => {
+                (cancel.own)();
+                return Some(interrupted.unwrap_or_else(|| raise(py, &error)));
+            }
         }
-        if interrupted.is_none()
-            && let Err(error) = py.check_signals()
-        {
-            interrupted = Some(error);
+        if interrupted.is_none() {
+            interrupted = py.check_signals().err();
         }
         if interrupted.is_some() || cancel.caller.as_ref().is_some_and(CancelHandle::is_cancelled) {
-            cancel.own.cancel();
+            (cancel.own)();
         }
     }
 }

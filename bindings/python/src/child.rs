@@ -1,5 +1,6 @@
 //! One running child.
 
+use crate::aside::{Cancel, aside};
 use crate::capture::Capture;
 use crate::convert;
 use crate::error::{IntoPy, guard};
@@ -134,7 +135,10 @@ impl Child {
     fn stop<'py>(&self, py: Python<'py>, steps: Steps<'py>, tree: Option<bool>) -> PyResult<Bound<'py, PyDict>> {
         guard(py, || {
             let plan = stop_plan(steps, tree)?;
-            let report = py.detach(|| self.handle.stop(&plan)).or_raise(py)?;
+            // An exception of a signal handler ends the waiting, not the stop: what is left of the ladder is its last step.
+            let last = tree.map_or_else(Stop::kill, |tree| Stop::kill().tree(tree));
+            let cut = || drop(self.handle.stop(&last));
+            let report = aside(py, &Cancel { own: &cut, caller: None }, || self.handle.stop(&plan))?.or_raise(py)?;
             stop_report(py, &report)
         })
     }

@@ -4,7 +4,8 @@ use procs::Deadline;
 use pyo3::prelude::*;
 use std::time::Duration;
 
-/// How long a blocked call may leave a Python signal handler waiting.
+/// How long a blocked call may leave a Python signal handler waiting whose signal came just before the call, or to another thread. Else a
+/// signal ends the wait at once.
 const SLICE: Duration = Duration::from_millis(50);
 
 /// Calls `step` with short deadlines, the GIL released, until it returns a value or `deadline` passes (`None`).
@@ -18,7 +19,7 @@ pub(crate) fn until<T: Send>(
 ) -> PyResult<Option<T>> {
     loop {
         let slice = deadline.min(Deadline::after(SLICE));
-        let stepped = py.detach(|| step(slice));
+        let stepped = py.detach(|| procs::interruptible(|| step(slice)));
         if let Some(value) = crate::error::IntoPy::or_raise(stepped, py)? {
             return Ok(Some(value));
         }

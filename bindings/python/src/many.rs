@@ -26,7 +26,7 @@ pub(crate) fn run_many<'py>(
         let own = procs::CancelHandle::new().or_raise(py)?;
         let failure = Failure::default();
         let commands = requests(commands, &own)?;
-        let cancel = Cancel { own: &own, caller: cancel.map(|cancel| cancel.handle()) };
+        let cancel = Cancel { own: &|| own.cancel(), caller: cancel.map(|cancel| cancel.handle()) };
         let report = |index: usize, result: &procs::Result<Output>| tell(progress.as_ref(), (index, result), (&failure, &own));
         let results = aside(py, &cancel, || procs::run_many(commands, jobs, report))?;
         failure.check()?;

@@ -20,7 +20,7 @@ pub(crate) fn run_pipeline<'py>(py: Python<'py>, stages: &Bound<'py, PyList>, op
             commands.push(Request::new(&argv, Some(&options))?.into_command());
         }
         let request = run_options(options)?;
-        let cancel = Cancel { own: &own, caller: request.run.cancel.clone() };
+        let cancel = Cancel { own: &|| own.cancel(), caller: request.run.cancel.clone() };
         let mut pipeline = configured(commands, request.run);
         pipeline.cancel(&own);
         let output = aside(py, &cancel, move || pipeline.output())?.or_raise(py)?;

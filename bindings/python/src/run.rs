@@ -36,7 +36,7 @@ pub(crate) fn run<'py>(py: Python<'py>, argv: &Bound<'py, PyAny>, options: Optio
 fn unattended(py: Python<'_>, mut request: Request) -> PyResult<Ran<'_>> {
     let started = py.detach(|| {
         let child = request.command.spawn()?;
-        let status = child.handle().wait_timeout(FIRST_SLICE)?;
+        let status = procs::interruptible(|| child.handle().wait_timeout(FIRST_SLICE))?;
         Ok((child, status))
     });
     let (child, status) = started.or_raise(py)?;

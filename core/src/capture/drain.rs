@@ -12,7 +12,7 @@
 use super::ending::{Ladders, Survivor};
 use super::feed::Feeder;
 use super::intake::Intake;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, interrupted};
 use crate::error::{Error, Result};
 use crate::io::reactor::{self, Interest, Watch};
 use crate::io::transfer::{self, Events, PollFd};
@@ -153,7 +153,7 @@ impl Drain {
                 let count = self.poll(deadline.min(self.next_timer()))?;
                 self.dispatch(count)?;
             }
-            if deadline.passed() {
+            if deadline.passed() || interrupted() {
                 self.tick();
                 return Ok(self.is_finished());
             }

@@ -1,7 +1,7 @@
 //! Waiting: poll, epoll, eventfd.
 
 use super::{check, check_size, retry};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, note_interrupt};
 use crate::error::{Error, Result};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -45,7 +45,8 @@ impl PollFd {
     }
 }
 
-/// Waits until one of the descriptors is ready or the deadline passes; gives the number that are ready.
+/// Waits until one of the descriptors is ready or the deadline passes; gives the number that are ready. A signal
+/// handler ends it early only within [`crate::interruptible`].
 pub(crate) fn poll(fds: &mut [PollFd], deadline: Deadline) -> io::Result<usize> {
     loop {
         let timeout = deadline.remaining().map(timespec);
@@ -53,7 +54,11 @@ pub(crate) fn poll(fds: &mut [PollFd], deadline: Deadline) -> io::Result<usize> 
         // SAFETY: PollFd is a transparent pollfd; the timeout lives across the call; a null mask leaves the mask alone.
         let count = unsafe { libc::ppoll(fds.as_mut_ptr().cast(), fds.len() as libc::nfds_t, timeout_ptr, std::ptr::null()) };
         match check(count) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                if note_interrupt() {
+                    return Ok(0);
+                }
+            }
             result => return result.map(|count| count as usize),
         }
     }
