@@ -37,10 +37,11 @@ from ._errors import (
     WorkerLostError,
     WouldBlockError,
 )
-from ._many import Pipeline, PipelineResult, Stage, run_many
+from ._many import run_many
 from ._native import CancelHandle, engine_info
 from ._native import __version__ as __version__
 from ._options import DEVNULL, PIPE, STDOUT
+from ._pipeline import Pipeline, PipelineChild, PipelineResult, Stage
 from ._popen import Popen, wait_any
 from ._records import CompletedProcess, ExitStatus, StopReport, StreamReport, Usage
 from ._run import call, check_call, check_output, getoutput, getstatusoutput, run
@@ -48,7 +49,7 @@ from ._run import call, check_call, check_output, getoutput, getstatusoutput, ru
 __all__ = [
     "CalledProcessError", "CancelHandle", "CancelledError", "ClosedError", "CompletedProcess", "DEVNULL", "ExhaustedError", "ExitStatus",
     "InvalidArgumentError", "InvalidStateError", "NoDirectoryError", "NoMemoryError", "NoProcessError", "NotFoundError",
-    "OwnerDiedError", "PIPE", "PanicError", "PermissionDeniedError", "Pipeline", "PipelineResult", "Popen", "ProcsError",
+    "OwnerDiedError", "PIPE", "PanicError", "PermissionDeniedError", "Pipeline", "PipelineChild", "PipelineResult", "Popen", "ProcsError",
     "ProtocolError", "STDOUT", "Stage", "StopReport", "StreamReport", "SubprocessError", "SystemCallError", "TaskFailedError",
     "TimedOutError", "TimeoutExpired", "TooLargeError", "TryAgainError", "UnsupportedError", "Usage", "WorkerLostError",
     "WouldBlockError", "call", "check_call", "check_output", "engine_info", "getoutput", "getstatusoutput", "run",

@@ -31,6 +31,23 @@ def _leftover(file):
     return peek() if peek else b""
 
 
+def ladder(steps, grace, stdin):
+    """The steps of a stop for the core. It does not know our file, so that closing it is done first."""
+    if steps is None:
+        steps = [(signal.SIGTERM, grace), ("kill", 10.0)]
+    plan = []
+    for action, seconds in steps:
+        if action == "close-stdin":
+            if stdin:
+                try:
+                    stdin.close()
+                except BrokenPipeError:
+                    pass  # the child does not want the rest
+            action = "wait"
+        plan.append((action if isinstance(action, str) else int(action), float(seconds)))
+    return plan
+
+
 class Popen:
     """Starts a child. All arguments of ``subprocess.Popen`` mean what they mean there; ``preexec_fn`` may be ``os.setsid`` or
     ``os.setpgrp`` only.
@@ -180,15 +197,7 @@ class Popen:
 
         Returns a ``StopReport``. An exception of a signal handler, such as ``KeyboardInterrupt``, ends the wait with SIGKILL.
         """
-        if steps is None:
-            steps = [(signal.SIGTERM, grace), ("kill", 10.0)]
-        plan = []
-        for action, seconds in steps:
-            if action == "close-stdin":
-                if self.stdin:
-                    self.stdin.close()
-                action = "wait"
-            plan.append((action if isinstance(action, str) else int(action), float(seconds)))
+        plan = ladder(steps, grace, self.stdin)
         report = StopReport(**self._child.stop(plan, tree))
         self.poll()
         return report

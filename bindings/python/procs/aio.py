@@ -6,20 +6,22 @@ await of ``run`` and its relatives ends the child (with ``kill_tree`` its tree) 
 """
 
 import asyncio
+import inspect
 import os
 import weakref
 
-from . import _native, _options
+from . import _native, _options, _pipeline
 from ._aio_streams import StreamReader, open_writer
 from ._errors import NoProcessError
 from ._many import Job
 from ._options import DEVNULL, PIPE, STDOUT
 from ._plan import Plan, checked, named, redirect
-from ._popen import Popen
+from ._popen import Popen, ladder
+from ._records import StopReport
 from ._run import output_options
 
 __all__ = [
-    "DEVNULL", "PIPE", "Process", "STDOUT", "StreamReader", "call", "check_call", "check_output", "create_subprocess_exec",
+    "DEVNULL", "PIPE", "Pipeline", "PipelineChild", "Process", "STDOUT", "StreamReader", "call", "check_call", "check_output", "create_subprocess_exec",
     "create_subprocess_shell", "getoutput", "getstatusoutput", "run", "run_many", "wait_any",
 ]
 
@@ -33,12 +35,12 @@ class _Runs:
         self._pending = {}
         self._number = 0
 
-    def start(self, argv, options):
-        """Starts a run; its number and the future of what the core hands over."""
+    def start(self, make):
+        """Starts what ``make(hub, number)`` prepares; its number and the future of what the core hands over."""
         loop = self._loop()
         self._number += 1
         number = self._number
-        native = _native.run_async(self._hub, number, argv, options)
+        native = make(self._hub, number)
         future = loop.create_future()
         if not self._pending:
             loop.add_reader(self._hub.fileno(), self._ring)
@@ -105,25 +107,30 @@ def _runs():
     return found[1]
 
 
-async def _await(plan):
-    """What the core hands over for a plan."""
-    plan.audit()
-    runs = _runs()
-    caller = plan.options.pop("cancel", None)
-    number, future = runs.start(plan.argv, plan.options)
-    loop = asyncio.get_running_loop()
-    if caller is not None:
-        loop.add_reader(caller.fileno(), runs.cancel, number)
+async def _result(make, cancel=None):
+    """What the core hands over for a run or job, which ends when this is cancelled or ``cancel``, the caller's own handle, is."""
+    runs, loop = _runs(), asyncio.get_running_loop()
+    number, future = runs.start(make)
+    if cancel is not None:
+        loop.add_reader(cancel.fileno(), runs.cancel, number)
     try:
         return await future
     except asyncio.CancelledError:
         await runs.stop(number)
         raise
+    finally:
+        if cancel is not None:
+            loop.remove_reader(cancel.fileno())
+
+
+async def _await(plan):
+    """What the core hands over for a plan."""
+    plan.audit()
+    cancel = plan.options.pop("cancel", None)
+    try:
+        return await _result(lambda hub, number: _native.run_async(hub, number, plan.argv, plan.options), cancel)
     except OSError as error:
         raise plan.start_error(error)
-    finally:
-        if caller is not None:
-            loop.remove_reader(caller.fileno())
 
 
 async def run(*popenargs, input=None, capture_output=False, timeout=None, check=False, **kwargs):
@@ -262,15 +269,13 @@ class Process:
         self._alive()
         self._popen.kill()
 
-    async def stop(self, grace=5.0):
-        """SIGTERM, at most ``grace`` seconds, SIGKILL; with ``kill_tree`` for the tree. Returns the return code."""
-        if self._popen.poll() is None:
-            self._popen.terminate()
-            try:
-                await asyncio.wait_for(self.wait(), grace)
-            except TimeoutError:
-                self._popen.kill()
-        return await self.wait()
+    async def stop(self, grace=5.0, *, steps=None, tree=None):
+        """Ends the child as ``Popen.stop`` does and returns its ``StopReport``. Cancelling the await kills the child."""
+        return (await _stop([self], ladder(steps, grace, self.stdin), tree))[0]
+
+    async def kill_tree(self):
+        """Kills the child and all its descendants with the strongest means there is. Returns a ``StopReport``."""
+        return (await _stop([self], [("kill", 10.0)], True))[0]
 
     async def _feed(self, input):
         if input is not None:
@@ -293,13 +298,26 @@ class Process:
         return stdout, stderr
 
 
+async def _stop(processes, plan, tree):
+    """Stops processes together, on a thread of the core."""
+    children = [process._popen._child for process in processes]
+    reports = await _result(lambda hub, number: _native.stop_async(hub, number, children, plan, tree))
+    for process in processes:
+        process._popen.poll()
+    return [StopReport(**report) for report in reports]
+
+
 async def _create(args, kwds):
     for name, only in (("universal_newlines", False), ("bufsize", 0), ("text", False), ("encoding", None), ("errors", None)):
         if kwds.pop(name, only) not in (only, None):
             raise ValueError(f"{name} must be {only}")
     kwds.pop("limit", None)
     loop = asyncio.get_running_loop()
-    popen = Popen(args, bufsize=0, **kwds)
+    return await _adopt(Popen(args, bufsize=0, **kwds), loop)
+
+
+async def _adopt(popen, loop):
+    """The process of a child that was just started."""
     try:
         process = Process(popen, loop)
         await process._open_streams()
@@ -342,3 +360,53 @@ async def wait_any(processes, timeout=None):
         for task in tasks:
             task.cancel()
     return next((process for task, process in tasks.items() if task in done), None)
+
+
+class PipelineChild:
+    """A running pipeline: ``children`` (a ``Process`` for each stage), ``stdin`` of the first, ``stdout`` of the last."""
+
+    def __init__(self, children):
+        self.children = children
+        self.stdin = children[0].stdin
+        self.stdout = children[-1].stdout
+
+    def __repr__(self):
+        return f"<PipelineChild: returncodes: {self.returncodes!r}>"
+
+    @property
+    def returncodes(self):
+        """The return codes of all stages; None for those that run."""
+        return [child.returncode for child in self.children]
+
+    async def wait(self):
+        """Closes the pipe to the first stage, waits for every stage, and returns their codes."""
+        if self.stdin is not None:
+            self.stdin.close()
+        return list(await asyncio.gather(*(child.wait() for child in self.children)))
+
+    def kill(self):
+        """Sends SIGKILL to every stage that runs."""
+        for child in self.children:
+            if child.returncode is None:
+                child.kill()
+
+    async def stop(self, grace=5.0, *, steps=None, tree=None):
+        """Ends all stages together, as ``Popen.stop`` ends one child. Returns a ``StopReport`` for each."""
+        return await _stop(self.children, ladder(steps, grace, self.stdin), tree)
+
+
+class Pipeline(_pipeline.Pipeline):
+    """``procs.Pipeline``, awaitable: programs joined by pipes of the system, without a shell."""
+
+    async def run(self, **options):
+        """``procs.Pipeline.run``, awaitable, with the same keyword arguments, result and errors. Cancelling ends all stages."""
+        inspect.signature(_pipeline.Pipeline.run).bind(self, **options)
+        stages, options, result = self._prepared(options)
+        cancel = options.pop("cancel", None)
+        return result(await _result(lambda hub, number: _native.run_pipeline_async(hub, number, stages, options), cancel))
+
+    async def spawn(self, *, stdin=None, stdout=None, stderr=None, kill_tree=False):
+        """Starts all stages and returns a ``PipelineChild``, whose streams are asyncio's."""
+        loop = asyncio.get_running_loop()
+        running = super().spawn(stdin=stdin, stdout=stdout, stderr=stderr, bufsize=0, kill_tree=kill_tree)
+        return PipelineChild([await _adopt(popen, loop) for popen in running.children])

@@ -56,8 +56,15 @@ impl Hub {
     }
 }
 
+impl Hub {
+    /// What wakes this loop for one run.
+    pub(crate) fn bell(&self, number: u64) -> Arc<Bell> {
+        Arc::new(Bell { ready: Arc::clone(&self.ready), number })
+    }
+}
+
 /// Wakes the loop for one run.
-struct Bell {
+pub(crate) struct Bell {
     ready: Arc<Ready>,
     number: u64,
 }
@@ -68,6 +75,13 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        self.ring();
+    }
+}
+
+impl Bell {
+    /// Puts the run's number on the loop's list.
+    pub(crate) fn ring(&self) {
         let mut runs = self.ready.runs.lock().unwrap_or_else(PoisonError::into_inner);
         let first = runs.is_empty();
         runs.push(self.number);
@@ -107,7 +121,7 @@ pub(crate) fn run_async(py: Python<'_>, hub: &Hub, number: u64, argv: &Bound<'_,
             }
         }
         command.cancel(&cancel);
-        let waker = Waker::from(Arc::new(Bell { ready: Arc::clone(&hub.ready), number }));
+        let waker = Waker::from(hub.bell(number));
         Ok(AsyncRun { future: Mutex::new(Some(command.output_async())), waker, cancel, failure, gathers })
     })
 }

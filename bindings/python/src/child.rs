@@ -5,12 +5,13 @@ use crate::capture::Capture;
 use crate::convert;
 use crate::error::{IntoPy, guard};
 use crate::interrupt::until;
+use crate::job::{stop_all, stop_reports};
 use crate::options::{Request, run_options};
 use crate::outcome::{Outcome, returncode, stop_report};
 use procs::{ChildHandle, Deadline, PipeReader, PipeWriter, Stop, StopAction};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -194,5 +195,24 @@ pub(crate) fn wait_any(py: Python<'_>, children: Vec<PyRef<'_, Child>>, timeout:
         let handles: Vec<ChildHandle> = children.iter().map(|child| child.handle().clone()).collect();
         let borrowed: Vec<&ChildHandle> = handles.iter().collect();
         until(py, deadline, |slice| procs::wait_any(&borrowed, Some(slice.remaining().unwrap_or(Duration::MAX))))
+    })
+}
+
+/// As `Child.stop` for several children together: a list of dicts.
+#[pyfunction]
+#[pyo3(signature = (children, steps, tree=None))]
+pub(crate) fn stop_many<'py>(
+    py: Python<'py>,
+    children: Vec<PyRef<'py, Child>>,
+    steps: Steps<'py>,
+    tree: Option<bool>,
+) -> PyResult<Bound<'py, PyList>> {
+    guard(py, || {
+        let plan = stop_plan(steps, tree)?;
+        let handles: Vec<ChildHandle> = children.iter().map(|child| child.handle().clone()).collect();
+        let last = tree.map_or_else(Stop::kill, |tree| Stop::kill().tree(tree));
+        let cut = || drop(stop_all(&handles, &last));
+        let reports = aside(py, &Cancel { own: &cut, caller: None }, || stop_all(&handles, &plan))?;
+        stop_reports(py, reports)
     })
 }

@@ -15,6 +15,7 @@ mod drain;
 mod error;
 mod gather;
 mod interrupt;
+mod job;
 mod many;
 mod memory;
 mod options;
@@ -65,6 +66,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<drain::Drain>()?;
     module.add_class::<outcome::Outcome>()?;
     module.add_function(wrap_pyfunction!(child::spawn, module)?)?;
+    module.add_class::<job::AsyncJob>()?;
+    module.add_function(wrap_pyfunction!(child::stop_many, module)?)?;
+    module.add_function(wrap_pyfunction!(job::stop_async, module)?)?;
+    module.add_function(wrap_pyfunction!(job::run_pipeline_async, module)?)?;
     module.add_function(wrap_pyfunction!(child::wait_any, module)?)?;
     module.add_function(wrap_pyfunction!(engine_info, module)?)?;
     module.add_function(wrap_pyfunction!(error::error_kinds, module)?)?;

@@ -4,7 +4,8 @@ use crate::aside::{Cancel, aside};
 use crate::error::{IntoPy, guard};
 use crate::options::{Request, run_options};
 use crate::outcome::{returncode, stop_report, usage_tuple};
-use procs::{Pipeline, PipelineOutput, RunOptions};
+use crate::sink::Failure;
+use procs::{CancelHandle, Pipeline, PipelineOutput, RunOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
@@ -13,20 +14,38 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 #[pyo3(signature = (stages, options))]
 pub(crate) fn run_pipeline<'py>(py: Python<'py>, stages: &Bound<'py, PyList>, options: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
     guard(py, || {
-        let own = procs::CancelHandle::new().or_raise(py)?;
+        let own = CancelHandle::new().or_raise(py)?;
+        let Joined { mut pipeline, caller, failure } = Joined::new(stages, options)?;
+        pipeline.cancel(&own);
+        failure.also(&own);
+        let cancel = Cancel { own: &|| own.cancel(), caller };
+        let output = aside(py, &cancel, move || pipeline.output())?;
+        failure.check()?;
+        result(py, &output.or_raise(py)?)
+    })
+}
+
+/// The stages with the options of the run.
+pub(crate) struct Joined {
+    pub(crate) pipeline: Pipeline,
+    /// A handle of the caller's that cancels this run among others.
+    pub(crate) caller: Option<CancelHandle>,
+    pub(crate) failure: Failure,
+}
+
+impl Joined {
+    /// # Errors
+    /// As the conversion of each value raises them.
+    pub(crate) fn new(stages: &Bound<'_, PyList>, options: &Bound<'_, PyDict>) -> PyResult<Joined> {
         let mut commands = Vec::with_capacity(stages.len());
         for stage in stages.iter() {
             let (argv, options): (Bound<'_, PyAny>, Bound<'_, PyDict>) = stage.extract()?;
             commands.push(Request::new(&argv, Some(&options))?.into_command());
         }
-        let request = run_options(options)?;
-        let cancel = Cancel { own: &|| own.cancel(), caller: request.run.cancel.clone() };
-        let mut pipeline = configured(commands, request.run);
-        pipeline.cancel(&own);
-        let output = aside(py, &cancel, move || pipeline.output())?.or_raise(py)?;
-        request.failure.check()?;
-        result(py, &output)
-    })
+        let Request { mut run, failure, .. } = run_options(options)?;
+        let caller = run.cancel.take();
+        Ok(Joined { pipeline: configured(commands, run), caller, failure })
+    }
 }
 
 fn configured(commands: Vec<procs::Command>, run: RunOptions) -> Pipeline {
@@ -37,11 +56,12 @@ fn configured(commands: Vec<procs::Command>, run: RunOptions) -> Pipeline {
     if let Some(input) = run.input {
         pipeline.input(input);
     }
-    pipeline.grace(run.grace).kill_tree(run.kill_tree).max_output(run.stdout_limit);
+    pipeline.grace(run.grace).kill_tree(run.kill_tree).max_output(run.stdout_limit).stdout_sink(run.stdout_sink);
     pipeline
 }
 
-fn result<'py>(py: Python<'py>, output: &PipelineOutput) -> PyResult<Bound<'py, PyDict>> {
+/// The dict of a finished pipeline.
+pub(crate) fn result<'py>(py: Python<'py>, output: &PipelineOutput) -> PyResult<Bound<'py, PyDict>> {
     let stages = PyList::empty(py);
     for stage in &output.stages {
         let dict = PyDict::new(py);

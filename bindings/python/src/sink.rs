@@ -1,29 +1,48 @@
 //! Where captured output goes, from the tuples that `procs._options` makes.
 
 use crate::convert;
-use procs::Sink;
+use procs::{CancelHandle, Sink};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The first exception that a callback raised; the run raises it when it is back in Python.
 #[derive(Clone, Default)]
-pub(crate) struct Failure(Arc<Mutex<Option<PyErr>>>);
+pub(crate) struct Failure(Arc<Mutex<Raised>>);
+
+#[derive(Default)]
+struct Raised {
+    error: Option<PyErr>,
+    cancel: Option<CancelHandle>,
+}
 
 impl Failure {
+    fn raised(&self) -> MutexGuard<'_, Raised> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the first exception cancel this as well, where nobody looks at it while the run goes on.
+    pub(crate) fn also(&self, cancel: &CancelHandle) {
+        self.raised().cancel = Some(cancel.clone());
+    }
+
     pub(crate) fn set(&self, error: PyErr) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        let mut raised = self.raised();
+        raised.error.get_or_insert(error);
+        if let Some(cancel) = &raised.cancel {
+            cancel.cancel();
+        }
     }
 
     pub(crate) fn is_set(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.raised().error.is_some()
     }
 
     /// Raises what a callback raised, once.
     pub(crate) fn check(&self) -> PyResult<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+        self.raised().error.take().map_or(Ok(()), Err)
     }
 }
 

@@ -168,7 +168,8 @@ def test_stop_and_wait_any():
     async def main():
         stubborn = await aio.create_subprocess_shell("trap '' TERM; echo on; while :; do sleep 0.05; done", stdout=procs.PIPE)
         assert await stubborn.stdout.readline() == b"on\n"
-        assert await stubborn.stop(0.2) == -9
+        report = await stubborn.stop(0.2)
+        assert (report.returncode, report.ended_by, stubborn.returncode) == (-9, "kill", -9)
         first, second = await aio.create_subprocess_exec("sleep", "60"), await aio.create_subprocess_exec("true")
         assert await aio.wait_any([first, second]) is second
         assert await aio.wait_any([first], timeout=0.05) is None
