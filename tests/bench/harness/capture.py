@@ -32,6 +32,7 @@ def streaming(make):
         make.program("c", "libprocs C chunks", "ours", ("ours-c-capture", "chunks")),
         make.program("c-read", "libprocs C read loop", "ours", ("ours-c-capture", "read")),
         make.python("python", "libprocs Python read loop, 64 KiB", "ours", "procs-read-64k"),
+        make.python("python-asyncio", "libprocs Python asyncio read", "ours", "procs-stream"),
         make.node("node", "libprocs Node 'data' events", "ours", "procs-discard"),
     )
 
@@ -43,7 +44,8 @@ def storing(make):
         limit(make, "c-huge", "C huge pages, 1 MiB pipe", "store-huge", PIPE, "read=262144"),
         limit(make, "c-keep", "C huge pages kept, 1 MiB pipe", "store-keep", PIPE, "read=262144"),
         make.program("output", "Rust Command::output", "peer", ("rust-peers", "output")),
-        make.python("py-run", "Python run", "peer", "run"),
+        make.python("py-run", "Python run(capture_output)", "peer", "run"),
+        make.python("py-read", "Python Popen.stdout.read()", "peer", "read-all"),
         make.python("py-communicate", "Python asyncio communicate", "peer", "communicate"),
         make.python("py-uvloop", "Python uvloop communicate", "peer", "uvloop-communicate"),
         make.node("node-concat", "Node spawn + concat", "peer", "concat"),
@@ -51,7 +53,9 @@ def storing(make):
         make.node("node-spawnSync", "Node spawnSync", "peer", "spawnSync"),
         make.program("rust", "libprocs Rust output", "ours", ("rust-ours", "output")),
         make.program("c", "libprocs C run", "ours", ("ours-c-capture", "output")),
-        make.python("python", "libprocs Python run", "ours", "procs-run"),
+        make.python("python", "libprocs Python run(capture_output)", "ours", "procs-run"),
+        make.python("python-read", "libprocs Python Popen.stdout.read()", "ours", "procs-read-all"),
+        make.python("python-communicate", "libprocs Python asyncio communicate", "ours", "procs-communicate"),
         make.node("node", "libprocs Node execFile", "ours", "procs-execFile"),
         make.node("node-sync", "libprocs Node spawnSync", "ours", "procs-spawnSync"),
     )
@@ -74,6 +78,9 @@ def lines(box, millions):
         fast.program("rust", "libprocs Rust borrowed lines", "ours", ("rust-ours", "lines")),
         fast.program("c", "libprocs C borrowed lines", "ours", ("ours-c-capture", "lines")),
         middle.python("python", "libprocs Python bytes iteration", "ours", "procs-bytes-lines"),
+        middle.python("python-text", "libprocs Python text iteration", "ours", "procs-text-lines"),
+        middle.python("python-lines", "libprocs Python text lines()", "ours", "procs-lines"),
+        slow.python("python-asyncio", "libprocs Python asyncio async for", "ours", "procs-async-lines"),
     )
 
 
@@ -106,20 +113,31 @@ def rows(_plan):
             Row(f"B2-{name}-lines-until", f"{language}: borrowed lines", "B2", "mlines_s", name, "read_until", at_least=1.35),
             Row(f"B2-{name}-lines-lines", f"{language}: borrowed lines", "B2", "mlines_s", name, "lines", at_least=3.4),
         ]
-    return tuple(found) + reported()
+    return tuple(found) + python_rows() + reported()
+
+
+def python_rows():
+    """What Python's faces have to reach."""
+    return (
+        Row("B1-python-stream", "Python: streaming", "B1", "gib_s", "python", "py-read", at_least=2.2),
+        Row("B1-python-asyncio", "Python: asyncio, streaming", "B1", "gib_s", "python-asyncio", "py-asyncio", at_least=4.6),
+        Row("B1w-python-store", "Python: run and capture, warm", "B1w", "gib_s", "python", "py-run", at_least=3),
+        Row("B1w-python-memory", "Python: run and capture, peak memory", "B1w", "rss_ratio", "python", at_most=1.1),
+        Row("B1w-python-asyncio", "Python: asyncio communicate, warm", "B1w", "gib_s", "python-communicate", "py-communicate", at_least=4),
+        Row("B2-python-text", "Python: text lines", "B2", "mlines_s", "python-text", "py-text", at_least=1.2),
+        Row("B2-python-lines", "Python: text lines()", "B2", "mlines_s", "python-lines", "py-text", at_least=1.2),
+        Row("B2-python-bytes", "Python: bytes lines", "B2", "mlines_s", "python", "py-bytes", at_least=1.2, gated=False),
+        Row("B2-python-asyncio", "Python: asyncio, lines", "B2", "mlines_s", "python-asyncio", "py-asyncio", at_least=5),
+    )
 
 
 def reported():
-    """Python and Node: figures of their thin faces, goals for later."""
+    """Node: figures of its thin face, goals for later."""
     def row(name, title, section, metric, *pair, **goal):
         return Row(name, title, section, metric, *pair, gated=False, **goal)
     return (
-        row("B1-python-stream", "Python: streaming", "B1", "gib_s", "python", "py-read", at_least=2.2),
         row("B1-node-stream", "Node: streaming", "B1", "gib_s", "node", "node-data", at_least=1.2),
-        row("B1w-python-store", "Python: run and capture, warm", "B1w", "gib_s", "python", "py-run", at_least=3),
-        row("B1w-python-memory", "Python: run and capture, peak memory", "B1w", "rss_ratio", "python", at_most=1.1),
         row("B1w-node-store", "Node: execFile, warm", "B1w", "gib_s", "node", "node-execFile", at_least=2.5),
         row("B1w-node-sync", "Node: spawnSync, warm", "B1w", "gib_s", "node-sync", "node-spawnSync", at_least=2.5),
         row("B1w-node-memory", "Node: execFile, peak memory", "B1w", "rss_ratio", "node", at_most=1.1),
-        row("B2-python-lines", "Python: lines", "B2", "mlines_s", "python", "py-bytes", at_least=1.2),
     )

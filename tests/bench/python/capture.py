@@ -52,6 +52,12 @@ def asynchronous(take, start=asyncio.create_subprocess_exec, run=asyncio.run):
     return lambda argv: run(one(argv))
 
 
+def own_lines(child):
+    """Lines without their ends, as procs alone has them."""
+    with child:
+        return sum(map(len, child.lines()))
+
+
 async def communicate(child):
     """The way to store."""
     stdout, _ = await child.communicate()
@@ -104,6 +110,7 @@ def ours():
         "procs-read-64k": with_stdout(read_64k, procs.Popen),
         "procs-bytes-lines": with_stdout(iterate, procs.Popen),
         "procs-text-lines": with_stdout(iterate, procs.Popen, text=True),
+        "procs-lines": lambda argv: own_lines(procs.Popen(argv, stdout=procs.PIPE, text=True)),
         "procs-communicate": asynchronous(communicate, start),
         "procs-stream": asynchronous(stream, start),
         "procs-async-lines": asynchronous(async_lines, start),

@@ -1,4 +1,7 @@
-"""Starting and ending children from Python: the standard library, uvloop and libprocs. `spawn.py CASE true=PATH seconds=S mb=M threads=T`."""
+"""Starting and ending children from Python: the standard library, uvloop and libprocs.
+
+`spawn.py CASE true=PATH seconds=S mb=M threads=T outstanding=N`: T is for calls that block, N for event loops.
+"""
 
 import asyncio
 import os
@@ -52,7 +55,28 @@ async def loop_exec(start, program, times):
         times.add(begin, called, time.perf_counter())
 
 
-def case_function(case):
+async def loop_many(start, program, times, outstanding):
+    """Coroutines of an event loop that keep this many children going."""
+    await asyncio.gather(*(loop_exec(start, program, times) for _ in range(outstanding)))
+
+
+def on_loop(start, outstanding, run=asyncio.run):
+    """A case for an event loop."""
+    return lambda program, times: run(loop_many(start(), program, times, outstanding))
+
+
+def asyncio_start():
+    """The standard library's."""
+    return asyncio.create_subprocess_exec
+
+
+def procs_start():
+    """Ours."""
+    import procs.aio
+    return procs.aio.create_subprocess_exec
+
+
+def case_function(case, outstanding):
     """The loop of a case as a function of program and times."""
     if case == "run":
         return lambda program, times: run(lambda path: subprocess.run([path], check=True), program, times)
@@ -61,10 +85,12 @@ def case_function(case):
     if case == "posix_spawn":
         return lambda program, times: popen(PosixSpawn, program, times)
     if case == "asyncio":
-        return lambda program, times: asyncio.run(loop_exec(asyncio.create_subprocess_exec, program, times))
-    if case == "uvloop":
+        return on_loop(asyncio_start, outstanding)
+    if case == "procs-asyncio":
+        return on_loop(procs_start, outstanding)
+    if case in ("uvloop", "procs-uvloop"):
         import uvloop
-        return lambda program, times: uvloop.run(loop_exec(asyncio.create_subprocess_exec, program, times))
+        return on_loop(asyncio_start if case == "uvloop" else procs_start, outstanding, uvloop.run)
     import procs
     if case == "procs-run":
         return lambda program, times: run(lambda path: procs.run([path], check=True), program, times)
@@ -76,17 +102,18 @@ def case_function(case):
 def main():
     """Runs one case on one or several threads."""
     case, values = common.options()
-    loop = case_function(case)
+    loop = case_function(case, int(values.get("outstanding", 1)))
     held = common.hold(int(values.get("mb", 0)))
-    runs = [common.Times(float(values.get("seconds", 0.4))) for _ in range(int(values.get("threads", 1)))]
+    threads = 1 if case.endswith(("asyncio", "uvloop")) else int(values.get("threads", 1))
+    runs = [common.Times(float(values.get("seconds", 0.4))) for _ in range(threads)]
     if len(runs) == 1:
         loop(values["true"], runs[0])
     else:
-        threads = [threading.Thread(target=loop, args=(values["true"], times)) for times in runs]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        workers = [threading.Thread(target=loop, args=(values["true"], times)) for times in runs]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
     common.report_spawn(runs)
     del held
 
