@@ -5,19 +5,52 @@
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, BufferSlice};
 use procs::Bytes;
+use std::cell::Cell;
 
 /// From this size on, a buffer around the captured bytes is cheaper than a copy in the runtime's own memory.
 const WRAP_FROM: usize = 64 << 10;
 
+/// Bytes lent out by blocking calls that may wait for the event loop to be given back.
+const LENT_AT_MOST: usize = 64 << 20;
+
+thread_local! {
+    /// Bytes that [`to_buffer_without_loop`] lent out on this thread, which is one environment's.
+    static LENT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// As [`to_buffer`], for a blocking call: the runtime gives lent memory back from its event loop, so a program that calls in a row without
+/// ever returning to the loop gets copies, which the collector alone can free.
+pub(crate) fn to_buffer_without_loop(env: &Env, bytes: Bytes) -> napi::Result<Buffer> {
+    let (len, lent) = (bytes.len(), LENT.get());
+    if lent > 0 && lent + len > LENT_AT_MOST {
+        return BufferSlice::copy_from(env, &*bytes)?.into_buffer(env);
+    }
+    if len < WRAP_FROM {
+        return to_buffer(env, bytes);
+    }
+    LENT.set(lent + len);
+    wrap(env, bytes, move || LENT.set(LENT.get().saturating_sub(len)))
+}
+
 /// The bytes as a Buffer. JavaScript may write to it; where the runtime forbids foreign memory it is a copy.
-pub(crate) fn to_buffer(env: &Env, mut bytes: Bytes) -> napi::Result<Buffer> {
+pub(crate) fn to_buffer(env: &Env, bytes: Bytes) -> napi::Result<Buffer> {
     if bytes.len() < WRAP_FROM {
         return BufferSlice::copy_from(env, &*bytes)?.into_buffer(env);
     }
+    wrap(env, bytes, || ())
+}
+
+/// A Buffer around the bytes; `given_back` runs once they are freed.
+fn wrap(env: &Env, mut bytes: Bytes, given_back: impl FnOnce() + 'static) -> napi::Result<Buffer> {
     let slice = bytes.as_mut_slice();
     let (data, len) = (slice.as_mut_ptr(), slice.len());
     // SAFETY: `data` and `len` are the memory of `bytes`, whose address does not change when the value moves; the value moves into the
     // buffer's finalizer, so nobody else reads or writes the memory before the buffer is collected.
-    let wrapped = unsafe { BufferSlice::from_external(env, data, len, bytes, |_, bytes| drop(bytes)) };
+    let wrapped = unsafe {
+        BufferSlice::from_external(env, data, len, (bytes, given_back), |_, (bytes, given_back)| {
+            drop(bytes);
+            given_back();
+        })
+    };
     wrapped?.into_buffer(env)
 }

@@ -3,7 +3,7 @@
 use crate::collect::{Extra, Limited, counted, exact};
 use crate::error::{Failure, guard};
 use crate::event::{Usage, code_and_signal};
-use crate::memory::to_buffer;
+use crate::memory::to_buffer_without_loop;
 use crate::options::{SpawnRequest, is_pipe};
 use crate::run::duration;
 use napi::Env;
@@ -137,12 +137,12 @@ impl Finished {
         let mut streams: Vec<Option<Buffer>> = codes.iter().map(|_| None).collect();
         for (fd, bytes) in [(1, stdout), (2, stderr)] {
             if codes.get(fd).is_some_and(|code| is_pipe(*code)) {
-                streams[fd] = Some(to_buffer(env, bytes)?);
+                streams[fd] = Some(to_buffer_without_loop(env, bytes)?);
             }
         }
         for extra in self.extra {
             let fd = extra.fd;
-            streams[fd] = Some(to_buffer(env, extra.finish(output.stopped.is_some()).into())?);
+            streams[fd] = Some(to_buffer_without_loop(env, extra.finish(output.stopped.is_some()).into())?);
         }
         Ok(SyncOutcome { pid: output.pid, code, signal, output: streams, errno, usage: output.usage.as_ref().map(Usage::from) })
     }
