@@ -101,6 +101,12 @@ export interface Usage {
   maxRssBytes: number;
 }
 
+/** Lines of a stream. Leaving a loop over them early destroys the stream. */
+export interface Lines extends AsyncIterableIterator<string> {
+  /** The same lines in arrays, as many as one read brought: several times faster for many short lines. */
+  batches(): AsyncIterableIterator<string[]>;
+}
+
 /** How lines are read. */
 export interface LinesOptions {
   /** Default: utf8. */
@@ -118,7 +124,7 @@ export interface ChildAdditions {
   /** Ends the child and all its descendants at once. */
   killTree(): Promise<StopReport>;
   /** The lines of standard output, of any length. Throws ERR_PROCS_INVALID_STATE when stdout is not a pipe. */
-  lines(options?: LinesOptions): AsyncIterableIterator<string>;
+  lines(options?: LinesOptions): Lines;
 }
 
 /** One child of this process. */
@@ -126,7 +132,7 @@ export class ChildProcess extends cp.ChildProcess implements ChildAdditions {
   readonly usage?: Usage | undefined;
   stop(options?: StopOptions): Promise<StopReport>;
   killTree(): Promise<StopReport>;
-  lines(options?: LinesOptions): AsyncIterableIterator<string>;
+  lines(options?: LinesOptions): Lines;
 }
 
 export type ChildProcessWithoutNullStreams = cp.ChildProcessWithoutNullStreams & ChildAdditions;
@@ -308,7 +314,7 @@ export function pipeline(
 ): Promise<PipelineResult>;
 
 /** The lines of a stream of bytes, of any length, without their line feeds. Leaving the loop early destroys the stream. */
-export function lines(stream: Readable, options?: LinesOptions): AsyncIterableIterator<string>;
+export function lines(stream: Readable, options?: LinesOptions): Lines;
 
 /** What the engine found on this kernel. */
 export interface EngineInfo {

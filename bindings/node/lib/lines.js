@@ -41,12 +41,17 @@ class Splitter {
   }
 }
 
+function asBatch(result) {
+  return result.done ? result : { value: [result.value], done: false };
+}
+
 class Lines {
   #stream;
   #splitter;
   #ready = [];
   #at = 0;
   #waiting = [];
+  #waitingBatch = null;
   #ended = false;
   #error = null;
 
@@ -64,6 +69,13 @@ class Lines {
 
   #take(lines) {
     if (lines.length === 0) return;
+    if (this.#waitingBatch !== null) {
+      const { resolve } = this.#waitingBatch;
+      this.#waitingBatch = null;
+      resolve({ value: lines, done: false });
+      this.#stream.pause();
+      return;
+    }
     this.#ready = this.#at < this.#ready.length ? this.#ready.slice(this.#at).concat(lines) : lines;
     this.#at = 0;
     while (this.#waiting.length > 0 && this.#at < this.#ready.length) {
@@ -81,6 +93,37 @@ class Lines {
       if (error) reject(error);
       else resolve({ value: undefined, done: true });
     }
+    if (this.#waitingBatch !== null) {
+      const { resolve, reject } = this.#waitingBatch;
+      this.#waitingBatch = null;
+      if (error) reject(error);
+      else resolve({ value: undefined, done: true });
+    }
+  }
+
+  #nextBatch() {
+    if (this.#at < this.#ready.length) {
+      const value = this.#at === 0 ? this.#ready : this.#ready.slice(this.#at);
+      this.#ready = [];
+      this.#at = 0;
+      return Promise.resolve({ value, done: false });
+    }
+    if (this.#ended || this.#waiting.length > 0 || this.#waitingBatch !== null) return this.next().then(asBatch);
+    return new Promise((resolve, reject) => {
+      this.#waitingBatch = { resolve, reject };
+      this.#stream.resume();
+    });
+  }
+
+  /** The same lines in arrays, as many as one read brought: several times faster for many short lines. */
+  batches() {
+    return {
+      next: () => this.#nextBatch(),
+      return: () => this.return(),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
   }
 
   next() {

@@ -81,6 +81,8 @@ def lines(box, millions):
         middle.python("python-text", "libprocs Python text iteration", "ours", "procs-text-lines"),
         middle.python("python-lines", "libprocs Python text lines()", "ours", "procs-lines"),
         slow.python("python-asyncio", "libprocs Python asyncio async for", "ours", "procs-async-lines"),
+        middle.node("node-batches", "libprocs Node lines().batches()", "ours", "procs-batches"),
+        middle.node("node-lines", "libprocs Node for await of lines()", "ours", "procs-lines"),
     )
 
 
@@ -140,4 +142,8 @@ def reported():
         row("B1w-node-store", "Node: execFile, warm", "B1w", "gib_s", "node", "node-execFile", at_least=2.5),
         row("B1w-node-sync", "Node: spawnSync, warm", "B1w", "gib_s", "node-sync", "node-spawnSync", at_least=2.5),
         row("B1w-node-memory", "Node: execFile, peak memory", "B1w", "rss_ratio", "node", at_most=1.1),
+        row("B1-node-stream-cpu", "Node: streaming, CPU of the reader", "B1", "cpu_s", "node", "node-data", at_most=0.7),
+        row("B1c-node-memory", "Node: execFile of 1 GiB, peak memory", "B1c", "rss_ratio", "node", at_most=1.1),
+        row("B2-node-batches", "Node: lines in batches", "B2", "mlines_s", "node-batches", "node-event", at_least=1.6),
+        row("B2-node-lines", "Node: for await of lines", "B2", "mlines_s", "node-lines", "node-await", at_least=1.5),
     )

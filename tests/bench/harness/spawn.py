@@ -76,6 +76,8 @@ def ours(make):
         make.python("python-asyncio", "libprocs Python asyncio", "ours", "procs-asyncio"),
         make.python("python-uvloop", "libprocs Python uvloop", "ours", "procs-uvloop"),
         make.node("node", "libprocs Node spawn", "ours", "procs-spawn"),
+        make.node("node-pipe", "libprocs Node spawn with pipes", "ours", "procs-spawn-pipe"),
+        make.node("node-exec", "libprocs Node execFile", "ours", "procs-execFile"),
         make.node("node-sync", "libprocs Node spawnSync", "ours", "procs-spawnSync"),
     )
 
@@ -179,5 +181,8 @@ def reported():
         row("A1-node-call", "Node: the loop is blocked", "A1", "call_us", "node", "node-spawn", at_least=35),
         row("A1-node-sync", "Node: spawnSync", "A1", "total_us", "node-sync", "node-spawnSync", at_least=1),
         row("A2-node-outstanding", "Node: 64 outstanding", "A2", "per_s", "node", "node-spawn", at_least=14),
+        row("A1-node-pipe", "Node: start → close with pipes", "A1", "total_us", "node-pipe", "node-spawn-pipe", at_least=16),
+        row("A1-node-execFile", "Node: execFile", "A1", "total_us", "node-exec", "node-execFile", at_least=16),
+        row("A3-node-4g", "Node: the loop is blocked, parent 4 GB", "A3", "call_us", "node@4096", "node-spawn@4096", at_least=1700),
         row("A3-node-1g", "Node: the loop is blocked, parent 1 GB", "A3", "call_us", "node@1024", "node-spawn@1024", at_least=500),
     )

@@ -54,7 +54,20 @@ async function forAwait(api, file, args) {
   return total;
 }
 
-const CASES = { discard, concat, execFile, spawnSync, 'line-events': lineEvents, 'for-await': forAwait };
+/** Only libprocs has these. */
+async function ownLines(api, file, args) {
+  let total = 0;
+  for await (const line of api.spawn(file, args, OUTPUT_ONLY).lines()) total += line.length;
+  return total;
+}
+
+async function ownBatches(api, file, args) {
+  let total = 0;
+  for await (const batch of api.spawn(file, args, OUTPUT_ONLY).lines().batches()) for (const line of batch) total += line.length;
+  return total;
+}
+
+const CASES = { discard, concat, execFile, spawnSync, 'line-events': lineEvents, 'for-await': forAwait, lines: ownLines, batches: ownBatches };
 const ours = name.startsWith('procs-');
 const api = ours ? createRequire(import.meta.url)('../../../bindings/node') : childProcess;
 const take = CASES[ours ? name.slice('procs-'.length) : name];
