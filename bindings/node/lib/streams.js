@@ -115,8 +115,10 @@ class Streams {
   }
 
   #nativeEnd(index, over) {
-    if (this.#states[index] === COLLECTED) this.collector.done(index, over);
+    const collected = this.#states[index] === COLLECTED;
+    // First, because what the collector does may come back here.
     this.#states[index] = DONE;
+    if (collected) this.collector.done(index, over);
     this.#onclose();
   }
 
@@ -132,9 +134,9 @@ class Streams {
     if (state === OPEN) {
       this.#streams[index].destroy();
     } else if (state === COLLECTED) {
+      this.#states[index] = DONE;
       this.collector.done(index, false);
       this.#handle.release();
-      this.#states[index] = DONE;
       process.nextTick(this.#onclose);
     } else if (state === UNTOUCHED) {
       this.get(index).destroy();
