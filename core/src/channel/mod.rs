@@ -17,6 +17,8 @@ pub(crate) mod handoff;
 mod message;
 mod native;
 mod options;
+#[allow(dead_code)] // until the channel uses it
+mod node;
 #[allow(dead_code)]
 mod parser;
 pub(crate) mod peer;

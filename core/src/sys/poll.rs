@@ -185,6 +185,13 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_ADD, fd, wanted)
     }
 
+    /// Adds an entry that counts as long as the descriptor is readable: the instance itself is then readable as long.
+    pub(crate) fn add_readable(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: fd.as_raw_fd() as u64 };
+        // SAFETY: `event` lives across the call.
+        retry(|| check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event) })).map(drop)
+    }
+
     pub(crate) fn modify(&self, fd: RawFd, wanted: Wanted) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_MOD, fd, wanted)
     }

@@ -309,7 +309,9 @@ mod tests {
         assert_eq!(part(text, members.msg.as_ref()), Some(r#"[1,{"key":"no"}]"#));
         assert_eq!(part(text, members.key.as_ref()), Some("\"4:::80\""));
         assert!(members.is_reserved(text.as_bytes()));
-        for plain in [r#"["cmd","NODE_HANDLE"]"#, r#"[{"cmd":"NODE_HANDLE"}]"#, r#""NODE_HANDLE""#, r#"{"cmd":["NODE_X"]}"#, r#"{"cmd":{"cmd":"NODE_X"}}"#] {
+        for plain in
+            [r#"["cmd","NODE_HANDLE"]"#, r#"[{"cmd":"NODE_HANDLE"}]"#, r#""NODE_HANDLE""#, r#"{"cmd":["NODE_X"]}"#, r#"{"cmd":{"cmd":"NODE_X"}}"#]
+        {
             assert!(!scan(plain.as_bytes(), MAX_DEPTH)?.is_reserved(plain.as_bytes()), "{plain}");
         }
         Ok(())
@@ -354,7 +356,8 @@ mod tests {
                         text.extend_from_slice(put);
                         text.extend_from_slice(&seed.as_bytes()[(at + cut).min(seed.len())..]);
                         let parsed = serde_json::from_slice::<serde_json::Value>(&text);
-                        let surrogate = parsed.as_ref().is_err_and(|error| error.to_string().contains("surrogate") || error.to_string().contains("hex escape"));
+                        let surrogate =
+                            parsed.as_ref().is_err_and(|error| error.to_string().contains("surrogate") || error.to_string().contains("hex escape"));
                         let range = parsed.as_ref().is_err_and(|error| error.to_string().contains("out of range"));
                         if !surrogate && !range {
                             assert_eq!(scan(&text, MAX_DEPTH).is_ok(), parsed.is_ok(), "{} {parsed:?}", String::from_utf8_lossy(&text));

@@ -1,7 +1,22 @@
 //! Node's own channel, so that an unmodified Node program can be child or parent: `docs/wire.md`, section "Node's wire".
 //!
-//! `line` cuts bytes into messages, `json` looks them over, `handle` knows Node's reserved messages, `endpoint` does the I/O.
-//! Arrows: endpoint → handle → json, endpoint → line.
+//! `line` cuts bytes into messages, `json` looks them over, `handle` knows Node's reserved messages, `outgoing` wraps a user's, `state` puts them
+//! together without waiting, `endpoint` waits, `watch` wakes.
 
-pub(crate) mod json;
-pub(crate) mod line;
+mod endpoint;
+mod handle;
+mod json;
+mod line;
+mod outgoing;
+mod state;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+#[allow(unused_imports)] // until the channel uses it
+pub(crate) use endpoint::{NodeEndpoint, NodeOptions, Refused};
+#[allow(unused_imports)]
+pub(crate) use line::Framing;
+#[allow(unused_imports)]
+pub(crate) use outgoing::Handles;

@@ -1,0 +1,370 @@
+//! What an endpoint knows, and the steps that never wait: write what fits, read what is there, take messages apart.
+
+use super::handle::{ACK, Control, Gate, NACK, Refusal, Type};
+use super::json::{self, Fault};
+use super::line::{Framing, Splitter};
+use super::outgoing::{Handles, Outgoing, Plan};
+use crate::channel::{Codec, HandleKind, Message};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::message;
+use crate::sys::socket::{shutdown_both, shutdown_write};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+const RECV: &str = "channel.recv";
+
+/// Bytes asked for in one read.
+const CHUNK: usize = 256 << 10;
+/// Descriptors that may await the message that announces them. Node has at most one on its way.
+const MAX_ARRIVED: usize = 16;
+/// What a queued message counts beside its body.
+const OVERHEAD: usize = 64;
+
+/// The bounds of an endpoint, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) max_message: usize,
+    /// Received messages that nobody has asked for.
+    pub(crate) max_queued: usize,
+    /// Unwritten bytes from which on nothing more is accepted.
+    pub(crate) high_water: usize,
+}
+
+/// What has become of the peer's direction.
+#[derive(Debug, PartialEq, Eq)]
+enum Reading {
+    Open,
+    Ended,
+    /// The peer broke the protocol; reported once, then ended.
+    Failed(ErrorKind, String),
+}
+
+/// What has become of one's own direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Open,
+    /// No new messages; ended once everything has been written and acknowledged.
+    Ending,
+    Ended,
+}
+
+/// How far a step got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Something was done; more may be possible.
+    Moved,
+    /// The socket would block.
+    Blocked,
+    /// The system lacks memory or places for descriptors on their way: waiting for the socket would not help.
+    Starved,
+    /// Nothing will ever come or go again.
+    Over,
+}
+
+/// The state of an endpoint. Nothing here waits.
+#[derive(Debug)]
+pub(crate) struct State {
+    splitter: Splitter,
+    handles: Handles,
+    bounds: Bounds,
+    arrived: VecDeque<OwnedFd>,
+    ready: VecDeque<Message>,
+    ready_bytes: usize,
+    out: VecDeque<Outgoing>,
+    out_bytes: usize,
+    /// What could not be written because the peer is gone.
+    undelivered: Vec<Outgoing>,
+    gate: Gate,
+    reading: Reading,
+    writing: Writing,
+    /// A handle was refused for good; reported once.
+    handle_lost: bool,
+    tickets: u64,
+}
+
+impl State {
+    pub(crate) fn new(framing: Framing, handles: Handles, bounds: Bounds) -> State {
+        State {
+            splitter: Splitter::new(framing, bounds.max_message),
+            handles,
+            bounds,
+            arrived: VecDeque::new(),
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            out: VecDeque::new(),
+            out_bytes: 0,
+            undelivered: Vec::new(),
+            gate: Gate::default(),
+            reading: Reading::Open,
+            writing: Writing::Open,
+            handle_lost: false,
+            tickets: 0,
+        }
+    }
+
+    pub(crate) fn plan(&self, message: &Message) -> Result<Plan> {
+        Plan::of(message, self.splitter.framing(), self.handles, self.bounds.max_message)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.writing == Writing::Open
+    }
+
+    /// Whether a message would be accepted now.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.gate.is_closed() && self.out_bytes < self.bounds.high_water
+    }
+
+    /// Whether everything accepted has been written and, if it was a handle, acknowledged.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.out.is_empty() && (!self.gate.is_closed() || self.writing == Writing::Ended)
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// Bytes accepted and not written.
+    pub(crate) fn output_bytes(&self) -> usize {
+        self.out_bytes
+    }
+
+    /// Whether an acknowledgement must be read before anything else can be sent.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.gate.is_closed()
+    }
+
+    /// Whether more may be read: the queue of received messages has room.
+    pub(crate) fn may_read(&self) -> bool {
+        self.reading == Reading::Open && self.ready_bytes < self.bounds.max_queued
+    }
+
+    /// Whether [`take`](State::take) has something.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.ready.is_empty() || self.handle_lost || self.reading != Reading::Open
+    }
+
+    /// Takes a message over and gives the ticket by which it can be asked for.
+    pub(crate) fn accept(&mut self, plan: Plan, message: Message) -> u64 {
+        let mut outgoing = Outgoing::new(plan, message, self.splitter.framing());
+        self.tickets += 1;
+        outgoing.ticket = self.tickets;
+        if outgoing.is_handle {
+            self.gate.close();
+        }
+        self.push(outgoing);
+        self.tickets
+    }
+
+    /// Whether the accepted message has been written or given up.
+    pub(crate) fn is_written(&self, ticket: u64) -> bool {
+        self.out.iter().all(|outgoing| outgoing.ticket != ticket)
+    }
+
+    /// Takes back a message that could not be written because the peer is gone.
+    pub(crate) fn take_back(&mut self, ticket: u64) -> Option<Message> {
+        let at = self.undelivered.iter().position(|outgoing| outgoing.ticket == ticket)?;
+        Some(self.undelivered.swap_remove(at).into_message(self.splitter.framing()))
+    }
+
+    fn push(&mut self, outgoing: Outgoing) {
+        self.out_bytes += outgoing.len();
+        self.out.push_back(outgoing);
+    }
+
+    /// The next received message, or how the channel ended.
+    pub(crate) fn take(&mut self) -> Option<Result<Message>> {
+        if let Some(message) = self.ready.pop_front() {
+            self.ready_bytes -= message.body.len() + OVERHEAD;
+            return Some(Ok(message));
+        }
+        if std::mem::take(&mut self.handle_lost) {
+            let detail = "a handle that was sent did not reach the other process (it was sent 4 times); the channel goes on";
+            return Some(Err(Error::new(ErrorKind::Exhausted, RECV, detail)));
+        }
+        match std::mem::replace(&mut self.reading, Reading::Ended) {
+            Reading::Open => {
+                self.reading = Reading::Open;
+                None
+            }
+            Reading::Ended => Some(Err(Error::new(ErrorKind::Closed, RECV, "the other side has disconnected"))),
+            Reading::Failed(kind, detail) => Some(Err(Error::new(kind, RECV, detail))),
+        }
+    }
+
+    /// Writes what the socket takes.
+    pub(crate) fn write(&mut self, fd: BorrowedFd<'_>) -> Step {
+        while let Some(front) = self.out.front_mut() {
+            let slices = front.slices();
+            let sent = match front.fd() {
+                Some(handle) => message::send(fd, &slices, &[handle]),
+                None => message::send(fd, &slices, &[]),
+            };
+            match sent {
+                Ok(bytes) => {
+                    self.out_bytes -= bytes;
+                    if front.advance(bytes)
+                        && let Some(written) = self.out.pop_front()
+                        && written.is_handle
+                    {
+                        self.gate.keep(written);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Blocked,
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::ENOBUFS | libc::ENOMEM | libc::ETOOMANYREFS) => return Step::Starved,
+                    _ => {
+                        self.writing = Writing::Ended;
+                        self.out_bytes = 0;
+                        self.undelivered.extend(self.out.drain(..));
+                        return Step::Over;
+                    }
+                },
+            }
+        }
+        if self.writing == Writing::Ending && !self.gate.is_closed() {
+            // It fails when the peer is gone: nothing is left to be told.
+            let _ = shutdown_write(fd);
+            self.writing = Writing::Ended;
+        }
+        if self.writing == Writing::Ended { Step::Over } else { Step::Moved }
+    }
+
+    /// Reads once and takes apart what came.
+    pub(crate) fn read(&mut self, fd: BorrowedFd<'_>) -> Step {
+        if self.reading != Reading::Open {
+            return Step::Over;
+        }
+        let mut fds = Vec::new();
+        let received = message::recv_vec(fd, self.splitter.space(), CHUNK, &mut fds);
+        self.arrived.extend(fds);
+        match received {
+            Ok(received) if received.len > 0 => {
+                if let Err(error) = self.split() {
+                    self.fail(fd, error.kind(), error.detail().to_owned());
+                    return Step::Over;
+                }
+                Step::Moved
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Blocked,
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::ENOBUFS)) => Step::Starved,
+            // The end; or the peer closed its end while something for it had not been read.
+            Ok(_) => self.end(),
+            Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => self.end(),
+            Err(error) => {
+                self.fail(fd, ErrorKind::Io, format!("cannot read from the channel: {error}"));
+                Step::Over
+            }
+        }
+    }
+
+    /// The peer will send nothing any more: the channel is over in both directions once one's own output is written.
+    pub(crate) fn end(&mut self) -> Step {
+        if self.reading == Reading::Open {
+            let unfinished = self.splitter.unfinished();
+            self.reading = match unfinished {
+                0 => Reading::Ended,
+                got => Reading::Failed(ErrorKind::Protocol, format!("the channel ended inside a message (got = {got} bytes)")),
+            };
+            self.arrived.clear();
+            // No acknowledgement will come.
+            self.gate = Gate::default();
+            self.disconnect();
+        }
+        Step::Over
+    }
+
+    /// Accepts no more messages; what was accepted is still written.
+    pub(crate) fn disconnect(&mut self) {
+        if self.writing == Writing::Open {
+            self.writing = Writing::Ending;
+        }
+    }
+
+    fn fail(&mut self, fd: BorrowedFd<'_>, kind: ErrorKind, detail: String) {
+        self.reading = Reading::Failed(kind, detail);
+        self.writing = Writing::Ended;
+        self.arrived.clear();
+        self.gate = Gate::default();
+        self.out_bytes = 0;
+        self.undelivered.extend(self.out.drain(..));
+        let _ = shutdown_both(fd);
+    }
+
+    fn split(&mut self) -> Result<()> {
+        while let Some(text) = self.splitter.next()? {
+            match (self.splitter.framing(), self.handles) {
+                (Framing::Json, Handles::Managed) => self.line(text)?,
+                (Framing::Json, Handles::ByUser) => self.pass(Codec::Json, text),
+                (Framing::Advanced, _) => self.pass(Codec::V8, text),
+            }
+        }
+        let protocol = |detail: String| Err(Error::new(ErrorKind::Protocol, RECV, detail));
+        if self.arrived.len() > MAX_ARRIVED {
+            return protocol(format!(
+                "descriptors came without the messages that announce them (fds = {}, expected {MAX_ARRIVED} at most)",
+                self.arrived.len()
+            ));
+        }
+        // Only answers can get here: a peer that asks on and on and reads none of them.
+        if self.out_bytes > self.bounds.max_queued.max(self.bounds.high_water.saturating_add(self.bounds.max_message)) {
+            return protocol(format!("the peer does not read the answers to its questions (bytes = {})", self.out_bytes));
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, codec: Codec, body: Vec<u8>) {
+        let fds = self.arrived.drain(..).collect();
+        self.deliver(Message { codec, body: body.into(), fds, ..Message::default() });
+    }
+
+    fn deliver(&mut self, message: Message) {
+        self.ready_bytes += message.body.len() + OVERHEAD;
+        self.ready.push_back(message);
+    }
+
+    fn line(&mut self, text: Vec<u8>) -> Result<()> {
+        let members = json::scan(&text, json::MAX_DEPTH).map_err(|Fault { offset, why }| {
+            Error::new(ErrorKind::Protocol, RECV, format!("a line is no JSON: {why} (offset = {offset}, size = {} bytes)", text.len()))
+        })?;
+        let Some(control) = Control::of(&text, members) else {
+            self.deliver(Message::encoded(Codec::Json, text));
+            return Ok(());
+        };
+        if let Some(answer) = control.answer(&text) {
+            self.push(answer);
+        }
+        match control {
+            Control::Ack => self.gate.acknowledged(),
+            Control::Nack => match self.gate.refused() {
+                Refusal::Again(handle) => self.push(handle),
+                Refusal::GivenUp => self.handle_lost = true,
+                Refusal::Unexpected => {}
+            },
+            Control::Handle { kind, msg } => self.handle(kind, msg.map_or(&b"null"[..], |range| &text[range]))?,
+            Control::CountSockets { .. } | Control::NotifyClosed { .. } | Control::Other => {}
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, kind: Option<Type>, body: &[u8]) -> Result<()> {
+        let Some(fd) = self.arrived.pop_front() else {
+            self.push(Outgoing::control(NACK));
+            return Ok(());
+        };
+        self.push(Outgoing::control(ACK));
+        let is = HandleKind::of(fd.as_fd()).unwrap_or(HandleKind::Raw);
+        if let Some(said) = kind
+            && !said.fits(is)
+        {
+            let detail = format!("a descriptor is not what it is said to be (handle = {}, expected {})", is.name(), said.name());
+            return Err(Error::new(ErrorKind::Protocol, RECV, detail));
+        }
+        // A handle of the cluster module is not the user's.
+        if json::scan(body, json::MAX_DEPTH).is_ok_and(|members| !members.is_reserved(body)) {
+            self.deliver(Message::encoded(Codec::Json, body).with_fd(fd).with_handle(is));
+        }
+        Ok(())
+    }
+}
