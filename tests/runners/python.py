@@ -1,6 +1,7 @@
 """The scenarios in Python: `python.py ID` prints the facts of one, `--list` the ids. `scenarios/README.md` has the rules.
 
-With `--peer` the same code runs on `subprocess`, for the scenarios that it can have; `bindings/python/tests` compares the two.
+With `--peer` the same code runs on `subprocess`, for the scenarios that it can have, and with `--aio` on `procs.aio` or, both given, on
+asyncio; `bindings/python/tests` compares them.
 """
 
 import errno
@@ -10,8 +11,11 @@ import os
 import signal
 import sys
 
-PEER = "--peer" in sys.argv
-if PEER:
+PEER, AIO = "--peer" in sys.argv, "--aio" in sys.argv
+if AIO:
+    import python_aio
+    procs = python_aio.face(PEER)
+elif PEER:
     import subprocess as procs
 else:
     import procs
@@ -22,10 +26,10 @@ DIR = os.environ.get("PROCS_TEST_DIR", "")
 SCENARIOS = {}
 
 
-def scenario(name, own=False):
-    """Adds a scenario; `own` is one that uses what only procs has."""
+def scenario(name, own=False, asyncio=True):
+    """Adds a scenario; `own` is one that uses what only procs has, and without `asyncio` one that asyncio alone cannot have."""
     def add(function):
-        if not (own and PEER):
+        if not (PEER and (own or AIO and not asyncio)):
             SCENARIOS[name] = function
         return function
     return add
@@ -284,7 +288,7 @@ def run_timeout():
     timed("say", "before\n", "30")
 
 
-@scenario("run-timeout-grandchild")
+@scenario("run-timeout-grandchild", asyncio=False)
 def run_timeout_grandchild():
     timed("grandchild-wait", "60", path("stop"))
 
@@ -333,7 +337,7 @@ def stream_lines():
     status(child.returncode)
 
 
-@scenario("stream-long-line")
+@scenario("stream-long-line", asyncio=False)
 def stream_long_line():
     with piped("line", "5000000") as child:
         lines = lines_of(child)
@@ -473,12 +477,12 @@ def many_run_bounded():
 
 
 def main():
-    names = [argument for argument in sys.argv[1:] if argument != "--peer"]
+    names = [argument for argument in sys.argv[1:] if argument not in ("--peer", "--aio")]
     if names == ["--list"]:
         print("\n".join(SCENARIOS))
         return 0
     if len(names) != 1 or names[0] not in SCENARIOS or not HELPER or not DIR:
-        print("usage: python.py [--peer] --list | ID, with PROCS_TEST_CHILD and PROCS_TEST_DIR set", file=sys.stderr)
+        print("usage: python.py [--peer] [--aio] --list | ID, with PROCS_TEST_CHILD and PROCS_TEST_DIR set", file=sys.stderr)
         return 64
     SCENARIOS[names[0]]()
     return 0

@@ -1,5 +1,7 @@
-"""The scenarios on subprocess: equal transcripts, except for the differences that `peer_differences.txt` lists with their reasons."""
+"""The scenarios on subprocess, on procs.aio and on asyncio: equal transcripts, except for the differences that `peer_differences.txt` and
+`asyncio_differences.txt` list with their reasons."""
 
+import functools
 import os
 import subprocess  # the peer under test
 import sys
@@ -17,10 +19,10 @@ def expected(name):
     return [line for line in lines if not line.startswith(("#", "not:"))]
 
 
-def read_differences():
-    """`id: reason` starts a section; its lines are subprocess's whole transcript, or `absent` when it cannot have the scenario."""
+def read_differences(name):
+    """`id: reason` starts a section; its lines are the peer's whole transcript, or `absent` when it cannot have the scenario."""
     found, current = {}, None
-    for line in (Path(__file__).parent / "peer_differences.txt").read_text().splitlines():
+    for line in (Path(__file__).parent / name).read_text().splitlines():
         if not line or line.startswith("#"):
             continue
         if line.startswith("  "):
@@ -31,35 +33,46 @@ def read_differences():
     return found
 
 
-DIFFERENCES = read_differences()
+# Options of the runner for each module, and what may differ.
+MODULES = {
+    "procs": ((), {}),
+    "procs.aio": (("--aio",), {}),
+    "subprocess": (("--peer",), read_differences("peer_differences.txt")),
+    "asyncio": (("--peer", "--aio"), read_differences("asyncio_differences.txt")),
+}
 
 
+def absent(module):
+    return {name for name, (_, lines) in MODULES[module][1].items() if lines == ["absent"]}
+
+
+@functools.cache
 def listed(*options):
     done = subprocess.run([sys.executable, RUNNER, *options, "--list"], capture_output=True, text=True, check=True)
-    return done.stdout.split()
+    return set(done.stdout.split())
 
 
-def test_the_list_names_every_scenario_that_subprocess_cannot_have():
-    absent = {name for name, (_, lines) in DIFFERENCES.items() if lines == ["absent"]}
-    assert set(listed()) - set(listed("--peer")) == absent
-    assert set(DIFFERENCES) <= set(SCENARIOS)
+@pytest.mark.parametrize("module", MODULES)
+def test_the_lists_name_every_scenario_that_a_module_cannot_have(module):
+    options, differences = MODULES[module]
+    assert listed() - listed(*options) == absent(module)
+    assert set(differences) <= set(SCENARIOS)
 
 
-@pytest.mark.parametrize("name", sorted(set(SCENARIOS) - {name for name, (_, lines) in DIFFERENCES.items() if lines == ["absent"]}))
-@pytest.mark.parametrize("module", ["procs", "subprocess"])
-def test_transcripts(name, module, helper, tmp_path):
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module in MODULES for name in sorted(set(SCENARIOS) - absent(module))])
+def test_transcripts(module, name, helper, tmp_path):
+    options, differences = MODULES[module]
     if name not in listed():
         pytest.skip("python has no such scenario")
     env = {**os.environ, "PROCS_TEST_CHILD": helper, "PROCS_TEST_DIR": str(tmp_path), "SCENARIO_HELPER": helper,
            "SCENARIO_KEEP": "kept", "SCENARIO_REMOVE": "removed"}
-    options = ["--peer"] if module == "subprocess" else []
     done = subprocess.run([sys.executable, RUNNER, *options, name], env=env, cwd=tmp_path, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=60)
     (tmp_path / "stop").touch()
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    if module == "subprocess" and name in DIFFERENCES:
-        assert lines == DIFFERENCES[name][1], DIFFERENCES[name][0]
+    if name in differences:
+        assert lines == differences[name][1], differences[name][0]
         assert lines != expected(name), "no longer a difference"
     else:
         assert lines == expected(name)
