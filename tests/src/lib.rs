@@ -17,6 +17,7 @@
 mod facts;
 mod harness;
 pub mod host;
+pub mod rawmem;
 mod source;
 mod workspace;
 

@@ -340,10 +340,18 @@ impl Histogram {
 
     /// Adds a value.
     pub fn record(&self, value: u64) {
-        self.with(T_LOW, |low| drop(low.fetch_max(!value, Ordering::Relaxed)));
-        self.with(T_HIGH, |high| drop(high.fetch_max(value, Ordering::Relaxed)));
-        self.with(T_SUM, |sum| drop(sum.fetch_add(value, Ordering::Relaxed)));
-        self.with(T_BUCKETS + bucket(value) * 8, |count| drop(count.fetch_add(1, Ordering::Relaxed)));
+        self.with(T_LOW, |low| {
+            low.fetch_max(!value, Ordering::Relaxed);
+        });
+        self.with(T_HIGH, |high| {
+            high.fetch_max(value, Ordering::Relaxed);
+        });
+        self.with(T_SUM, |sum| {
+            sum.fetch_add(value, Ordering::Relaxed);
+        });
+        self.with(T_BUCKETS + bucket(value) * 8, |count| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
     }
 
     /// What it holds now; values that are recorded meanwhile may be in or not.

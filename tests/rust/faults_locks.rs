@@ -1,0 +1,402 @@
+//! Fault rows E08 and E09, and those of E05 and E06 that concern locks and arenas: whoever holds something is killed.
+
+use procs::{
+    Arena, Block, BlockPlace, Child, Command, Counters, ErrorKind, Seat, SharedBarrier, SharedEvent, SharedMemory, SharedMutex, SharedOnce,
+    SharedRwLock, SharedSemaphore, Stdio, duplicate_fd,
+};
+use procs_tests::{Isolation, Random, Test, count, isolated_in};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// Where a child of these tests finds its memory.
+const FD: i32 = 3;
+/// A number that the child sets when it has what it wants.
+const SAID: usize = 0;
+const MUTEX: usize = 1024;
+const RWLOCK: usize = 2048;
+const SEMAPHORE: usize = 3072;
+const BARRIER: usize = 4096;
+const ONCE: usize = 5120;
+const EVENT: usize = 5184;
+const COUNTERS: usize = 6144;
+const LEN: usize = 16384;
+
+/// Longer than any wake-up, shorter than a watchdog.
+const LONG: Duration = Duration::from_secs(20);
+
+fn start(role: &str, fd: OwnedFd, arguments: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("this test"));
+    command.args(["--exact", role, "--ignored", "--nocapture"]).env("SHM_ROLE", arguments).stdout(Stdio::null());
+    command.fd(FD, Stdio::fd(fd)).spawn().expect("a start")
+}
+
+fn memory() -> SharedMemory {
+    let memory = SharedMemory::new(LEN).expect("memory");
+    SharedMutex::create(&memory, MUTEX).expect("a mutex");
+    SharedRwLock::create(&memory, RWLOCK).expect("a rwlock");
+    SharedSemaphore::create(&memory, SEMAPHORE, 1).expect("a semaphore");
+    SharedBarrier::create(&memory, BARRIER, 2).expect("a barrier");
+    SharedOnce::create(&memory, ONCE).expect("a once");
+    SharedEvent::create(&memory, EVENT).expect("an event");
+    Counters::create(&memory, COUNTERS, 8).expect("counters");
+    memory
+}
+
+/// Takes what it is told to take, says so and stays until it is killed.
+#[test]
+#[ignore = "a child that another test starts"]
+fn e08_holder() {
+    let Ok(what) = std::env::var("SHM_ROLE") else { return };
+    let memory = SharedMemory::from_fd(duplicate_fd(FD).expect("the descriptor")).expect("the memory");
+    let say = || {
+        let said = memory.cell_u32(SAID).expect("a cell");
+        said.store(1);
+        said.notify(usize::MAX);
+        std::thread::park_timeout(LONG * 3);
+    };
+    match what.as_str() {
+        "mutex" => {
+            let guard = SharedMutex::open(&memory, MUTEX).expect("the mutex").lock_timeout(LONG).expect("the lock");
+            if guard.owner_died() {
+                guard.repair();
+            }
+            say();
+        }
+        "write" => {
+            let guard = SharedRwLock::open(&memory, RWLOCK).expect("the rwlock").write_timeout(LONG).expect("the lock");
+            guard.repair();
+            say();
+        }
+        "read" => {
+            let _guard = SharedRwLock::open(&memory, RWLOCK).expect("the rwlock").read_timeout(LONG).expect("the lock");
+            say();
+        }
+        "semaphore" => {
+            let _permit = SharedSemaphore::open(&memory, SEMAPHORE).expect("the semaphore").acquire_timeout(LONG).expect("a permit");
+            say();
+        }
+        "once" => {
+            let _turn = SharedOnce::open(&memory, ONCE).expect("the once").begin_timeout(LONG).expect("a turn");
+            say();
+        }
+        "barrier" => {
+            let barrier = SharedBarrier::open(&memory, BARRIER).expect("the barrier");
+            let mut arrived = barrier.wait_async(None);
+            let pending = std::pin::Pin::new(&mut arrived).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending();
+            assert!(pending, "nobody else is there");
+            say();
+        }
+        other => panic!("no such role: {other}"),
+    }
+}
+
+use std::future::Future;
+
+/// Starts a holder, waits until it holds, kills it, and calls `next`, which must get what it wants within `LONG`; gives the longest it took.
+fn kill_holders(t: &Test, what: &str, rounds: usize, mut next: impl FnMut(&SharedMemory)) -> Duration {
+    let memory = memory();
+    let said = memory.cell_u32(SAID).expect("a cell");
+    let mut longest = Duration::ZERO;
+    for round in 0..rounds {
+        said.store(0);
+        let mut holder = start("e08_holder", memory.try_clone_fd().expect("a descriptor"), what);
+        t.wait_until("the holder holds", || said.load() == 1 || holder.try_wait().expect("a look").is_some());
+        assert_eq!(said.load(), 1, "{what}, round {round}: the holder got nothing");
+        holder.kill().expect("a kill");
+        let killed = Instant::now();
+        next(&memory);
+        longest = longest.max(killed.elapsed());
+        holder.wait().expect("an end");
+    }
+    longest
+}
+
+fn killing(name: &str, body: impl FnOnce(&Test)) {
+    isolated_in(name, &Isolation::new().watchdog(240), body);
+}
+
+#[test]
+fn e08_a_killed_holder_of_a_mutex_is_noticed() {
+    killing("e08_a_killed_holder_of_a_mutex_is_noticed", |t| {
+        let longest = kill_holders(t, "mutex", count(500), |memory| {
+            let guard = SharedMutex::open(memory, MUTEX).expect("the mutex").lock_timeout(LONG).expect("the lock");
+            assert!(guard.owner_died(), "the death was not told");
+            guard.repair();
+        });
+        println!("longest wait after a kill: {longest:?}");
+    });
+}
+
+#[test]
+fn e08_a_killed_writer_and_a_killed_reader_are_noticed() {
+    killing("e08_a_killed_writer_and_a_killed_reader_are_noticed", |t| {
+        kill_holders(t, "write", count(200), |memory| {
+            let lock = SharedRwLock::open(memory, RWLOCK).expect("the rwlock");
+            // Whoever reads first is told, and gets nothing.
+            assert_eq!(lock.read_timeout(LONG).expect_err("a reader of half-written bytes").kind(), ErrorKind::OwnerDied);
+            let guard = lock.write_timeout(LONG).expect("the lock");
+            assert!(guard.owner_died());
+            guard.repair();
+            drop(guard);
+            drop(lock.read_timeout(LONG).expect("a whole state"));
+        });
+        kill_holders(t, "read", count(200), |memory| {
+            let guard = SharedRwLock::open(memory, RWLOCK).expect("the rwlock").write_timeout(LONG).expect("the lock");
+            assert!(!guard.owner_died(), "a reader breaks nothing");
+        });
+    });
+}
+
+#[test]
+fn e08_a_killed_holder_of_a_permit_gives_it_back() {
+    killing("e08_a_killed_holder_of_a_permit_gives_it_back", |t| {
+        kill_holders(t, "semaphore", count(200), |memory| {
+            let semaphore = SharedSemaphore::open(memory, SEMAPHORE).expect("the semaphore");
+            drop(semaphore.acquire_timeout(LONG).expect("the dead one's permit"));
+            assert_eq!(semaphore.available().expect("a count"), 1);
+        });
+    });
+}
+
+#[test]
+fn e08_a_killed_turn_goes_to_the_next() {
+    killing("e08_a_killed_turn_goes_to_the_next", |t| {
+        kill_holders(t, "once", count(200), |memory| {
+            let once = SharedOnce::open(memory, ONCE).expect("the once");
+            let turn = once.begin_timeout(LONG).expect("no wait for ever").expect("a turn");
+            assert!(turn.owner_died());
+        });
+    });
+}
+
+#[test]
+fn e08_a_killed_arrival_breaks_its_round_only() {
+    killing("e08_a_killed_arrival_breaks_its_round_only", |t| {
+        let memory = memory();
+        let barrier = SharedBarrier::create(&memory, BARRIER, 3).expect("a barrier");
+        let said = memory.cell_u32(SAID).expect("a cell");
+        for _ in 0..count(100) {
+            said.store(0);
+            let mut holder = start("e08_holder", memory.try_clone_fd().expect("a descriptor"), "barrier");
+            t.wait_until("it arrived", || said.load() == 1);
+            std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| barrier.wait_timeout(LONG));
+                holder.kill().expect("a kill");
+                let error = waiting.join().expect("no panic").expect_err("a round without one");
+                assert_eq!(error.kind(), ErrorKind::OwnerDied);
+            });
+            holder.wait().expect("an end");
+            let turned: Vec<bool> = std::thread::scope(|scope| {
+                let all: Vec<_> = (0..3).map(|_| scope.spawn(|| barrier.wait_timeout(LONG).expect("a whole round"))).collect();
+                all.into_iter().map(|one| one.join().expect("no panic")).collect()
+            });
+            assert_eq!(turned.iter().filter(|leader| **leader).count(), 1);
+        }
+    });
+}
+
+#[test]
+fn e09_what_is_not_repaired_is_lost_for_everybody() {
+    killing("e09_what_is_not_repaired_is_lost_for_everybody", |t| {
+        for what in ["mutex", "write"] {
+            let mut lost = None;
+            kill_holders(t, what, 1, |memory| {
+                let (mutex, rwlock) = (SharedMutex::open(memory, MUTEX).expect("a mutex"), SharedRwLock::open(memory, RWLOCK).expect("a rwlock"));
+                if what == "mutex" {
+                    drop(mutex.lock_timeout(LONG).expect("the lock, to look at the damage"));
+                    lost = mutex.lock_timeout(LONG).err();
+                    assert!(mutex.try_lock().is_err());
+                    drop(SharedMutex::create(memory, MUTEX).expect("a new one").lock().expect("a free lock"));
+                } else {
+                    drop(rwlock.write_timeout(LONG).expect("the lock, to look at the damage"));
+                    lost = rwlock.write_timeout(LONG).err();
+                    assert_eq!(rwlock.read_timeout(LONG).expect_err("a reader").kind(), ErrorKind::OwnerDied);
+                }
+            });
+            assert_eq!(lost.expect("nobody gets it").kind(), ErrorKind::OwnerDied, "{what}");
+        }
+    });
+}
+
+/// Uses every lock at random until it is killed.
+#[test]
+#[ignore = "a child that another test starts"]
+fn e08_user() {
+    let Ok(seed) = std::env::var("SHM_ROLE") else { return };
+    let memory = SharedMemory::from_fd(duplicate_fd(FD).expect("the descriptor")).expect("the memory");
+    let mutex = SharedMutex::open(&memory, MUTEX).expect("the mutex");
+    let rwlock = SharedRwLock::open(&memory, RWLOCK).expect("the rwlock");
+    let semaphore = SharedSemaphore::open(&memory, SEMAPHORE).expect("the semaphore");
+    let table = Counters::open(&memory, COUNTERS).expect("the counters");
+    let mut number: u64 = seed.parse().expect("a number");
+    loop {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        match number >> 61 {
+            0 | 1 => {
+                if let Ok(guard) = mutex.lock_timeout(LONG) {
+                    guard.repair();
+                    drop(guard);
+                }
+            }
+            2 => drop(rwlock.read_timeout(Duration::from_millis(20))),
+            3 => {
+                if let Ok(guard) = rwlock.write_timeout(LONG) {
+                    guard.repair();
+                    drop(guard);
+                }
+            }
+            4 | 5 => drop(semaphore.acquire_timeout(LONG)),
+            6 => drop(table.counter(["one", "two", "three"][(number >> 50) as usize % 3]).expect("a counter").add(1)),
+            _ => drop(SharedEvent::open_or_create(&memory, EVENT).map(|event| event.set())),
+        }
+    }
+}
+
+/// Kills at any point, inside the locks' own book-keeping too: the state stays usable for whoever comes next.
+#[test]
+fn e08_a_kill_at_any_point_leaves_usable_locks() {
+    killing("e08_a_kill_at_any_point_leaves_usable_locks", |_| {
+        let memory = memory();
+        let mut random = Random::from_env("e08");
+        for round in 0..count(1000) {
+            let mut users: Vec<Child> =
+                (0..3).map(|_| start("e08_user", memory.try_clone_fd().expect("a descriptor"), &random.next_number().to_string())).collect();
+            std::thread::park_timeout(Duration::from_micros(random.below(20_000)));
+            for user in &mut users {
+                user.kill().expect("a kill");
+            }
+            for user in &mut users {
+                let status = user.wait().expect("an end");
+                assert_eq!(status.signal(), Some(9), "round {round}: {status}");
+            }
+            let guard = SharedMutex::open(&memory, MUTEX).expect("the mutex").lock_timeout(LONG).expect("the mutex");
+            guard.repair();
+            drop(guard);
+            let rwlock = SharedRwLock::open(&memory, RWLOCK).expect("the rwlock");
+            let guard = rwlock.write_timeout(LONG).expect("the rwlock");
+            guard.repair();
+            drop(guard);
+            drop(rwlock.try_read().expect("a reader"));
+            let semaphore = SharedSemaphore::open(&memory, SEMAPHORE).expect("the semaphore");
+            assert_eq!(semaphore.available().expect("a count"), 1, "round {round}: permits");
+            let names = Counters::open(&memory, COUNTERS).expect("the counters").list().expect("a list");
+            assert!(names.len() <= 3, "round {round}: {names:?}");
+        }
+    });
+}
+
+/// Attaches and drops the blocks whose places it finds in the memory, until it is killed.
+#[test]
+#[ignore = "a child that another test starts"]
+fn e06_receiver() {
+    let Ok(seat) = std::env::var("SHM_ROLE") else { return };
+    let arena = Arena::open(duplicate_fd(FD).expect("the descriptor"), Seat::from_number(seat.parse().expect("a number"))).expect("the arena");
+    let mail = SharedMemory::from_fd(duplicate_fd(FD + 1).expect("the descriptor")).expect("the memory");
+    let turn = mail.cell_u32(0).expect("a cell");
+    let mut kept: Vec<Block> = Vec::new();
+    for number in 1.. {
+        while turn.load() < number * 2 - 1 {
+            let _ = turn.wait(turn.load(), Duration::from_millis(20));
+        }
+        let field = |at: usize| mail.load::<u64>(64 + at * 8).expect("a number");
+        let place = BlockPlace { segment: field(0) as u32, serial: field(1) as u32, offset: field(2), len: field(3) };
+        let block = arena.attach(place).expect("a lent block");
+        assert!(block.as_slice().expect("its bytes").iter().all(|byte| *byte == number as u8), "torn or mixed bytes");
+        kept.push(block);
+        if number % 3 == 0 {
+            kept.clear();
+        }
+        turn.store(number * 2);
+        turn.notify(usize::MAX);
+    }
+}
+
+#[test]
+fn e06_what_a_killed_receiver_held_is_taken_back() {
+    killing("e06_what_a_killed_receiver_held_is_taken_back", |t| {
+        let arena = Arena::options(1 << 20).max_bytes(1 << 20).create().expect("an arena");
+        let mut random = Random::from_env("e06");
+        for round in 0..count(300) {
+            let seat = arena.seat().expect("a free seat");
+            let mail = SharedMemory::new(4096).expect("memory");
+            let turn = mail.cell_u32(0).expect("a cell");
+            let mut command = Command::new(std::env::current_exe().expect("this test"));
+            command.args(["--exact", "e06_receiver", "--ignored", "--nocapture"]).env("SHM_ROLE", seat.number().to_string());
+            command.fd(FD, Stdio::fd(arena.segment_fd(0).expect("a descriptor"))).fd(FD + 1, Stdio::fd(mail.try_clone_fd().expect("one")));
+            let mut receiver = command.stdout(Stdio::null()).spawn().expect("a start");
+            let messages = 1 + random.below(12) as u32;
+            for number in 1..=messages {
+                let mut block = arena.alloc(1 + random.below(40_000) as usize).expect("room");
+                block.write(0, &vec![number as u8; block.len()]).expect("a write");
+                let place = block.lend(seat).expect("a place");
+                for (at, value) in [u64::from(place.segment), u64::from(place.serial), place.offset, place.len].into_iter().enumerate() {
+                    mail.write(64 + at * 8, &value.to_le_bytes()).expect("a write");
+                }
+                turn.store(number * 2 - 1);
+                turn.notify(usize::MAX);
+                drop(block);
+                // The last one is not waited for: the kill may come before, inside or after the attaching.
+                if number < messages {
+                    t.wait_until("the receiver has it", || turn.load() == number * 2 || receiver.try_wait().expect("a look").is_some());
+                    assert!(receiver.try_wait().expect("a look").is_none(), "round {round}: the receiver failed");
+                }
+            }
+            receiver.kill().expect("a kill");
+            receiver.wait().expect("an end");
+            // A receiver that died before it opened the arena left no name at its seat.
+            let unopened = arena.owners().expect("owners").iter().any(|(_, pid)| pid.is_none());
+            if unopened { arena.reclaim(seat) } else { arena.reclaim_dead() }.expect("a count");
+            assert_eq!((arena.used_bytes().expect("a count"), arena.owners().expect("owners").len()), (0, 0), "round {round}");
+        }
+    });
+}
+
+/// Makes an arena, lends a block to its parent and goes on allocating and freeing until it is killed.
+#[test]
+#[ignore = "a child that another test starts"]
+fn e05_creator() {
+    let Ok(_) = std::env::var("SHM_ROLE") else { return };
+    let mail = SharedMemory::from_fd(duplicate_fd(FD).expect("the descriptor")).expect("the memory");
+    let arena = Arena::new(1 << 20).expect("an arena");
+    let seat = arena.seat().expect("a seat");
+    let mut block = arena.alloc(50_000).expect("a block");
+    block.write(0, &vec![7; 50_000]).expect("a write");
+    let place = block.lend(seat).expect("a place");
+    let fd = arena.segment_fd(0).expect("a descriptor");
+    let number = u64::try_from(std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd())).expect("a number");
+    for (at, value) in [number, u64::from(place.serial), place.offset, place.len].into_iter().enumerate() {
+        mail.write(64 + at * 8, &value.to_le_bytes()).expect("a write");
+    }
+    drop(block);
+    mail.cell_u32(SAID).expect("a cell").store(1);
+    let mut kept: Vec<Block> = Vec::new();
+    for number in 0u64.. {
+        kept.extend(arena.alloc(1 + (number as usize * 7919) % 60_000));
+        if kept.len() > 8 || number % 5 == 0 {
+            kept.remove((number as usize) % kept.len());
+        }
+    }
+}
+
+#[test]
+fn e05_a_killed_creator_leaves_lent_blocks_whole() {
+    killing("e05_a_killed_creator_leaves_lent_blocks_whole", |t| {
+        for round in 0..count(200) {
+            let mail = SharedMemory::new(4096).expect("memory");
+            let mut creator = start("e05_creator", mail.try_clone_fd().expect("a descriptor"), "creator");
+            let said = mail.cell_u32(SAID).expect("a cell");
+            t.wait_until("the block is lent", || said.load() == 1);
+            let field = |at: usize| mail.load::<u64>(64 + at * 8).expect("a number");
+            let path = format!("/proc/{}/fd/{}", creator.id(), field(0));
+            let file = std::fs::OpenOptions::new().read(true).write(true).open(path).expect("its memory");
+            let arena = Arena::open(file, Seat::from_number(0)).expect("the arena");
+            let place = BlockPlace { segment: 0, serial: field(1) as u32, offset: field(2), len: field(3) };
+            let before = (round % 2 == 0).then(|| arena.attach(place).expect("the block"));
+            creator.kill().expect("a kill");
+            creator.wait().expect("an end");
+            let block = before.unwrap_or_else(|| arena.attach(place).expect("the block, after its creator's death"));
+            assert!(block.as_slice().expect("its bytes").iter().all(|byte| *byte == 7));
+            assert_eq!(arena.alloc(1).expect_err("only the creator allocates").kind(), ErrorKind::InvalidState);
+        }
+    });
+}
