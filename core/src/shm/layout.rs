@@ -76,7 +76,9 @@ fields! {
 /// assert_eq!((version.offset, version.size), (8, 4));
 /// ```
 pub fn memory_layout() -> Vec<Field> {
-    HEADER_FIELDS.iter().copied().chain(super::arena::rows()).chain(super::lock::rows()).chain(super::counters::rows()).collect()
+    use super::rings::{RINGS_FIELDS, SIDE_FIELDS};
+    let fixed = HEADER_FIELDS.iter().chain(RINGS_FIELDS).chain(SIDE_FIELDS).copied();
+    fixed.chain(super::arena::rows()).chain(super::lock::rows()).chain(super::counters::rows()).collect()
 }
 
 /// Set when only the creator can write.
