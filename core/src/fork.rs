@@ -1,6 +1,6 @@
 //! A command with a channel to its child, and the one order of what happens to it.
 
-use crate::channel::handoff::{NATIVE_VARIABLE, announcement};
+use crate::channel::handoff::{NATIVE_VARIABLE, NODE_MODE_VARIABLE, NODE_VARIABLE, announcement, is_node_script};
 use crate::channel::peer::PeerProcess;
 use crate::channel::{Channel, ChannelOptions, Message, Wire};
 use crate::deadline::Deadline;
@@ -17,6 +17,9 @@ impl Command {
     ///
     /// The child finds its end by [`Channel::from_env`], or the call of that name in its language. Everything else is as in
     /// [`spawn`](Command::spawn).
+    ///
+    /// A program whose name ends in `.js`, `.mjs` or `.cjs` is a script that `node`, found in the child's PATH, runs with the arguments; it
+    /// talks to this process by `process.send` and `'message'` as to a parent that is Node itself ([`Wire::Node`]).
     ///
     /// # Errors
     /// As [`spawn`](Command::spawn); `Exhausted` when there is no descriptor or memory for the channel. No process is left.
@@ -41,14 +44,20 @@ impl Command {
     /// # Errors
     /// As there.
     pub fn fork_with(&mut self, options: &ChannelOptions) -> Result<(Child, Channel)> {
-        let (channel, theirs) = match options.wire.for_program(self.program()) {
-            Wire::Node => return Err(Error::new(ErrorKind::Unsupported, "fork", "Node's wire is not spoken here (wire = node, expected native)")),
-            Wire::Native | Wire::Auto => Channel::pair_with(options)?,
-        };
         let number = self.free_fd();
-        let fd = theirs.into_fd()?;
-        let variables = [(NATIVE_VARIABLE, announcement(&fd, number)?)];
-        let child = self.spawn_announcing(number, fd, &variables)?;
+        let (channel, child) = match options.wire.for_program(self.program()) {
+            Wire::Node => {
+                let (channel, fd) = Channel::node_pair(options)?;
+                let variables = [(NODE_VARIABLE, number.to_string().into()), (NODE_MODE_VARIABLE, "json".into())];
+                (channel, self.spawn_announcing(number, fd, &variables)?)
+            }
+            Wire::Native | Wire::Auto => {
+                let (channel, theirs) = Channel::pair_with(options)?;
+                let fd = theirs.into_fd()?;
+                let variables = [(NATIVE_VARIABLE, announcement(&fd, number)?)];
+                (channel, self.spawn_announcing(number, fd, &variables)?)
+            }
+        };
         channel.set_peer(Arc::new(child.handle().clone()))?;
         Ok((child, channel))
     }
@@ -60,7 +69,17 @@ impl Command {
         for (name, value) in variables {
             self.env(name, value);
         }
+        // A script is an argument of Node, whatever its mode and first line say.
+        let script = is_node_script(&self.program).then(|| std::mem::replace(&mut self.program, "node".into()));
+        if let Some(script) = &script {
+            let at = 1.min(self.argv.len());
+            self.argv.insert(at, script.clone());
+        }
         let child = self.spawn();
+        if let Some(script) = script {
+            self.argv.remove(1.min(self.argv.len() - 1));
+            self.program = script;
+        }
         self.env.truncate(changes);
         self.stdio.remove(&number);
         child

@@ -1,9 +1,10 @@
 //! The public channel: one face over the wires.
 
 use super::handoff::{Given, take_from_env};
+use super::link::Link;
 use super::message::Message;
+use super::native::Wait;
 use super::native::pair::{Unopened, open, pair};
-use super::native::{Native, Wait};
 use super::options::ChannelOptions;
 use super::peer::PeerProcess;
 use crate::deadline::Deadline;
@@ -59,12 +60,6 @@ pub struct Channel {
 const TOLD_END: u8 = 1;
 const TOLD_EXIT: u8 = 2;
 
-/// The wire that is spoken.
-#[derive(Debug)]
-enum Link {
-    Native(Box<Native>),
-}
-
 /// A message that was not sent, and why.
 pub struct SendError {
     error: Error,
@@ -72,6 +67,10 @@ pub struct SendError {
 }
 
 impl SendError {
+    pub(super) fn new(error: Error, message: Message) -> SendError {
+        SendError { error, message: Box::new(message) }
+    }
+
     /// Why it was not sent.
     pub fn error(&self) -> &Error {
         &self.error
@@ -169,8 +168,26 @@ impl Channel {
                 channel.link()?;
                 Ok(channel)
             }
-            Given::Node(_) => Err(Error::new(ErrorKind::Unsupported, "channel.from_env", "the parent speaks Node's wire")),
+            Given::Node(fd) => Channel::node(fd, options),
         }
+    }
+
+    /// Both ends for Node's wire: one's own, and the socket for a child that speaks it.
+    ///
+    /// # Errors
+    /// As [`node`](Channel::node).
+    pub(crate) fn node_pair(options: &ChannelOptions) -> Result<(Channel, OwnedFd)> {
+        let (mine, theirs) = crate::sys::socket::pair().map_err(|error| Error::from_io("channel", &error, "cannot make a pair of sockets"))?;
+        Ok((Channel::node(mine, options)?, theirs))
+    }
+
+    /// Node's wire on one end of a pair of stream sockets.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the options do not take JSON, `Exhausted` when the system has no descriptor left.
+    pub(crate) fn node(fd: OwnedFd, options: &ChannelOptions) -> Result<Channel> {
+        let link = OnceLock::from(Link::node(fd, options)?);
+        Ok(Channel { link, unopened: Mutex::new(None), options: options.clone(), peer: OnceLock::new(), told: AtomicU8::new(0) })
     }
 
     fn unopened(end: Unopened, options: &ChannelOptions) -> Channel {
@@ -178,25 +195,23 @@ impl Channel {
     }
 
     #[inline]
-    fn link(&self) -> Result<&Native> {
+    fn link(&self) -> Result<&Link> {
         match self.link.get() {
-            Some(Link::Native(native)) => Ok(native),
+            Some(link) => Ok(link),
             None => self.open(),
         }
     }
 
     #[cold]
-    fn open(&self) -> Result<&Native> {
+    fn open(&self) -> Result<&Link> {
         let mut unopened = self.unopened.lock();
         if let Some(end) = unopened.take() {
             let native = open(end, &self.options)?;
             let _ = self.link.set(Link::Native(Box::new(native)));
         }
         drop(unopened);
-        match self.link.get() {
-            Some(Link::Native(native)) => Ok(native),
-            None => Err(Error::new(ErrorKind::InvalidState, "channel", "the channel was closed before its first use, or could not be opened")),
-        }
+        let closed = || Error::new(ErrorKind::InvalidState, "channel", "the channel was closed before its first use, or could not be opened");
+        self.link.get().ok_or_else(closed)
     }
 
     /// The descriptor of an end that nobody has used, for another process: it is all that the process needs. See [`Channel::from_fd`].
@@ -247,9 +262,9 @@ impl Channel {
 
     #[inline]
     fn send_until(&self, message: Message, wait: Wait) -> std::result::Result<(), SendError> {
-        match self.link().and_then(|native| native.send(&message, wait)) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(SendError { error, message: Box::new(message) }),
+        match self.link() {
+            Ok(link) => link.send(message, wait),
+            Err(error) => Err(SendError::new(error, message)),
         }
     }
 
@@ -382,9 +397,9 @@ impl Channel {
         loop {
             let mut fds = Vec::with_capacity(channels.len());
             for (index, channel) in channels.iter().enumerate() {
-                let native = channel.link()?;
-                fds.push(PollFd::new(native.pollable()?, Events::Read));
-                if native.has_something()? {
+                let link = channel.link()?;
+                fds.push(PollFd::new(link.pollable()?, Events::Read));
+                if link.has_something()? {
                     return Ok(Some(index));
                 }
             }
@@ -401,33 +416,35 @@ impl Channel {
     /// `Closed` when the other side is gone before.
     pub fn flush(&self, timeout: Option<Duration>) -> Result<bool> {
         match self.link.get() {
-            Some(Link::Native(native)) => native.flush(Some(Deadline::from_timeout(timeout))),
+            Some(link) => link.flush(Deadline::from_timeout(timeout)),
             None => Ok(true),
         }
     }
 
     /// Closes this end: the other side receives what was sent, then `Closed`. Never waits; what was not flushed is lost
-    /// ([`Channel::flush`]). Idempotent.
+    /// ([`Channel::flush`]). Idempotent. On Node's wire what was accepted is still written, and what the other side has sent can still be
+    /// received.
     pub fn close(&self) {
         let unopened = self.unopened.lock().take();
         drop(unopened);
-        if let Some(Link::Native(native)) = self.link.get() {
-            native.close();
+        if let Some(link) = self.link.get() {
+            link.close();
         }
     }
 
     /// Whether either side has closed or is gone. Messages may still be there to be received.
     pub fn is_closed(&self) -> bool {
         match self.link.get() {
-            Some(Link::Native(native)) => native.is_closed(),
+            Some(link) => link.is_closed(),
             None => self.unopened.lock().is_none(),
         }
     }
 
-    /// Whether the other side closed the channel in order, rather than being killed or breaking off. False while it is open.
+    /// Whether the other side closed the channel in order, rather than being killed or breaking off. False while it is open, and always on
+    /// Node's wire, which does not tell.
     pub fn closed_in_order(&self) -> bool {
         match self.link.get() {
-            Some(Link::Native(native)) => native.closed_in_order(),
+            Some(link) => link.closed_in_order(),
             None => false,
         }
     }
@@ -479,17 +496,9 @@ impl Future for SendFuture<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let Some(message) = &this.message else { return Poll::Ready(Ok(())) };
-        let result = match this.channel.link() {
-            Ok(native) => native.poll_send(message, cx, &mut this.watch),
-            Err(error) => Poll::Ready(Err(error)),
-        };
-        match result {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(result) => {
-                let message = Box::new(this.message.take().unwrap_or_default());
-                Poll::Ready(result.map_err(|error| SendError { error, message }))
-            }
+        match this.channel.link() {
+            Ok(link) => link.poll_send(&mut this.message, cx, &mut this.watch),
+            Err(error) => Poll::Ready(Err(SendError::new(error, this.message.take().unwrap_or_default()))),
         }
     }
 }

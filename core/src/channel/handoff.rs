@@ -33,11 +33,14 @@ impl Wire {
         if self != Wire::Auto {
             return self;
         }
-        let path = Path::new(program);
-        let is_script = path.extension().is_some_and(|extension| ["js", "mjs", "cjs"].iter().any(|known| extension == *known));
-        let is_node = path.file_name().is_some_and(|name| name == "node" || name == "nodejs");
-        if is_script || is_node { Wire::Node } else { Wire::Native }
+        let is_node = Path::new(program).file_name().is_some_and(|name| name == "node" || name == "nodejs");
+        if is_node || is_node_script(program) { Wire::Node } else { Wire::Native }
     }
+}
+
+/// Whether Node runs this program: its name ends in `.js`, `.mjs` or `.cjs`.
+pub(crate) fn is_node_script(program: &OsStr) -> bool {
+    Path::new(program).extension().is_some_and(|extension| ["js", "mjs", "cjs"].iter().any(|known| extension == *known))
 }
 
 /// A channel that this process was given.

@@ -14,11 +14,12 @@ pub(crate) mod fuzz;
 #[allow(dead_code)]
 mod handle;
 pub(crate) mod handoff;
+mod link;
 mod message;
 mod native;
-mod options;
-#[allow(dead_code)] // until the channel uses it
+#[allow(dead_code)] // the framing advanced is for the Node binding
 mod node;
+mod options;
 #[allow(dead_code)]
 mod parser;
 pub(crate) mod peer;

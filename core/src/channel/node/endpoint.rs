@@ -33,11 +33,20 @@ pub(crate) struct NodeOptions {
     pub(crate) max_queued: usize,
     /// Unwritten bytes from which on nothing more is accepted. Default: 1 MiB.
     pub(crate) high_water: usize,
+    /// How long the rest of a message may take to come once it has begun, while somebody waits for it. Default: for ever.
+    pub(crate) frame_timeout: Option<Duration>,
 }
 
 impl Default for NodeOptions {
     fn default() -> NodeOptions {
-        NodeOptions { framing: Framing::Json, handles: Handles::Managed, max_message: 1 << 30, max_queued: 256 << 20, high_water: 1 << 20 }
+        NodeOptions {
+            framing: Framing::Json,
+            handles: Handles::Managed,
+            max_message: 1 << 30,
+            max_queued: 256 << 20,
+            high_water: 1 << 20,
+            frame_timeout: None,
+        }
     }
 }
 
@@ -86,7 +95,12 @@ impl NodeEndpoint {
     /// # Errors
     /// `Exhausted` when no descriptor is left for the bells.
     pub(crate) fn new(fd: OwnedFd, options: &NodeOptions) -> Result<NodeEndpoint> {
-        let bounds = Bounds { max_message: options.max_message, max_queued: options.max_queued, high_water: options.high_water };
+        let bounds = Bounds {
+            max_message: options.max_message,
+            max_queued: options.max_queued,
+            high_water: options.high_water,
+            frame_timeout: options.frame_timeout,
+        };
         let locked = Locked {
             state: State::new(options.framing, options.handles, bounds),
             watches: Watches::default(),
@@ -271,7 +285,17 @@ impl NodeEndpoint {
         self.0.generation == fork::generation() && self.0.locked.lock().state.is_open()
     }
 
+    /// Whether a call to receive would give something now: a message or the end.
+    pub(crate) fn has_something(&self) -> Result<bool> {
+        let mut guard = self.0.enter("channel.wait_any")?;
+        while !guard.state.has_news() && self.0.fill(&mut guard) {}
+        let news = guard.state.has_news();
+        self.0.leave(guard);
+        Ok(news)
+    }
+
     /// Bytes accepted and not yet written.
+    #[cfg(test)]
     pub(crate) fn queued_bytes(&self) -> usize {
         self.0.locked.lock().state.output_bytes()
     }
@@ -383,20 +407,31 @@ impl Inner {
                 self.answer(guard);
                 return Some(result);
             }
-            match guard.state.read(self.fd()) {
-                Step::Moved | Step::Over => self.answer(guard),
-                Step::Starved => return None,
-                Step::Blocked => {
-                    // All that came was read; whoever could send more is gone.
-                    if self.peer.get().is_none_or(|peer| !readable_now(peer.as_fd()).unwrap_or(false)) {
-                        return None;
-                    }
-                    if guard.state.read(self.fd()) == Step::Blocked {
-                        guard.state.end();
-                    }
-                }
+            if !self.fill(guard) {
+                return None;
             }
         }
+    }
+
+    /// Reads once for a receiver; false when nothing more is there.
+    fn fill(&self, guard: &mut Guard<'_>) -> bool {
+        let step = match guard.state.read(self.fd()) {
+            // All that came was read; whoever could send more is gone.
+            Step::Blocked if self.peer_has_ended() => match guard.state.read(self.fd()) {
+                Step::Blocked => guard.state.end(),
+                step => step,
+            },
+            step => step,
+        };
+        let moved = matches!(step, Step::Moved | Step::Over);
+        if moved {
+            self.answer(guard);
+        }
+        moved || guard.state.is_overdue(self.fd())
+    }
+
+    fn peer_has_ended(&self) -> bool {
+        self.peer.get().is_some_and(|peer| readable_now(peer.as_fd()).unwrap_or(false))
     }
 
     /// Writes acknowledgements and whatever else reading brought about.
@@ -434,8 +469,7 @@ impl Inner {
         while guard.state.may_read() && guard.state.read(self.fd()) == Step::Moved {
             guard.state.write(self.fd());
         }
-        let peer_ended = || self.peer.get().is_some_and(|peer| readable_now(peer.as_fd()).unwrap_or(false));
-        if guard.state.may_read() && peer_ended() && guard.state.read(self.fd()) == Step::Blocked {
+        if guard.state.may_read() && self.peer_has_ended() && guard.state.read(self.fd()) == Step::Blocked {
             guard.state.end();
         }
         guard.state.write(self.fd());
@@ -443,10 +477,12 @@ impl Inner {
 
     fn wait_to_receive<'a>(&'a self, mut guard: Guard<'a>, deadline: Deadline) -> Result<Guard<'a>> {
         guard.watches.receivers.waiting += 1;
+        let overdue = guard.state.overdue_at();
         self.leave(guard);
         let peer = self.peer.get().map_or(PollFd::unused(), |peer| PollFd::new(peer.as_fd(), Events::Read));
         let mut fds = [PollFd::new(self.fd(), Events::Read), PollFd::new(self.receivers.as_fd(), Events::Read), peer];
-        let ready = poll(&mut fds, deadline);
+        // A message that has begun may be overdue before the deadline; the next look finds out.
+        let ready = poll(&mut fds, deadline.min(overdue)).map(|count| count.max(usize::from(overdue.passed() && !deadline.passed())));
         let mut guard = self.locked.lock();
         guard.watches.receivers.waiting -= 1;
         self.waited(guard, ready, RECV)
@@ -463,7 +499,7 @@ impl Inner {
         let mut fds = [when(read, Events::Read), when(write, Events::Write), bell, peer];
         // Nothing tells when the system has places for descriptors or memory again: look from time to time.
         let until = if starved { deadline.min(Deadline::after(Duration::from_millis(5))) } else { deadline };
-        let ready = poll(&mut fds, until).map(|count| if starved && !deadline.passed() { count.max(1) } else { count });
+        let ready = poll(&mut fds, until).map(|count| count.max(usize::from(until.passed() && !deadline.passed())));
         let mut guard = self.locked.lock();
         guard.watches.senders.waiting -= 1;
         self.pump(&mut guard);

@@ -14,9 +14,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports)] // until the channel uses it
-pub(crate) use endpoint::{NodeEndpoint, NodeOptions, Refused};
-#[allow(unused_imports)]
+pub(crate) use endpoint::{NodeEndpoint, NodeOptions};
 pub(crate) use line::Framing;
-#[allow(unused_imports)]
-pub(crate) use outgoing::Handles;
+#[cfg(test)]
+use outgoing::Handles;

@@ -5,12 +5,14 @@ use super::json::{self, Fault};
 use super::line::{Framing, Splitter};
 use super::outgoing::{Handles, Outgoing, Plan};
 use crate::channel::{Codec, HandleKind, Message};
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::message;
 use crate::sys::socket::{shutdown_both, shutdown_write};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 const RECV: &str = "channel.recv";
 
@@ -29,6 +31,8 @@ pub(crate) struct Bounds {
     pub(crate) max_queued: usize,
     /// Unwritten bytes from which on nothing more is accepted.
     pub(crate) high_water: usize,
+    /// How long the rest of a message may take.
+    pub(crate) frame_timeout: Option<Duration>,
 }
 
 /// What has become of the peer's direction.
@@ -66,6 +70,8 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct State {
     splitter: Splitter,
+    /// When the unfinished message has to be whole.
+    due: Deadline,
     handles: Handles,
     bounds: Bounds,
     arrived: VecDeque<OwnedFd>,
@@ -81,12 +87,15 @@ pub(crate) struct State {
     /// A handle was refused for good; reported once.
     handle_lost: bool,
     tickets: u64,
+    /// Whole messages that came.
+    whole: u64,
 }
 
 impl State {
     pub(crate) fn new(framing: Framing, handles: Handles, bounds: Bounds) -> State {
         State {
             splitter: Splitter::new(framing, bounds.max_message),
+            due: Deadline::NEVER,
             handles,
             bounds,
             arrived: VecDeque::new(),
@@ -100,6 +109,7 @@ impl State {
             writing: Writing::Open,
             handle_lost: false,
             tickets: 0,
+            whole: 0,
         }
     }
 
@@ -241,10 +251,18 @@ impl State {
         self.arrived.extend(fds);
         match received {
             Ok(received) if received.len > 0 => {
-                if let Err(error) = self.split() {
+                let before = self.whole;
+                let split = self.split();
+                let whole = self.whole != before;
+                if let Err(error) = split {
                     self.fail(fd, error.kind(), error.detail().to_owned());
                     return Step::Over;
                 }
+                self.due = match self.bounds.frame_timeout {
+                    Some(_) if self.splitter.unfinished() == 0 => Deadline::NEVER,
+                    Some(timeout) if whole || self.due == Deadline::NEVER => Deadline::after(timeout),
+                    _ => self.due,
+                };
                 Step::Moved
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Blocked,
@@ -282,6 +300,21 @@ impl State {
         }
     }
 
+    /// When the message that has begun is overdue.
+    pub(crate) fn overdue_at(&self) -> Deadline {
+        self.due
+    }
+
+    /// Ends the channel if the message that has begun is overdue.
+    pub(crate) fn is_overdue(&mut self, fd: BorrowedFd<'_>) -> bool {
+        let overdue = self.reading == Reading::Open && self.due.passed();
+        if overdue {
+            let detail = format!("the rest of a message did not come in time (got = {} bytes)", self.splitter.unfinished());
+            self.fail(fd, ErrorKind::Protocol, detail);
+        }
+        overdue
+    }
+
     fn fail(&mut self, fd: BorrowedFd<'_>, kind: ErrorKind, detail: String) {
         self.reading = Reading::Failed(kind, detail);
         self.writing = Writing::Ended;
@@ -294,6 +327,7 @@ impl State {
 
     fn split(&mut self) -> Result<()> {
         while let Some(text) = self.splitter.next()? {
+            self.whole += 1;
             match (self.splitter.framing(), self.handles) {
                 (Framing::Json, Handles::Managed) => self.line(text)?,
                 (Framing::Json, Handles::ByUser) => self.pass(Codec::Json, text),
