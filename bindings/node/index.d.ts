@@ -185,7 +185,7 @@ export type OutputLimit = number | {
 
 /** How a run is bounded. Times in ms, sizes in bytes. */
 export interface BoundOptions {
-  /** Fed to standard input. Default: nothing. */
+  /** Fed to standard input. Default: nothing. A stream or iterable of chunks for `run` only; its failure stops the run and is the run's. */
   input?: string | NodeJS.ArrayBufferView | undefined;
   /** For start, run, descendants and draining together. Default: none. */
   timeout?: number | undefined;
@@ -207,8 +207,18 @@ export interface BoundOptions {
   signal?: AbortSignal | undefined;
 }
 
+/**
+ * Where output goes as it arrives: a function, a Writable (which is not ended), a descriptor (written, not closed), a file created or appended
+ * to, the result, nowhere. A slow taker holds the child back; one that fails stops the run, whose failure it is.
+ */
+export type Sink = ((chunk: Buffer) => void) | Writable | number | { file: string } | { append: string } | 'buffer' | 'discard';
+
 /** Options of `run`. */
-export interface RunOptions extends BoundOptions, StartOptions {
+export interface RunOptions extends Omit<BoundOptions, 'input'>, StartOptions {
+  input?: string | NodeJS.ArrayBufferView | Readable | AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array> | undefined;
+  /** One, or several as a tee; add "buffer" to have the output in the result too. Default: "buffer". */
+  stdoutSink?: Sink | readonly Sink[] | undefined;
+  stderrSink?: Sink | readonly Sink[] | undefined;
   cwd?: string | URL | undefined;
   env?: NodeJS.ProcessEnv | undefined;
   argv0?: string | undefined;

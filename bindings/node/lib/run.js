@@ -6,6 +6,7 @@ const { AbortError, ProcsError, unwrap } = require('./errors.js');
 const { normalizeSpawn } = require('./arguments.js');
 const { hub, answer } = require('./hub.js');
 const request = require('./request.js');
+const { sinkList, deliver, isFlow, feed } = require('./sinks.js');
 const stdio = require('./stdio.js');
 const check = require('./validate.js');
 const { nodeError } = require('./errors.js');
@@ -35,10 +36,10 @@ function outputLimit(value, name) {
 }
 
 function inputBytes(input) {
-  if (input == null) return undefined;
+  if (input == null || isFlow(input)) return undefined;
   if (typeof input === 'string') return Buffer.from(input);
   if (ArrayBuffer.isView(input)) return new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
-  throw nodeError('ERR_INVALID_ARG_TYPE', 'options.input', ['string', 'Buffer', 'TypedArray', 'DataView'], input);
+  throw nodeError('ERR_INVALID_ARG_TYPE', 'options.input', ['string', 'Buffer', 'TypedArray', 'DataView', 'Readable'], input);
 }
 
 /** The bounds of a run for the native module. */
@@ -133,6 +134,15 @@ function checkNames(env) {
   }
 }
 
+/** Joins a run with those who take its output and feed it. The failure of one stops the run and is the run's failure. */
+function join(native, takers, input) {
+  const flows = takers.map((taker) => deliver(native.takeSink(), taker));
+  if (input !== undefined) flows.push(feed(native.takeInput(), input));
+  const all = Promise.all(flows);
+  all.catch(() => native.cancel());
+  return all;
+}
+
 /**
  * Runs a program to its end and resolves with what it wrote and how it ended, whatever the status; `check: true` rejects unless it exited
  * with 0. Times are milliseconds, sizes bytes.
@@ -142,6 +152,10 @@ async function run(file, args, options) {
   check.abortSignal(normal.signal, 'options.signal');
   checkNames(normal.env);
   const limits = bounds(normal);
+  const takers = [];
+  limits.stdoutSinks = sinkList(normal.stdoutSink, 'options.stdoutSink', takers);
+  limits.stderrSinks = sinkList(normal.stderrSink, 'options.stderrSink', takers);
+  limits.feed = normal.input != null && isFlow(normal.input);
   const plans = streamPlans(normal);
   if (normal.signal?.aborted) throw new AbortError(normal.signal.reason);
   let native;
@@ -150,7 +164,10 @@ async function run(file, args, options) {
   }, (event) => event);
   const release = onAbort(normal.signal, () => native?.cancel());
   try {
-    return finished(await done, normal);
+    const flows = native === undefined ? [] : join(native, takers, limits.feed ? normal.input : undefined);
+    const event = await done;
+    await flows;
+    return finished(event, normal);
   } finally {
     release();
   }

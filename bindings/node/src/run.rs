@@ -7,8 +7,11 @@ use crate::options::SpawnRequest;
 use napi::bindgen_prelude::{Either, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
-use procs::{CancelHandle, Capture, Output, OutputLimit, RunOptions};
+use procs::{CancelHandle, Capture, Error, Output, OutputLimit, RunOptions, Sink, duplicate_fd};
+use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -19,6 +22,17 @@ pub struct LimitOptions {
     pub policy: String,
     /// Bytes kept.
     pub bytes: f64,
+}
+
+/// One place that output goes to.
+#[napi(object)]
+pub struct SinkRequest {
+    /// `buffer`, `discard`, `fd`, `file`, `append` or `stream`: a pipe whose other end is handed over by `take_sink`.
+    pub kind: String,
+    /// The descriptor of `fd`; it stays the caller's.
+    pub fd: Option<i32>,
+    /// The path of `file` and `append`.
+    pub path: Option<String>,
 }
 
 /// How a run is bounded.
@@ -38,6 +52,12 @@ pub struct RunRequest {
     pub drain_after_exit_ms: Option<f64>,
     /// Whether stopping stops all descendants.
     pub kill_tree: Option<bool>,
+    /// Whether standard input is left to the caller, who takes it with `take_input`.
+    pub feed: Option<bool>,
+    /// Where standard output goes; absent keeps it for the result.
+    pub stdout_sinks: Option<Vec<SinkRequest>>,
+    /// Where standard error goes.
+    pub stderr_sinks: Option<Vec<SinkRequest>>,
     /// What is kept of standard output.
     pub stdout_limit: Option<LimitOptions>,
     /// What is kept of standard error.
@@ -82,11 +102,34 @@ impl RunRequest {
     }
 }
 
+/// The core's sinks for what was asked; read ends of those that JavaScript takes are added to `taken`.
+fn sink(requests: Option<&Vec<SinkRequest>>, taken: &mut Vec<OwnedFd>) -> procs::Result<Sink> {
+    let Some(requests) = requests else { return Ok(Sink::Buffer) };
+    let one = |request: &SinkRequest| {
+        let path = || PathBuf::from(request.path.clone().unwrap_or_default());
+        Ok(match request.kind.as_str() {
+            "buffer" => Sink::Buffer,
+            "fd" => Sink::Fd(duplicate_fd(request.fd.unwrap_or(-1))?),
+            "file" => Sink::File(path()),
+            "append" => Sink::Append(path()),
+            "stream" => {
+                let (reader, writer) = std::io::pipe().map_err(|error| Error::from_io("run", &error, "cannot make a pipe for a sink"))?;
+                taken.push(reader.into());
+                Sink::Fd(writer.into())
+            }
+            _ => Sink::Discard,
+        })
+    };
+    Ok(Sink::Tee(requests.iter().map(one).collect::<procs::Result<Vec<_>>>()?))
+}
+
 /// A run in progress.
 #[napi]
 pub struct NativeRun {
     pid: u32,
     cancel: CancelHandle,
+    input: Option<OwnedFd>,
+    sinks: VecDeque<OwnedFd>,
 }
 
 #[napi]
@@ -95,6 +138,18 @@ impl NativeRun {
     #[napi(getter)]
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// The write end of standard input, which the caller must close; -1 unless `feed` was asked for.
+    #[napi]
+    pub fn take_input(&mut self) -> i32 {
+        self.input.take().map_or(-1, IntoRawFd::into_raw_fd)
+    }
+
+    /// The read end of the next sink of kind `stream`, standard output's first, which the caller must close; -1 after the last.
+    #[napi]
+    pub fn take_sink(&mut self) -> i32 {
+        self.sinks.pop_front().map_or(-1, IntoRawFd::into_raw_fd)
     }
 
     /// Stops the run; its result says `cancelled`.
@@ -114,15 +169,19 @@ impl Hub {
             let cancel = CancelHandle::new()?;
             let mut options = run.options();
             options.cancel = Some(cancel.clone());
-            let child = request.command()?.spawn()?;
+            let mut sinks = Vec::new();
+            options.stdout_sink = sink(run.stdout_sinks.as_ref(), &mut sinks)?;
+            options.stderr_sink = sink(run.stderr_sinks.as_ref(), &mut sinks)?;
+            let mut child = request.command()?.spawn()?;
             let pid = child.id();
+            let input = if run.feed == Some(true) { child.stdin.take().map(OwnedFd::from) } else { None };
             let capture = child.capture(options)?;
             let wake = self.wake.clone();
             executor.run(async move {
                 let result = drive(capture).await;
                 wake.call(Event::Run(id, result), ThreadsafeFunctionCallMode::NonBlocking);
             });
-            Ok(NativeRun { pid, cancel })
+            Ok(NativeRun { pid, cancel, input, sinks: sinks.into() })
         })
     }
 }
