@@ -243,6 +243,8 @@ export interface StreamInfo {
   limitExceeded: boolean;
   /** With the policy spill: a descriptor of the file with everything, which the receiver closes. */
   spillFd?: number;
+  /** The first failure of a file or descriptor among the sinks; it was given up, the others and the child went on. */
+  sinkError?: ProcsError;
 }
 
 /** A finished run. */

@@ -2,7 +2,7 @@
 
 // run: a program to its end as a promise, captured by the core beside the event loop; runMany, waitAny.
 
-const { AbortError, ProcsError, unwrap } = require('./errors.js');
+const { AbortError, ProcsError, fromFailure, unwrap } = require('./errors.js');
 const { normalizeSpawn } = require('./arguments.js');
 const { hub, answer } = require('./hub.js');
 const request = require('./request.js');
@@ -73,6 +73,12 @@ function decoded(bytes, encoding) {
   return encoding === 'buffer' || encoding === null ? bytes : bytes.toString(encoding);
 }
 
+/** What became of a stream, with the failure of a sink as an Error. */
+function streamInfo(info) {
+  if (info.sinkError !== undefined) info.sinkError = fromFailure(info.sinkError);
+  return info;
+}
+
 /** The result that users see. */
 function toResult(event, options) {
   const encoding = options.encoding === undefined ? 'utf8' : options.encoding;
@@ -84,8 +90,8 @@ function toResult(event, options) {
     ok: event.code === 0 && !event.timedOut && !event.cancelled && !event.stdoutInfo.limitExceeded && !event.stderrInfo.limitExceeded,
     stdout: decoded(event.stdout, encoding),
     stderr: decoded(event.stderr, encoding),
-    stdoutInfo: event.stdoutInfo,
-    stderrInfo: event.stderrInfo,
+    stdoutInfo: streamInfo(event.stdoutInfo),
+    stderrInfo: streamInfo(event.stderrInfo),
     timedOut: event.timedOut,
     cancelled: event.cancelled,
     pipesLeftOpen: event.pipesLeftOpen,

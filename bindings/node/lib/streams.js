@@ -151,7 +151,8 @@ class Streams {
         if (stream?.readable && !handedOver.has(stream)) stream.resume();
       } else if (this.#states[index] === UNTOUCHED && !this.#handle.discard(index)) {
         this.#states[index] = DONE;
-        this.#onclose();
+        // In a later turn of the loop, as a stream of Node's closes: whoever waited for 'exit' can still begin to wait for 'close'.
+        setImmediate(this.#onclose);
       }
     }
   }
