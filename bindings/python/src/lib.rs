@@ -22,6 +22,7 @@ mod options;
 mod outcome;
 mod pipeline;
 mod run;
+mod shared;
 mod sink;
 
 use pyo3::exceptions::PyImportError;
@@ -65,6 +66,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<child::Child>()?;
     module.add_class::<drain::Drain>()?;
     module.add_class::<outcome::Outcome>()?;
+    module.add_class::<shared::Cell>()?;
+    module.add_class::<shared::SharedMemory>()?;
     module.add_function(wrap_pyfunction!(child::spawn, module)?)?;
     module.add_class::<job::AsyncJob>()?;
     module.add_function(wrap_pyfunction!(child::stop_many, module)?)?;
@@ -78,5 +81,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pipeline::run_pipeline, module)?)?;
     module.add_function(wrap_pyfunction!(aio::run_async, module)?)?;
     module.add_function(wrap_pyfunction!(run::run, module)?)?;
+    module.add_function(wrap_pyfunction!(shared::memory_layout, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

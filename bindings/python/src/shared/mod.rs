@@ -1,0 +1,7 @@
+//! Memory that processes share, and what lives in it.
+
+mod cell;
+mod memory;
+
+pub(crate) use cell::Cell;
+pub(crate) use memory::{SharedMemory, memory_layout};
