@@ -235,6 +235,49 @@ impl SharedMemory {
     }
 }
 
+/// Bytes that came with a message, in place: a read-only buffer that keeps what it shows.
+#[pyclass(frozen, weakref, module = "procs", name = "Buffer")]
+pub(crate) struct Buffer(procs::Buffer);
+
+impl Buffer {
+    pub(crate) fn new(buffer: procs::Buffer) -> Buffer {
+        Buffer(buffer)
+    }
+}
+
+#[pymethods]
+impl Buffer {
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<procs.Buffer size={}>", self.0.len())
+    }
+
+    /// Lends the bytes, read-only.
+    ///
+    /// # Safety
+    /// Called by the interpreter: `view` is null or points to a `Py_buffer` to fill.
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        if view.is_null() {
+            return Err(PyBufferError::new_err("view is null"));
+        }
+        let bytes: &[u8] = &slf.get().0;
+        let len = ffi::Py_ssize_t::try_from(bytes.len()).map_err(|_| PyBufferError::new_err("too large for a buffer"))?;
+        // SAFETY: `view` is the interpreter's structure. The address of the bytes does not change while the object lives, which the view's
+        // reference to `slf` ensures; they are lent read-only.
+        match unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), bytes.as_ptr().cast_mut().cast(), len, 1, flags) } {
+            0 => Ok(()),
+            _ => Err(PyErr::fetch(slf.py())),
+        }
+    }
+}
+
 /// Every field of the layout of shared memory: name, offset and size in bytes.
 #[pyfunction]
 pub(crate) fn memory_layout() -> Vec<(&'static str, usize, usize)> {

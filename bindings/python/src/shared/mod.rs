@@ -4,4 +4,4 @@ mod cell;
 mod memory;
 
 pub(crate) use cell::Cell;
-pub(crate) use memory::{SharedMemory, memory_layout};
+pub(crate) use memory::{Buffer, SharedMemory, memory_layout};

@@ -1,0 +1,415 @@
+//! Messages to and from another process: the channel of the core as an object of Python.
+//!
+//! A call tries without giving the GIL up, and gives it up only to wait. Python objects travel in the codec of the channel: JSON, pickle or
+//! bytes as they are; pickle is decoded only where the user chose it.
+
+use crate::convert;
+use crate::error::{IntoPy, guard, raise};
+use crate::interrupt;
+use crate::shared::Buffer;
+use procs::{Channel as Core, ChannelOptions, Codec, CodecSet, Deadline, Error, ErrorKind, Message, Spin};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
+use std::sync::{Mutex, PoisonError, TryLockError};
+use std::time::Duration;
+
+/// What Python needs for each codec, looked up once.
+struct Tools {
+    json_encode: Py<PyAny>,
+    json_decode: Py<PyAny>,
+    pickle_dumps: Py<PyAny>,
+    pickle_loads: Py<PyAny>,
+}
+
+static TOOLS: PyOnceLock<Tools> = PyOnceLock::new();
+
+fn tools(py: Python<'_>) -> PyResult<&Tools> {
+    TOOLS.get_or_try_init(py, || {
+        let module = py.import("procs._codecs")?;
+        let get = |name: &str| module.getattr(name).map(Bound::unbind);
+        Ok(Tools { json_encode: get("json_encode")?, json_decode: get("json_decode")?, pickle_dumps: get("pickle_dumps")?, pickle_loads: get("pickle_loads")? })
+    })
+}
+
+fn codec_named(py: Python<'_>, name: &str) -> PyResult<Codec> {
+    Codec::ALL.iter().copied().find(|codec| codec.name() == name).ok_or_else(|| {
+        let detail = format!("no such codec (codec = {name:?}, expected \"json\", \"raw\", \"pickle\" or \"v8\")");
+        raise(py, &Error::new(ErrorKind::InvalidArgument, "channel", detail))
+    })
+}
+
+/// The options of a channel from keyword arguments; `codec` is the one that `send` uses, and raw is always understood.
+pub(crate) fn options(py: Python<'_>, codec: &str, given: Option<&Bound<'_, PyDict>>) -> PyResult<(Codec, ChannelOptions)> {
+    let codec = codec_named(py, codec)?;
+    let codecs = CodecSet::default().with(codec);
+    let mut options = ChannelOptions { codecs, ..ChannelOptions::default() };
+    let Some(given) = given else { return Ok((codec, options)) };
+    for (key, value) in given {
+        let key: String = key.extract()?;
+        match key.as_str() {
+            "max_message" => options.max_message = value.extract()?,
+            "max_queued_bytes" => options.max_queued_bytes = value.extract()?,
+            "ring_bytes" => options.ring_bytes = value.extract()?,
+            "max_fds" => options.max_fds = value.extract()?,
+            "frame_timeout" => options.frame_timeout = value.extract::<Option<f64>>()?.map(convert::seconds).transpose()?,
+            "spin" => options.spin = spin(&value)?,
+            _ => return Err(pyo3::exceptions::PyTypeError::new_err(format!("channel: no such option ({key})"))),
+        }
+    }
+    Ok((codec, options))
+}
+
+/// `None` is adaptive, 0 never, a number of seconds up to that long.
+fn spin(value: &Bound<'_, PyAny>) -> PyResult<Spin> {
+    match value.extract::<Option<f64>>()? {
+        None => Ok(Spin::Adaptive),
+        Some(0.0) => Ok(Spin::Off),
+        Some(cap) => Ok(Spin::Always(convert::seconds(cap)?)),
+    }
+}
+
+fn deadline(timeout: Option<f64>) -> PyResult<Deadline> {
+    Ok(timeout.map(convert::seconds).transpose()?.map_or(Deadline::NEVER, Deadline::after))
+}
+
+/// One end of a channel; see `procs/__init__.pyi`.
+#[pyclass(frozen, weakref, module = "procs", name = "Channel")]
+pub(crate) struct Channel {
+    core: Core,
+    codec: Codec,
+    /// Where small bodies land before they become `bytes`.
+    scratch: Mutex<Vec<u8>>,
+}
+
+impl Channel {
+    pub(crate) fn new(core: Core, codec: Codec) -> Channel {
+        Channel { core, codec, scratch: Mutex::new(Vec::new()) }
+    }
+
+    /// Sends what is there now without giving the GIL up; waits without it.
+    fn send_now(&self, py: Python<'_>, message: Message, timeout: Option<f64>) -> PyResult<()> {
+        let mut message = match self.core.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(failed) if failed.kind() == ErrorKind::WouldBlock && timeout != Some(0.0) => Some(failed.into_inner()),
+            Err(failed) => return Err(raise(py, failed.error())),
+        };
+        let done = interrupt::until(py, deadline(timeout)?, |slice| {
+            let Some(held) = message.take() else { return Ok(Some(())) };
+            match self.core.send_deadline(held, slice) {
+                Ok(()) => Ok(Some(())),
+                Err(failed) if failed.kind() == ErrorKind::Timeout => {
+                    message = Some(failed.into_inner());
+                    Ok(None)
+                }
+                Err(failed) => Err(failed.into_parts().0),
+            }
+        })?;
+        done.ok_or_else(|| raise(py, &Error::new(ErrorKind::Timeout, "channel.send", "the other side did not read in time")))
+    }
+
+    fn receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Message> {
+        match self.core.try_recv() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && timeout != Some(0.0) => {}
+            done => return done.or_raise(py),
+        }
+        let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.recv_deadline(slice)))?;
+        done.ok_or_else(|| raise(py, &Error::new(ErrorKind::Timeout, "channel.recv", "no message came before the deadline")))
+    }
+
+    /// The body of the next message, in `out`.
+    fn receive_into(&self, py: Python<'_>, out: &mut Vec<u8>, timeout: Option<f64>) -> PyResult<()> {
+        match self.core.recv_into_until(out, None) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && timeout != Some(0.0) => {}
+            done => return done.or_raise(py),
+        }
+        let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.recv_into_until(out, Some(slice))))?;
+        done.ok_or_else(|| raise(py, &Error::new(ErrorKind::Timeout, "channel.recv", "no message came before the deadline")))
+    }
+
+    /// The message that carries an object.
+    fn encode(&self, value: &Bound<'_, PyAny>) -> PyResult<Message> {
+        let py = value.py();
+        match self.codec {
+            Codec::Json => {
+                let text = tools(py)?.json_encode.bind(py).call1((value,))?;
+                Ok(Message::encoded(Codec::Json, text.cast::<PyString>()?.to_str()?.as_bytes().to_vec()))
+            }
+            Codec::Pickle => {
+                let pair = tools(py)?.pickle_dumps.bind(py).call1((value,))?;
+                let pair = pair.cast::<PyTuple>()?;
+                let mut message = Message::encoded(Codec::Pickle, convert::bytes_like(&pair.get_item(0)?)?);
+                for buffer in pair.get_item(1)?.try_iter()? {
+                    message = message.with_buffer(convert::bytes_like(&buffer?)?);
+                }
+                Ok(message)
+            }
+            codec => Ok(Message::encoded(codec, convert::bytes_like(value)?)),
+        }
+    }
+
+    /// The object that a message carries.
+    fn decode<'py>(py: Python<'py>, message: Message) -> PyResult<Bound<'py, PyAny>> {
+        match message.codec {
+            Codec::Json => tools(py)?.json_decode.bind(py).call1((PyBytes::new(py, &message.body),)),
+            Codec::Pickle => {
+                let buffers = PyList::empty(py);
+                for buffer in message.buffers {
+                    buffers.append(Bound::new(py, Buffer::new(buffer))?)?;
+                }
+                tools(py)?.pickle_loads.bind(py).call1((PyBytes::new(py, &message.body), buffers))
+            }
+            _ => Ok(PyBytes::new(py, &message.body).into_any()),
+        }
+    }
+}
+
+/// A time-out is no error to `interrupt::until`.
+fn in_time<T>(result: procs::Result<T>) -> procs::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::Timeout => Ok(None),
+        done => done.map(Some),
+    }
+}
+
+#[pymethods]
+impl Channel {
+    /// Both ends of a new channel.
+    #[staticmethod]
+    #[pyo3(signature = (*, codec = "json", **settings))]
+    fn pair(py: Python<'_>, codec: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<(Channel, Channel)> {
+        guard(py, || {
+            let (codec, options) = options(py, codec, settings)?;
+            let (here, there) = Core::pair_with(&options).or_raise(py)?;
+            Ok((Channel::new(here, codec), Channel::new(there, codec)))
+        })
+    }
+
+    /// The end behind a descriptor that `detach` gave; takes the descriptor.
+    #[staticmethod]
+    #[pyo3(signature = (fd, *, codec = "json", **settings))]
+    fn from_fd(py: Python<'_>, fd: RawFd, codec: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Channel> {
+        guard(py, || {
+            let (codec, options) = options(py, codec, settings)?;
+            let own = procs::duplicate_fd(fd).or_raise(py)?;
+            let core = Core::from_fd_with(own, &options).or_raise(py)?;
+            py.import("os")?.call_method1("close", (fd,))?;
+            Ok(Channel::new(core, codec))
+        })
+    }
+
+    #[getter]
+    fn codec(&self) -> &'static str {
+        self.codec.name()
+    }
+
+    /// Sends an object.
+    #[pyo3(signature = (obj, *, fds = None, timeout = None))]
+    fn send(&self, obj: &Bound<'_, PyAny>, fds: Option<&Bound<'_, PyAny>>, timeout: Option<f64>) -> PyResult<()> {
+        let py = obj.py();
+        guard(py, || self.send_now(py, with_fds(self.encode(obj)?, fds)?, timeout))
+    }
+
+    /// The next object.
+    #[pyo3(signature = (timeout = None))]
+    fn recv<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        guard(py, || Channel::decode(py, self.receive(py, timeout)?))
+    }
+
+    /// Sends a bytes-like object as it is.
+    #[pyo3(signature = (data, timeout = None))]
+    fn send_bytes(&self, data: &Bound<'_, PyAny>, timeout: Option<f64>) -> PyResult<()> {
+        let py = data.py();
+        guard(py, || {
+            let copied;
+            let bytes = match data.cast::<PyBytes>() {
+                Ok(bytes) => bytes.as_bytes(),
+                Err(_) => {
+                    copied = convert::bytes_like(data)?;
+                    &copied
+                }
+            };
+            match self.core.send_bytes_until(bytes, None) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && timeout != Some(0.0) => {}
+                done => return done.or_raise(py),
+            }
+            let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.send_bytes_until(bytes, Some(slice))))?;
+            done.ok_or_else(|| raise(py, &Error::new(ErrorKind::Timeout, "channel.send", "the other side did not read in time")))
+        })
+    }
+
+    /// The body of the next message.
+    #[pyo3(signature = (timeout = None))]
+    fn recv_bytes<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyBytes>> {
+        guard(py, || {
+            let mut scratch = match self.scratch.try_lock() {
+                Ok(scratch) => scratch,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                // Another thread waits in here with it.
+                Err(TryLockError::WouldBlock) => return Ok(PyBytes::new(py, &self.receive(py, timeout)?.body)),
+            };
+            self.receive_into(py, &mut scratch, timeout)?;
+            let bytes = PyBytes::new(py, &scratch);
+            if scratch.capacity() > SCRATCH {
+                *scratch = Vec::new();
+            }
+            Ok(bytes)
+        })
+    }
+
+    /// Copies the body of the next message into a writable buffer and gives its length.
+    #[pyo3(signature = (buffer, offset = 0, timeout = None))]
+    fn recv_bytes_into(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>, offset: usize, timeout: Option<f64>) -> PyResult<usize> {
+        guard(py, || {
+            let view = py.import("builtins")?.getattr("memoryview")?.call1((buffer,))?.call_method1("cast", ("B",))?;
+            let body = self.receive(py, timeout)?.body;
+            if offset.saturating_add(body.len()) > view.len()? {
+                let detail = format!("the buffer is too small (message = {} bytes, room = {})", body.len(), view.len()?.saturating_sub(offset));
+                return Err(raise(py, &Error::new(ErrorKind::TooLarge, "channel.recv", detail)));
+            }
+            let range = pyo3::types::PySlice::new(py, offset.cast_signed(), (offset + body.len()).cast_signed(), 1);
+            view.set_item(range, PyBytes::new(py, &body))?;
+            Ok(body.len())
+        })
+    }
+
+    /// Sends a body in a codec of one's own choice, with buffers and descriptors.
+    #[pyo3(signature = (body, *, codec = "raw", buffers = None, fds = None, timeout = None))]
+    fn send_message(
+        &self,
+        body: &Bound<'_, PyAny>,
+        codec: &str,
+        buffers: Option<&Bound<'_, PyAny>>,
+        fds: Option<&Bound<'_, PyAny>>,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
+        let py = body.py();
+        guard(py, || {
+            let mut message = Message::encoded(codec_named(py, codec)?, convert::bytes_like(body)?);
+            for buffer in buffers.map(|list| list.try_iter()).transpose()?.into_iter().flatten() {
+                message = message.with_buffer(convert::bytes_like(&buffer?)?);
+            }
+            self.send_now(py, with_fds(message, fds)?, timeout)
+        })
+    }
+
+    /// The next message: codec, body, buffers, and descriptors that are the caller's to close.
+    #[pyo3(signature = (timeout = None))]
+    fn recv_message<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        guard(py, || {
+            let message = self.receive(py, timeout)?;
+            let class = py.import("procs._codecs")?.getattr("Message")?;
+            let buffers: Vec<Buffer> = message.buffers.into_iter().map(Buffer::new).collect();
+            let body = PyBytes::new(py, &message.body);
+            let buffers = PyList::new(py, buffers.into_iter().map(|buffer| Bound::new(py, buffer)).collect::<PyResult<Vec<_>>>()?)?;
+            let fds: Vec<RawFd> = message.fds.into_iter().map(IntoRawFd::into_raw_fd).collect();
+            class.call1((message.codec.name(), body, buffers, fds))
+        })
+    }
+
+    /// Whether a message, or the end, can be received within that time.
+    #[pyo3(signature = (timeout = Some(0.0)))]
+    fn poll(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        guard(py, || {
+            let limit = deadline(timeout)?;
+            Ok(interrupt::until(py, limit, |slice| {
+                let wait = slice.remaining().unwrap_or(Duration::from_millis(50));
+                Core::wait_any(&[&self.core], Some(wait)).map(|found| found.map(drop))
+            })?
+            .is_some())
+        })
+    }
+
+    /// A descriptor to poll; readable while something can be received. It belongs to the channel: never read from it.
+    fn fileno(&self, py: Python<'_>) -> PyResult<RawFd> {
+        guard(py, || Ok(self.core.as_fd().or_raise(py)?.as_raw_fd()))
+    }
+
+    /// Waits until what was sent has left this process: false when the time is over.
+    #[pyo3(signature = (timeout = None))]
+    fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        guard(py, || {
+            let limit = deadline(timeout)?;
+            Ok(interrupt::until(py, limit, |slice| {
+                Ok(self.core.flush(Some(slice.remaining().unwrap_or(Duration::from_millis(50))))?.then_some(()))
+            })?
+            .is_some())
+        })
+    }
+
+    /// Closes this end.
+    fn close(&self) {
+        self.core.close();
+    }
+
+    /// Whether either side has closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.core.is_closed()
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_error))]
+    fn __exit__(&self, _error: &Bound<'_, PyAny>) {
+        self.close();
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        guard(py, || match self.receive(py, None) {
+            Ok(message) => Channel::decode(py, message).map(Some),
+            Err(error) if error.is_instance_of::<pyo3::exceptions::PyEOFError>(py) => Ok(None),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<procs.Channel codec={} {}>", self.codec.name(), if self.core.is_closed() { "closed" } else { "open" })
+    }
+}
+
+/// Bodies above this are not kept room for.
+const SCRATCH: usize = 256 << 10;
+
+/// Adds copies of descriptors, given as numbers or as objects with `fileno`.
+fn with_fds(mut message: Message, fds: Option<&Bound<'_, PyAny>>) -> PyResult<Message> {
+    let Some(fds) = fds else { return Ok(message) };
+    let py = fds.py();
+    for fd in fds.try_iter()? {
+        let fd = fd?;
+        let number: RawFd = match fd.extract() {
+            Ok(number) => number,
+            Err(_) => fd.call_method0("fileno")?.extract()?,
+        };
+        message = message.with_fd(procs::duplicate_fd(number).or_raise(py)?);
+    }
+    Ok(message)
+}
+
+/// The channel to the parent, once in a process.
+#[pyfunction]
+#[pyo3(signature = (*, codec = "json", **settings))]
+pub(crate) fn parent_channel(py: Python<'_>, codec: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Channel> {
+    guard(py, || {
+        let (codec, options) = options(py, codec, settings)?;
+        Ok(Channel::new(Core::from_env_with(&options).or_raise(py)?, codec))
+    })
+}
+
+/// The place of the first channel of a list that has a message or has ended; `None` when the time is over.
+#[pyfunction]
+#[pyo3(signature = (channels, timeout = None))]
+pub(crate) fn wait_any_channel(py: Python<'_>, channels: Vec<Py<Channel>>, timeout: Option<f64>) -> PyResult<Option<usize>> {
+    guard(py, || {
+        let ends: Vec<&Core> = channels.iter().map(|channel| &channel.get().core).collect();
+        let limit = deadline(timeout)?;
+        interrupt::until(py, limit, |slice| Core::wait_any(&ends, Some(slice.remaining().unwrap_or(Duration::from_millis(50)))))
+    })
+}
