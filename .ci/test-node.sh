@@ -2,4 +2,5 @@
 # The suite of the Node package.
 . "$(dirname "$0")/lib.sh"
 
-node --test bindings/node/test/
+# By name: Node 22 and newer take no folder.
+node --test bindings/node/test/*.test.cjs

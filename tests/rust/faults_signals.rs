@@ -105,7 +105,7 @@ fn a13_locks_and_memory_of_other_threads_do_not_matter() {
                 command.limit(procs::Resource::Core, Some(0), Some(0)).process_group(0);
                 // Both ways: with the host's memory, and as a copy of the host.
                 if round % 4 == 0 {
-                    command.groups(&[]).gid(65534).uid(65534);
+                    command.groups(&[]).gid(0).uid(0);
                 }
                 assert_eq!(command.spawn().expect("a start").wait().expect("an end"), ExitStatus::Exited(7));
             }
