@@ -123,7 +123,7 @@ class StreamReader(asyncio.StreamReader):
             return await self._read_all()
         if self._pending:
             return self._take(n)
-        return await self._chunk(n)
+        return await self._chunk(min(n, _TURN))
 
     async def _read_all(self):
         """All bytes, gathered in one growing object: the result is not copied once more."""

@@ -110,6 +110,8 @@ def _runs():
 async def _result(make, cancel=None):
     """What the core hands over for a run or job, which ends when this is cancelled or ``cancel``, the caller's own handle, is."""
     runs, loop = _runs(), asyncio.get_running_loop()
+    if cancel is not None and not isinstance(cancel, _native.CancelHandle):
+        raise TypeError(f"cancel must be a CancelHandle, not {type(cancel).__name__}")
     number, future = runs.start(make)
     if cancel is not None:
         loop.add_reader(cancel.fileno(), runs.cancel, number)

@@ -1,0 +1,218 @@
+"""The bad-input list for Python: an exception that says what was wrong, nothing started, nothing left; never a crash or a hang."""
+
+import asyncio
+import inspect
+import math
+import os
+
+import pytest
+
+import procs
+from procs import aio
+
+HUGE = [2**31, 2**32, 2**63, 2**64, 2**200, -(2**31) - 1, -(2**63) - 1]
+
+
+class Odd:
+    """An object of no use to anybody."""
+
+
+class Raising:
+    """Every conversion raises."""
+
+    def refuse(self, *_):
+        raise LookupError("refused")
+
+    __index__ = __int__ = __float__ = __fspath__ = __iter__ = __len__ = __bool__ = fileno = refuse
+
+
+class Reentrant:
+    """Its conversions run programs themselves."""
+
+    def __fspath__(self):
+        assert procs.run(["true"]).returncode == 0
+        return "true"
+
+    def __index__(self):
+        assert procs.run(["true"], capture_output=True).returncode == 0
+        return 0
+
+    def fileno(self):
+        return procs.run(["true"]).returncode + 2
+
+
+REFUSALS = (TypeError, ValueError, OverflowError, LookupError, OSError, AttributeError, procs.SubprocessError, procs.ProcsError)
+
+# What subprocess takes at face value or for its truth, and we with it.
+TRUTHS = {"close_fds", "shell", "restore_signals", "start_new_session", "text", "universal_newlines", "capture_output", "check", "kill_tree",
+          "no_new_privs", "die_with_parent", "foreground", "offload", "kill_on_drop", "env", "preexec_fn"}
+PARAMETERS = sorted(set(inspect.signature(procs.Popen).parameters) - {"args"})
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("way", ["run", "popen", "aio"])
+def test_wrong_types_for_every_parameter(name, way):
+    """Each value is either refused or does no harm: the child that starts is `true` and ends."""
+    for value in (Odd(), Raising(), 1.5, math.nan, "\ud800", b"\xff", [Odd()], {Odd(): Odd()}, (None,), ..., *HUGE):
+        if way == "aio" and name in ("bufsize", "universal_newlines", "text", "encoding", "errors"):
+            continue  # refused for another reason
+        try:
+            if way == "run":
+                procs.run(["true"], **{name: value}, timeout=60)
+            elif way == "popen":
+                with procs.Popen(["true"], **{name: value}):
+                    pass
+            else:
+                asyncio.run(aio.run(["true"], **{name: value}, timeout=60))
+        except REFUSALS:
+            pass
+
+
+@pytest.mark.parametrize("name", ["timeout", "input", "max_output", "stdout_sink", "cancel", "grace", "drain_grace", "drain_after_exit", "stdout_limit"])
+@pytest.mark.parametrize("call", [procs.run, lambda *args, **options: asyncio.run(aio.run(*args, **options))])
+def test_wrong_types_for_what_runs_have_besides(name, call):
+    refused = 0
+    for value in (Odd(), Raising(), "text", [Odd()], ..., math.nan, ("no-policy", 1), ("head", -1), ("head", 2**64)):
+        try:
+            call(["true"], **{name: value, "stdout": procs.PIPE})
+        except REFUSALS:
+            refused += 1
+    assert refused >= 4
+
+
+BAD_COMMANDS = [[], [""], [None], [1], [Odd()], Odd(), None, 5, [b"\0"], ["a\0b"], ["true", "a\0"], [Raising()], Raising(), ["\ud800"], [["true"]],
+                {}, "", b"", [memoryview(b"true")], [bytearray(b"true")]]
+
+
+@pytest.mark.parametrize("command", BAD_COMMANDS, ids=repr)
+def test_bad_commands(command):
+    for call in (procs.run, procs.Popen, procs.check_output, lambda args: asyncio.run(aio.run(args)), lambda args: procs.run_many([args]).pop(),
+                 lambda args: procs.Pipeline(args).run(), lambda args: procs.Pipeline(args).spawn()):
+        try:
+            result = call(command)
+        except REFUSALS:
+            continue
+        assert isinstance(result, REFUSALS), result
+
+
+def test_objects_that_run_programs_while_they_are_converted():
+    assert procs.run([Reentrant()]).returncode == 0
+    assert procs.run(["true"], cwd=type("Here", (Reentrant,), {"__fspath__": lambda self: super(type(self), self).__fspath__() and "/"})()).returncode == 0
+    assert procs.run(["true"], stdout=Reentrant()).returncode == 0
+
+
+def test_an_object_that_runs_a_program_when_it_dies():
+    class Last:
+        def __del__(self):
+            procs.run(["true"], capture_output=True)
+
+        def __fspath__(self):
+            return "true"
+
+    for _ in range(20):
+        procs.run([Last()], stdout_sink=lambda chunk, last=Last(): None)
+
+
+def test_bools_are_numbers_where_numbers_are_meant():
+    assert procs.run(["sh", "-c", "umask"], umask=False, stdout=procs.PIPE).stdout == b"0000\n"
+    assert procs.run(["true"], timeout=True).returncode == 0
+    assert procs.run(["true"], pass_fds=[True]).returncode == 0
+
+
+def test_times():
+    with procs.Popen(["sleep", "60"]) as child:
+        for timeout in (0, -1, -math.inf, 1e-300):
+            with pytest.raises(procs.TimeoutExpired):
+                child.wait(timeout=timeout)
+        with pytest.raises(ValueError, match="not a number"):
+            child.wait(timeout=math.nan)
+        for sig in (-1, 65, 2**40):
+            with pytest.raises((ValueError, OSError, OverflowError)):
+                child.send_signal(sig)
+        child.send_signal(0)
+        child.kill()
+        assert child.wait(timeout=math.inf) == -9
+        assert child.wait(timeout=1e300) == -9
+
+
+def test_stops():
+    with procs.Popen(["sleep", "60"]) as child:
+        for steps in ([("nonsense", 1)], [(Odd(), 1)], [("kill", math.nan)], [("kill",)], 5, [(999, 0.1)]):
+            with pytest.raises(REFUSALS):
+                child.stop(steps=steps)
+        assert child.stop(grace=-1).returncode in (-15, -9)
+        assert child.stop().ended_by is None
+        assert child.kill_tree().returncode is not None
+
+
+def test_descriptors():
+    read, write = os.pipe()
+    os.close(write)
+    try:
+        for options in ({"stdin": write}, {"stdout": 10**6}, {"pass_fds": [write]}, {"pass_fds": [-1]}, {"fds": {-1: 0}}, {"fds": {2**31: 0}},
+                        {"fds": {5: write}}, {"stdin": -5}, {"fds": {"5": 0}}):
+            with pytest.raises(REFUSALS):
+                procs.run(["true"], **options)
+    finally:
+        os.close(read)
+
+
+def test_use_after_the_end():
+    child = procs.Popen(["cat"], stdin=procs.PIPE, stdout=procs.PIPE, stderr=procs.PIPE)
+    assert child.communicate(b"x") == (b"x", b"")
+    assert child.communicate() == (b"x", b"")
+    with pytest.raises(ValueError, match="input"):
+        child.communicate(b"again")
+    for use in (lambda: child.stdout.read(), lambda: child.stdin.write(b"x"), lambda: next(child.chunks()), lambda: next(child.lines())):
+        with pytest.raises(ValueError, match="closed"):
+            use()
+    child.terminate()
+    child.kill()
+    assert child.poll() == 0
+    with procs.Popen(["true"]) as child, pytest.raises(procs.SubprocessError):
+        child.lines()
+
+
+def test_subclasses_may_override():
+    class Loud(procs.Popen):
+        def wait(self, timeout=None):
+            return super().wait(timeout) + 100
+
+        @property
+        def pid(self):
+            return self.__dict__.get("pid")
+
+        @pid.setter
+        def pid(self, value):
+            self.__dict__["pid"] = value
+
+    with Loud(["true"]) as child:
+        assert child.wait() == 100
+    assert child.returncode == 0
+
+
+def test_streams_of_a_loop():
+    async def main():
+        process = await aio.create_subprocess_exec("cat", stdin=aio.PIPE, stdout=aio.PIPE)
+        stdout = process.stdout
+        assert await stdout.read(0) == b""
+        for bad in (lambda: stdout.readexactly(-1), lambda: stdout.readuntil(b"")):
+            with pytest.raises(ValueError):
+                await bad()
+        first = asyncio.ensure_future(stdout.read(1))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError):
+            await stdout.read(1)
+        process.stdin.write(b"abc")
+        process.stdin.close()
+        assert await first == b"a"
+        assert await stdout.read(2**62) == b"bc"
+        with pytest.raises(asyncio.IncompleteReadError):
+            await stdout.readexactly(1)
+        assert await process.wait() == 0
+        with pytest.raises(ProcessLookupError):
+            process.kill()
+        stdout.close()
+        stdout.close()
+
+    asyncio.run(main())
