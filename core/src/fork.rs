@@ -2,7 +2,7 @@
 
 use crate::channel::handoff::{NATIVE_VARIABLE, NODE_MODE_VARIABLE, NODE_VARIABLE, announcement, is_node_script};
 use crate::channel::peer::PeerProcess;
-use crate::channel::{Channel, ChannelOptions, Message, Wire};
+use crate::channel::{Channel, ChannelOptions, Message, Request, Wire};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spawn::{Child, ChildHandle, Command, ExitStatus, Stdio};
@@ -102,6 +102,8 @@ impl PeerProcess for ChildHandle {
 pub enum Event {
     /// A message came.
     Message(Message),
+    /// The other side called; a request that is dropped fails there.
+    Request(Request),
     /// Every message was given and no more comes.
     Closed,
     /// The child has ended. Only on the channel of [`Command::fork`], and always last.
@@ -109,7 +111,7 @@ pub enum Event {
 }
 
 impl Channel {
-    /// Waits for what happens next: each message, then once [`Event::Closed`], then, where the child is known, once [`Event::Exited`]. `None`
+    /// Waits for what happens next: each message and each call of the other side, then once [`Event::Closed`], then, where the child is known, once [`Event::Exited`]. `None`
     /// when the time is over first. Without a timeout, waits as long as it takes.
     ///
     /// Every message that the child sent before it ended comes before its end. A child that closes its end and runs on is waited for; one that
@@ -121,8 +123,9 @@ impl Channel {
     pub fn next_event(&self, timeout: Option<Duration>) -> Result<Option<Event>> {
         let deadline = Deadline::from_timeout(timeout);
         if !self.end_was_told() {
-            match self.recv_deadline(deadline) {
-                Ok(message) => return Ok(Some(Event::Message(message))),
+            match self.next_of_both(deadline) {
+                Ok(Ok(message)) => return Ok(Some(Event::Message(message))),
+                Ok(Err(request)) => return Ok(Some(Event::Request(request))),
                 Err(error) if error.kind() == ErrorKind::Timeout => return Ok(None),
                 Err(error) if error.kind() != ErrorKind::Closed => return Err(error),
                 Err(_) if self.tell_end() => return Ok(Some(Event::Closed)),

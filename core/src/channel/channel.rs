@@ -3,10 +3,12 @@
 use super::handoff::{Given, take_from_env};
 use super::link::Link;
 use super::message::Message;
+use super::native::Native;
 use super::native::Wait;
 use super::native::pair::{Unopened, open, pair};
 use super::options::ChannelOptions;
 use super::peer::PeerProcess;
+use super::request::Request;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::reactor::Watch;
@@ -202,12 +204,31 @@ impl Channel {
         }
     }
 
+    /// The native wire, which calls need.
+    pub(super) fn native(&self, operation: &'static str) -> Result<&Arc<Native>> {
+        match self.link()? {
+            Link::Native(native) => Ok(native),
+            Link::Node(_) => Err(Error::new(ErrorKind::Unsupported, operation, "Node's wire carries messages, not calls")),
+        }
+    }
+
+    /// The next message or call of the other side.
+    pub(crate) fn next_of_both(&self, deadline: Deadline) -> Result<std::result::Result<Message, Request>> {
+        match self.link()? {
+            Link::Native(native) => {
+                let found = native.next_of_both(Some(deadline))?;
+                Ok(found.map_err(|asked| Request::new(Arc::clone(native), asked)))
+            }
+            Link::Node(node) => node.recv(deadline).map(Ok),
+        }
+    }
+
     #[cold]
     fn open(&self) -> Result<&Link> {
         let mut unopened = self.unopened.lock();
         if let Some(end) = unopened.take() {
             let native = open(end, &self.options)?;
-            let _ = self.link.set(Link::Native(Box::new(native)));
+            let _ = self.link.set(Link::Native(Arc::new(native)));
         }
         drop(unopened);
         let closed = || Error::new(ErrorKind::InvalidState, "channel", "the channel was closed before its first use, or could not be opened");
@@ -478,6 +499,13 @@ impl Channel {
 
     pub(crate) fn exit_was_told(&self) -> bool {
         self.told.load(Ordering::Relaxed) & TOLD_EXIT != 0
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        // Requests and streams that are still held do not keep the channel open.
+        self.close();
     }
 }
 

@@ -11,11 +11,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::io::reactor::Watch;
 use crate::shm::Block;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 #[derive(Debug)]
 pub(super) enum Link {
-    Native(Box<Native>),
+    Native(Arc<Native>),
     Node(NodeEndpoint),
 }
 

@@ -23,6 +23,7 @@ mod options;
 #[allow(dead_code)]
 mod parser;
 pub(crate) mod peer;
+mod request;
 
 pub use call::RemoteFailure;
 pub use channel::{Channel, RecvFuture, SendError, SendFuture};
@@ -31,3 +32,4 @@ pub use handle::HandleKind;
 pub use handoff::Wire;
 pub use message::{Buffer, Message};
 pub use options::ChannelOptions;
+pub use request::{CallFuture, CallStream, Request};

@@ -2,6 +2,7 @@
 
 use super::output::Sender;
 use super::{Native, would_block};
+use crate::channel::frame::FrameKind;
 use crate::channel::message::Message;
 use crate::error::{ErrorKind, Result};
 use crate::io::reactor::{Interest, Watch, watch_fd};
@@ -28,14 +29,25 @@ impl Native {
 
     /// Sends, or the waker is woken when it is worth another try. What comes meanwhile is taken in.
     pub(in crate::channel) fn poll_send(&self, message: &Message, cx: &mut Context<'_>, watch: &mut Option<Watch>) -> Poll<Result<()>> {
+        self.poll_send_as((FrameKind::Data, 0), message, cx, watch)
+    }
+
+    /// As [`Native::poll_send`] for a frame of this kind and number.
+    pub(super) fn poll_send_as(
+        &self,
+        frame: (FrameKind, u64),
+        message: &Message,
+        cx: &mut Context<'_>,
+        watch: &mut Option<Watch>,
+    ) -> Poll<Result<()>> {
         *watch = None;
-        match self.send(message, None) {
+        match self.send_flagged(frame, 0, message, None) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             result => return Poll::Ready(result),
         }
         self.line.room_wakers.lock().push(cx.waker().clone());
         self.line.room_wanted.store(true, Ordering::SeqCst);
-        if let Some(mut receiver) = self.receiver.try_lock() {
+        if let Some(mut receiver) = self.try_lead() {
             receiver.drain(&self.line);
             self.put_back(receiver);
         }
@@ -47,7 +59,7 @@ impl Native {
             }
             None => (self.line.socket(), Interest::Write),
         };
-        match self.send(message, None) {
+        match self.send_flagged(frame, 0, message, None) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 *watch = Some(watch_fd(fd, interest, cx.waker())?);
                 Poll::Pending

@@ -1,5 +1,6 @@
 //! The receiving half: frames out of the ring or the socket, descriptors out of the socket.
 
+use super::desk::Desk;
 use super::line::Line;
 use crate::channel::control::SegmentBody;
 use crate::channel::frame::{Fault, FrameKind, HEADER_LEN, Header, Limits, Place};
@@ -15,6 +16,7 @@ use crate::sys::lane::Lane;
 use crate::sys::message;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// Bytes read from the socket at a time.
 const SOCKET_READ: usize = 256 << 10;
@@ -45,9 +47,8 @@ pub(super) struct Receiver {
     pub(super) spinner: Spinner,
     /// Descriptors that came and whose frame did not yet.
     fds: VecDeque<OwnedFd>,
-    /// Messages that nobody has asked for yet.
-    inbox: VecDeque<Message>,
-    inbox_bytes: usize,
+    /// Where what nobody has asked for yet waits.
+    pub(super) desk: Arc<Desk>,
     max_queued: usize,
     /// Why nothing more comes.
     end: Option<(ErrorKind, String)>,
@@ -74,8 +75,7 @@ impl Receiver {
             limits,
             spinner: Spinner::new(options.spin),
             fds: VecDeque::new(),
-            inbox: VecDeque::new(),
-            inbox_bytes: 0,
+            desk: Arc::default(),
             max_queued: options.max_queued_bytes,
             end: None,
             closed_in_order: false,
@@ -86,9 +86,11 @@ impl Receiver {
 
     /// The next message, if one is there.
     pub(super) fn take(&mut self, line: &Line) -> Result<Option<Message>> {
-        if let Some(message) = self.inbox.pop_front() {
-            self.inbox_bytes -= message.size().min(self.inbox_bytes);
-            return Ok(Some(message));
+        if self.desk.mail() > 0 {
+            let message = self.desk.take_mail(&mut self.desk.lock(), None);
+            if message.is_some() {
+                return Ok(message);
+            }
         }
         self.next_message(line)
     }
@@ -98,7 +100,7 @@ impl Receiver {
     #[inline]
     pub(super) fn take_plain(&mut self, line: &Line, out: &mut Vec<u8>) -> Result<Option<()>> {
         let Input::Ring { reader, partial: None, seq } = &mut self.input else { return Ok(None) };
-        if !self.inbox.is_empty() || self.end.is_some() || reader.available(HEADER_LEN as u64)? < HEADER_LEN as u64 {
+        if self.desk.mail() > 0 || self.end.is_some() || reader.available(HEADER_LEN as u64)? < HEADER_LEN as u64 {
             return Ok(None);
         }
         let mut head = [0; HEADER_LEN];
@@ -122,14 +124,13 @@ impl Receiver {
         Ok(Some(()))
     }
 
-    /// Moves what has come into the inbox while there is space for it; whether anything came.
+    /// Takes in what has come while there is space for it; whether a message came.
     pub(super) fn drain(&mut self, line: &Line) -> bool {
         let mut came = false;
-        while self.inbox_bytes < self.max_queued && self.end.is_none() {
+        while self.has_space() {
             match self.next_message(line) {
                 Ok(Some(message)) => {
-                    self.inbox_bytes += message.size();
-                    self.inbox.push_back(message);
+                    self.desk.put_mail(message);
                     came = true;
                 }
                 Ok(None) | Err(_) => break,
@@ -138,29 +139,28 @@ impl Receiver {
         came
     }
 
-    /// Moves one message into the inbox if that is empty.
+    /// Takes in one message if none waits.
     pub(super) fn fill(&mut self, line: &Line) {
-        if self.inbox.is_empty()
+        if self.desk.mail() == 0
             && let Ok(Some(message)) = self.next_message(line)
         {
-            self.inbox_bytes += message.size();
-            self.inbox.push_back(message);
+            self.desk.put_mail(message);
         }
     }
 
     /// Whether a message or the end waits to be taken.
     pub(super) fn has_something(&self) -> bool {
-        !self.inbox.is_empty() || self.end.is_some()
+        self.desk.has_something() || self.end.is_some()
     }
 
-    /// Whether the inbox takes more.
+    /// Whether more may be taken in.
     pub(super) fn has_space(&self) -> bool {
-        self.inbox_bytes < self.max_queued && self.end.is_none()
+        self.desk.bytes() < self.max_queued && self.end.is_none()
     }
 
     /// Whether asking for a message would give one, or the end.
     pub(super) fn is_ready(&mut self, line: &Line) -> bool {
-        !self.inbox.is_empty() || self.end.is_some() || self.may_have_more(line)
+        self.has_something() || self.may_have_more(line)
     }
 
     /// Whether the other side has published something that was not looked at, or is gone.
@@ -197,6 +197,7 @@ impl Receiver {
         if let Err(error) = &result {
             // The same again for every later call: who asks first may not be who looks at it.
             self.end = Some((error.kind(), error.detail().to_owned()));
+            self.desk.close(error.kind(), error.detail());
             self.fds.clear();
             if error.kind() != ErrorKind::Closed {
                 line.set_gone();
@@ -219,10 +220,23 @@ impl Receiver {
                     self.closed_in_order = true;
                     return Err(Error::new(ErrorKind::Closed, "channel.recv", "the other side has closed the channel"));
                 }
-                kind => return Err(Fault::protocol(format!("a frame out of place (kind = {})", kind.name())).at(0)),
+                _ => self.sort(line, frame)?,
             }
         }
         Ok(None)
+    }
+
+    /// A frame that belongs to a call goes to the desk.
+    fn sort(&mut self, line: &Line, frame: Frame) -> Result<()> {
+        let header = frame.header;
+        let sorted = if header.kind.is_message() {
+            let fds = self.take_fds(line, header.fds)?;
+            let message = self.assemble(frame, fds)?;
+            self.desk.sort(&header, Some(message), &[])
+        } else {
+            self.desk.sort(&header, None, &frame.payload)
+        };
+        sorted.map_err(|fault| fault.at(0))
     }
 
     fn next_frame(&mut self, line: &Line) -> Result<Option<Frame>> {

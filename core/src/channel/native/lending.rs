@@ -54,6 +54,11 @@ impl<'a> Prepared<'a> {
         Outgoing { header: self.header, table: &self.table, parts: &self.parts, fds: self.fds, lent: self.lent }
     }
 
+    /// Sets bits of the header.
+    pub(super) fn flag(&mut self, bits: u8) {
+        self.header.flags |= bits;
+    }
+
     /// Takes back what was lent for a message that was not sent.
     pub(super) fn take_back(self) {
         for lent in &self.blocks {

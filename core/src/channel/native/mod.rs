@@ -7,6 +7,8 @@
 //! ```
 //! Locks: a thread that has the sender's lock may try for the receiver's, never wait for it; and the other way round.
 
+mod attend;
+mod desk;
 mod futures;
 mod intake;
 mod lending;
@@ -15,6 +17,10 @@ mod output;
 pub(super) mod pair;
 mod wait;
 
+use self::attend::Leading;
+pub(super) use self::desk::Asked;
+use self::desk::Desk;
+pub(in crate::channel) use self::desk::no_reply;
 use self::futures::Pump;
 use self::intake::Receiver;
 use self::lending::Lending;
@@ -48,6 +54,7 @@ pub(super) struct Native {
     line: Arc<Line>,
     sender: Arc<Mutex<Sender>>,
     receiver: Mutex<Receiver>,
+    desk: Arc<Desk>,
     /// Somebody polls the data bell: it has to be armed whenever nothing is there.
     bell_wanted: AtomicBool,
     rings: Option<Rings>,
@@ -67,6 +74,7 @@ impl Native {
         Native {
             line,
             sender: Arc::new(Mutex::new(sender)),
+            desk: Arc::clone(&receiver.desk),
             receiver: Mutex::new(receiver),
             bell_wanted: AtomicBool::new(false),
             rings,
@@ -106,12 +114,17 @@ impl Native {
     }
 
     fn send_as(&self, kind: FrameKind, id: u64, message: &Message, wait: Wait) -> Result<()> {
+        self.send_flagged((kind, id), 0, message, wait)
+    }
+
+    fn send_flagged(&self, (kind, id): (FrameKind, u64), flags: u8, message: &Message, wait: Wait) -> Result<()> {
         check_handles(&message.fds, message.handle, "channel.send", ErrorKind::InvalidArgument)?;
         if message.size() > INLINE_ALWAYS && wait.is_none() && !self.has_room()? {
             // Nothing is copied to shared memory in vain.
             return Err(full(wait));
         }
-        let ready = self.prepare(kind, id, message)?;
+        let mut ready = self.prepare(kind, id, message)?;
+        ready.flag(flags);
         let sent = self.send_frame(&ready.outgoing(), message.size(), wait);
         if sent.is_err() {
             ready.take_back();
@@ -140,6 +153,7 @@ impl Native {
             self.finish_pending(&mut sender, wait)?;
         }
         drop(sender);
+        self.pay();
         if self.line.room_wanted.load(Ordering::Relaxed) {
             self.line.wake_senders();
         }
@@ -177,7 +191,7 @@ impl Native {
     /// The next message.
     pub(super) fn recv(&self, wait: Wait) -> Result<Message> {
         self.line.check("channel.recv")?;
-        let mut receiver = self.lock_receiver(wait)?;
+        let Some(mut receiver) = self.try_lead() else { return self.recv_following(wait) };
         loop {
             if let Some(message) = receiver.take(&self.line)? {
                 self.put_back(receiver);
@@ -191,7 +205,12 @@ impl Native {
     #[inline]
     pub(super) fn recv_into(&self, out: &mut Vec<u8>, wait: Wait) -> Result<()> {
         self.line.check("channel.recv")?;
-        let mut receiver = self.lock_receiver(wait)?;
+        let Some(mut receiver) = self.try_lead() else {
+            let message = self.recv_following(wait)?;
+            out.clear();
+            out.extend_from_slice(&message.body);
+            return Ok(());
+        };
         loop {
             if receiver.take_plain(&self.line, out)?.is_some() {
                 self.put_back(receiver);
@@ -210,7 +229,7 @@ impl Native {
     /// The next message if one is there; arms the bell when none is.
     pub(super) fn try_recv(&self) -> Result<Message> {
         self.line.check("channel.recv")?;
-        let mut receiver = self.lock_receiver(None)?;
+        let Some(mut receiver) = self.try_lead() else { return self.recv_following(None) };
         loop {
             match receiver.take(&self.line) {
                 Ok(Some(message)) => return Ok(message),
@@ -226,26 +245,10 @@ impl Native {
 
     /// Gives up the receiver's lock. Who polled meanwhile was refused: the bell calls for another try.
     #[inline]
-    fn put_back(&self, mut receiver: MutexGuard<'_, Receiver>) {
+    fn put_back(&self, mut receiver: Leading<'_>) {
         if self.bell_wanted.load(Ordering::Relaxed) && !self.arm_bell(&mut receiver) {
             self.ring_own_bell();
         }
-    }
-
-    #[inline]
-    fn lock_receiver(&self, wait: Wait) -> Result<MutexGuard<'_, Receiver>> {
-        if let Some(receiver) = self.receiver.try_lock() {
-            return Ok(receiver);
-        }
-        let receiver = match wait.map(Deadline::instant) {
-            None => None,
-            Some(None) => Some(self.receiver.lock()),
-            Some(Some(at)) => self.receiver.try_lock_until(at),
-        };
-        let receiver = receiver.ok_or_else(|| no_message(wait))?;
-        // It may have been closed while this thread waited.
-        self.line.check("channel.recv")?;
-        Ok(receiver)
     }
 
     /// Waits until everything sent has left this process: it lies in the ring or the socket and reaches the other side even if this process
@@ -263,6 +266,9 @@ impl Native {
     pub(super) fn close(&self) {
         self.stop_pump();
         self.line.shut();
+        if !self.line.is_forked() {
+            self.desk.close(ErrorKind::InvalidState, "the channel was closed by this side");
+        }
     }
 
     fn stop_pump(&self) {
@@ -279,7 +285,7 @@ impl Native {
     /// Whether a call to receive would give something now: a message or the end. Otherwise the bell is armed.
     pub(super) fn has_something(&self) -> Result<bool> {
         self.line.check("channel.wait_any")?;
-        let Some(mut receiver) = self.receiver.try_lock() else { return Ok(false) };
+        let Some(mut receiver) = self.try_lead() else { return Ok(false) };
         loop {
             receiver.fill(&self.line);
             if receiver.has_something() {

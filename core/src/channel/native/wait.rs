@@ -55,7 +55,7 @@ impl Native {
     #[cold]
     pub(super) fn wait_room(&self, sender: &mut Sender, len: u64, wait: Wait) {
         let Some(deadline) = wait else { return };
-        let mut receiver = self.receiver.try_lock();
+        let mut receiver = self.try_lead();
         let drained = receiver.as_mut().is_some_and(|receiver| receiver.drain(&self.line));
         if drained || sender.may_have_room(len) && self.line.ring().is_some() {
             receiver.into_iter().for_each(|receiver| self.put_back(receiver));
@@ -113,7 +113,7 @@ impl Native {
         let Some(ring) = self.line.ring() else { return Ok(self.line.socket()) };
         if !self.bell_wanted.swap(true, Ordering::SeqCst) {
             // Whoever holds the lock finds the flag set when it finds nothing.
-            let armed = self.receiver.try_lock().is_some_and(|mut receiver| self.arm_bell(&mut receiver));
+            let armed = self.try_lead().is_some_and(|mut receiver| self.arm_bell(&mut receiver));
             if !armed {
                 ring.bells.data.signal();
             }
