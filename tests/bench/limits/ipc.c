@@ -1,306 +1,205 @@
-/* Area C, what the system allows: pipes, a stream socketpair, and a bare ring in shared memory that spins, sleeps on a futex, or spins only
- * for a peer on another processor. Same cases and same output as the programs of the peers: ipc <rtt|oneway> transport=… size=… cpu=… peer_cpu=… */
-#define _GNU_SOURCE
+/* Messages between two processes without a library: `ipc CASE mode=M sizes=N,N seconds=S peer-cpu=C`, CASE one of the table at the end. */
+#include "messages.h"
+#include "ring.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
-#include <sched.h>
-#include <stdatomic.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#define RING_BYTES (1u << 20)
+enum { PACKET_BUFFER = 8 << 20, SLOT = 64 };
 
-enum mode { STREAM, SPIN, FUTEX, ADAPT };
+/* One message in shared memory, with a word that says that it is there. */
+typedef struct {
+    _Alignas(128) _Atomic uint32_t full;
+    char data[SLOT];
+} slot;
 
-struct ring {
-    _Alignas(128) _Atomic uint64_t tail;
-    _Alignas(128) _Atomic uint64_t head;
-    _Alignas(128) _Atomic uint32_t reader_sleeps;
-    _Atomic uint32_t reader_cpu;
-    _Alignas(128) _Atomic uint32_t writer_sleeps;
-    _Atomic uint32_t writer_cpu;
-    _Alignas(4096) char data[RING_BYTES];
-};
-
-struct end {
-    enum mode mode;
+typedef struct {
     int in, out;
-    struct ring *from, *to;
-    uint64_t tail, head, seen_head, seen_tail, released;
+    slot *slot_in, *slot_out;
+    ring_end ring_in, ring_out;
+} side;
+
+static void *shared(size_t len) {
+    void *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (memory == MAP_FAILED) bench_fail("mmap");
+    return memory;
+}
+
+static void fd_send(void *self, const char *data, size_t len) {
+    side *s = self;
+    while (len > 0) {
+        ssize_t n = write(s->out, data, len);
+        if (n < 0 && errno != EINTR) bench_fail("write");
+        if (n > 0) data += n, len -= (size_t)n;
+    }
+}
+
+static void fd_receive(void *self, char *data, size_t len) {
+    side *s = self;
+    while (len > 0) {
+        ssize_t n = read(s->in, data, len);
+        if (n == 0 || (n < 0 && errno != EINTR)) bench_fail("read");
+        if (n > 0) data += n, len -= (size_t)n;
+    }
+}
+
+static void open_pair(side sides[2], int type) {
+    int ends[2];
+    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) bench_fail("socketpair");
+    for (int i = 0; i < 2; i++) sides[i].in = sides[i].out = ends[i];
+}
+
+static size_t open_stream(side sides[2]) {
+    open_pair(sides, SOCK_STREAM);
+    return SIZE_MAX;
+}
+
+/* A packet has to fit the send buffer as a whole; without the privilege for a larger one only small packets are sent. */
+static size_t open_packet(side sides[2]) {
+    int bytes = PACKET_BUFFER, grown = 1;
+    open_pair(sides, SOCK_SEQPACKET);
+    for (int i = 0; i < 2; i++) grown &= setsockopt(sides[i].out, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) == 0;
+    return grown ? 1 << 20 : 65536;
+}
+
+static size_t open_pipes(side sides[2]) {
+    for (int i = 0; i < 2; i++) {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) != 0) bench_fail("pipe2");
+        if (fcntl(ends[0], F_SETPIPE_SZ, 1 << 20) < 0) bench_fail("F_SETPIPE_SZ");
+        sides[i].in = ends[0], sides[1 - i].out = ends[1];
+    }
+    return SIZE_MAX;
+}
+
+static size_t open_ring(side sides[2], ring_wait wait) {
+    for (int i = 0; i < 2; i++) {
+        ring_end end = {.shared = shared(sizeof(ring_shared)), .wait = wait};
+        sides[i].ring_in = sides[1 - i].ring_out = end;
+    }
+    return SIZE_MAX;
+}
+
+static size_t open_spin(side sides[2]) { return open_ring(sides, RING_SPIN); }
+static size_t open_spin_futex(side sides[2]) { return open_ring(sides, RING_SPIN_FUTEX); }
+static size_t open_futex_ring(side sides[2]) { return open_ring(sides, RING_FUTEX); }
+static size_t open_adaptive(side sides[2]) { return open_ring(sides, RING_ADAPTIVE); }
+
+static void ring_send(void *self, const char *data, size_t len) { ring_write(&((side *)self)->ring_out, data, len); }
+static void ring_receive(void *self, char *data, size_t len) { ring_read(&((side *)self)->ring_in, data, len); }
+
+/* The floors: nothing but the wake-up and a copy of at most 64 bytes. Good for round trips only. */
+static size_t open_slots(side sides[2]) {
+    for (int i = 0; i < 2; i++) {
+        sides[i].slot_in = sides[1 - i].slot_out = shared(sizeof(slot));
+        sides[i].in = sides[1 - i].out = eventfd(0, EFD_CLOEXEC);
+        if (sides[i].in < 0) bench_fail("eventfd");
+    }
+    return SLOT;
+}
+
+/* Only an order is followed by a message without an answer in between: the slot may still be full then. */
+static slot *fill(side *s, const char *data, size_t len) {
+    slot *to = s->slot_out;
+    while (atomic_load_explicit(&to->full, memory_order_acquire) != 0) sched_yield();
+    memcpy(to->data, data, len);
+    atomic_store_explicit(&to->full, 1, memory_order_release);
+    return to;
+}
+
+static void empty(slot *from, char *data, size_t len) {
+    memcpy(data, from->data, len);
+    atomic_store_explicit(&from->full, 0, memory_order_release);
+}
+
+static void futex_send(void *self, const char *data, size_t len) {
+    slot *to = fill(self, data, len);
+    ring_futex(&to->full, FUTEX_WAKE, 1);
+}
+
+static void futex_receive(void *self, char *data, size_t len) {
+    slot *from = ((side *)self)->slot_in;
+    while (atomic_load_explicit(&from->full, memory_order_acquire) == 0) ring_futex(&from->full, FUTEX_WAIT, 0);
+    empty(from, data, len);
+}
+
+static void event_send(void *self, const char *data, size_t len) {
+    side *s = self;
+    fill(s, data, len);
+    if (eventfd_write(s->out, 1) != 0) bench_fail("eventfd_write");
+}
+
+static void event_receive(void *self, char *data, size_t len) {
+    side *s = self;
+    eventfd_t count;
+    if (eventfd_read(s->in, &count) != 0) bench_fail("eventfd_read");
+    empty(s->slot_in, data, len);
+}
+
+static const struct {
+    const char *name;
+    size_t (*open)(side sides[2]); /* gives the largest message */
+    void (*send)(void *self, const char *data, size_t len);
+    void (*receive)(void *self, char *data, size_t len);
+} CASES[] = {
+    {"socketpair", open_stream, fd_send, fd_receive},         {"seqpacket", open_packet, fd_send, fd_receive},
+    {"pipe", open_pipes, fd_send, fd_receive},                {"ring-spin", open_spin, ring_send, ring_receive},
+    {"ring-spin-futex", open_spin_futex, ring_send, ring_receive}, {"ring-futex", open_futex_ring, ring_send, ring_receive},
+    {"ring-adaptive", open_adaptive, ring_send, ring_receive}, {"futex", open_slots, futex_send, futex_receive},
+    {"eventfd", open_slots, event_send, event_receive},
 };
 
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static void futex(_Atomic uint32_t *word, int op, uint32_t value) {
-    syscall(SYS_futex, word, op, value, NULL, NULL, 0);
-}
-
-/* Waits until *word differs from `old`. */
-static void wait_change(struct end *end, _Atomic uint64_t *word, uint64_t old, _Atomic uint32_t *sleeps, _Atomic uint32_t *my_cpu, _Atomic uint32_t *cpu) {
-    uint32_t here = (uint32_t)sched_getcpu();
-    if (atomic_load_explicit(my_cpu, memory_order_relaxed) != here)
-        atomic_store_explicit(my_cpu, here, memory_order_relaxed);
-    if (end->mode == SPIN || (end->mode == ADAPT && atomic_load_explicit(cpu, memory_order_relaxed) != here)) {
-        for (unsigned looks = 0; end->mode == SPIN || looks < 1000; looks++) {
-            if (atomic_load_explicit(word, memory_order_acquire) != old)
-                return;
-            __builtin_ia32_pause();
+/* What a copy alone costs: the sizes of the option, within one process. */
+static void copy_only(char **argv) {
+    const char *sizes = bench_text(argv, "sizes", "65536");
+    double seconds = bench_number(argv, "seconds", 0.1);
+    printf("{");
+    while (*sizes != '\0') {
+        char *rest;
+        size_t size = strtoul(sizes, &rest, 10);
+        sizes = *rest == ',' ? rest + 1 : rest;
+        if (size <= 1024) continue;
+        char *from = bench_buffer(size), *to = bench_buffer(size);
+        bench_samples rates = {0};
+        for (uint64_t stop = bench_now() + (uint64_t)(seconds * 1e9); bench_now() < stop;) {
+            uint64_t begin = bench_now();
+            for (size_t done = 0; done < 1u << 26; done += size) {
+                memcpy(to, from, size);
+                __asm__ volatile("" ::: "memory");
+            }
+            bench_add(&rates, (double)(1u << 26) / (1u << 30) / ((double)(bench_now() - begin) / 1e9));
         }
+        printf("\"gib_%s\": %.4f, ", bench_label(size), bench_quantile(&rates, 0.5));
+        free(from), free(to), free(rates.values);
     }
-    for (;;) {
-        atomic_store(sleeps, 1);
-        if (atomic_load(word) != old)
-            return;
-        futex(sleeps, FUTEX_WAIT, 1);
-        if (atomic_load(word) != old)
-            return;
-    }
+    printf("\"count\": 1}\n");
 }
 
-static void wake(struct end *end, _Atomic uint32_t *sleeps) {
-    if (end->mode == SPIN)
-        return;
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(sleeps, memory_order_relaxed)) {
-        atomic_store(sleeps, 0);
-        futex(sleeps, FUTEX_WAKE, 1);
+static int run(size_t i, char **argv) {
+    side sides[2] = {0};
+    int status;
+    size_t most = CASES[i].open(sides);
+    bench_link link = {.self = &sides[0], .send = CASES[i].send, .receive = CASES[i].receive};
+    pid_t child = fork();
+    if (child < 0) bench_fail("fork");
+    if (child == 0) {
+        bench_pin(argv);
+        link.self = &sides[1];
+        bench_serve(&link);
+        _exit(0);
     }
-}
-
-static void ring_write(struct end *end, const char *bytes, size_t len) {
-    struct ring *ring = end->to;
-    while (len > 0) {
-        size_t part = len < RING_BYTES / 8 ? len : RING_BYTES / 8;
-        while (RING_BYTES - (end->tail - end->seen_head) < part) {
-            uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
-            if (head == end->seen_head)
-                wait_change(end, &ring->head, head, &ring->writer_sleeps, &ring->writer_cpu, &ring->reader_cpu);
-            else
-                end->seen_head = head;
-        }
-        size_t at = end->tail % RING_BYTES, first = part < RING_BYTES - at ? part : RING_BYTES - at;
-        memcpy(ring->data + at, bytes, first);
-        memcpy(ring->data, bytes + first, part - first);
-        end->tail += part;
-        bytes += part;
-        len -= part;
-        atomic_store_explicit(&ring->tail, end->tail, memory_order_release);
-        wake(end, &ring->reader_sleeps);
-    }
-}
-
-static void ring_read(struct end *end, char *bytes, size_t len) {
-    struct ring *ring = end->from;
-    while (len > 0) {
-        size_t part = len < RING_BYTES / 8 ? len : RING_BYTES / 8;
-        while (end->seen_tail - end->head < part) {
-            uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
-            if (tail == end->seen_tail)
-                wait_change(end, &ring->tail, tail, &ring->reader_sleeps, &ring->reader_cpu, &ring->writer_cpu);
-            else
-                end->seen_tail = tail;
-        }
-        size_t at = end->head % RING_BYTES, first = part < RING_BYTES - at ? part : RING_BYTES - at;
-        memcpy(bytes, ring->data + at, first);
-        memcpy(bytes + first, ring->data, part - first);
-        end->head += part;
-        bytes += part;
-        len -= part;
-        if (end->head - end->released >= RING_BYTES / 8) {
-            end->released = end->head;
-            atomic_store_explicit(&ring->head, end->head, memory_order_release);
-            wake(end, &ring->writer_sleeps);
-        }
-    }
-}
-
-static void send_message(struct end *end, const char *bytes, uint32_t len) {
-    if (end->mode != STREAM) {
-        char small[4 + 4096];
-        if (len <= 4096) {
-            memcpy(small, &len, 4);
-            memcpy(small + 4, bytes, len);
-            ring_write(end, small, 4 + len);
-        } else {
-            ring_write(end, (char *)&len, 4);
-            ring_write(end, bytes, len);
-        }
-        return;
-    }
-    char *whole = malloc(4 + (size_t)len);
-    memcpy(whole, &len, 4);
-    memcpy(whole + 4, bytes, len);
-    for (size_t at = 0; at < 4 + (size_t)len;) {
-        ssize_t count = write(end->out, whole + at, 4 + (size_t)len - at);
-        if (count <= 0)
-            die("write");
-        at += (size_t)count;
-    }
-    free(whole);
-}
-
-static char *buffer;
-static size_t have, taken;
-
-static uint32_t recv_message(struct end *end, char *out, size_t room) {
-    uint32_t len;
-    if (end->mode != STREAM) {
-        ring_read(end, (char *)&len, 4);
-        if (len > room)
-            die("length");
-        ring_read(end, out, len);
-        return len;
-    }
-    /* Many small messages in one read, as a good reader of a stream does. */
-    size_t want = 4;
-    len = 0;
-    for (;;) {
-        if (have - taken >= 4) {
-            memcpy(&len, buffer + taken, 4);
-            want = 4 + (size_t)len;
-        }
-        if (have - taken >= want) {
-            memcpy(out, buffer + taken + 4, len);
-            taken += want;
-            if (taken == have)
-                taken = have = 0;
-            return len;
-        }
-        if (taken > 0) {
-            memmove(buffer, buffer + taken, have - taken);
-            have -= taken;
-            taken = 0;
-        }
-        ssize_t count = read(end->in, buffer + have, room + 65536 - have);
-        if (count <= 0)
-            die("read");
-        have += (size_t)count;
-    }
-}
-
-static const char *option(int argc, char **argv, const char *key, const char *fallback) {
-    size_t len = strlen(key);
-    for (int i = 2; i < argc; i++)
-        if (strncmp(argv[i], key, len) == 0 && argv[i][len] == '=')
-            return argv[i] + len + 1;
-    return fallback;
-}
-
-static void pin(const char *cpu) {
-    if (cpu == NULL)
-        return;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((unsigned)atoi(cpu), &set);
-    if (sched_setaffinity(0, sizeof set, &set) != 0)
-        die("sched_setaffinity");
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void measure_rtt(struct end *end, char *bytes, char *out, uint32_t size, double seconds) {
-    unsigned batch = size <= 4096 ? 16 : 1;
-    for (int i = 0; i < 200; i++) {
-        send_message(end, bytes, size);
-        recv_message(end, out, size);
-    }
-    size_t count = 0, room = 1 << 22;
-    double *samples = malloc(room * sizeof *samples), stop = now() + seconds;
-    for (double begin = now(); begin < stop && count < room; begin = now()) {
-        for (unsigned i = 0; i < batch; i++) {
-            send_message(end, bytes, size);
-            recv_message(end, out, size);
-        }
-        samples[count++] = (now() - begin) / batch * 1e6;
-    }
-    send_message(end, bytes, 1);
-    qsort(samples, count, sizeof *samples, by_value);
-    printf("{\"rtt_us\": %.3f, \"p99_us\": %.3f, \"count\": %zu}\n", samples[count / 2], samples[count * 99 / 100], count);
-}
-
-static void measure_oneway(struct end *end, char *bytes, char *out, uint32_t size, double seconds) {
-    recv_message(end, out, size + 8);
-    double begin = now();
-    uint64_t count = 0, look = 65536 / size < 1 ? 1 : 65536 / size > 512 ? 512 : 65536 / size;
-    while (count % look != 0 || now() - begin < seconds) {
-        send_message(end, bytes, size);
-        count++;
-    }
-    send_message(end, bytes, 1);
-    recv_message(end, out, size + 8);
-    double taken_s = now() - begin;
-    printf("{\"mmsg_s\": %.4f, \"gib_s\": %.4f, \"count\": %llu}\n", (double)count / taken_s / 1e6, (double)count * size / taken_s / (1u << 30),
-           (unsigned long long)count);
+    bench_messages(&link, argv, most);
+    if (waitpid(child, &status, 0) != child || status != 0) bench_fail("child");
+    return 0;
 }
 
 int main(int argc, char **argv) {
-    const char *transport = option(argc, argv, "transport", "ring");
-    uint32_t size = (uint32_t)atol(option(argc, argv, "size", "64"));
-    double seconds = atof(option(argc, argv, "seconds", "0.4"));
-    int rtt = argc > 1 && strcmp(argv[1], "rtt") == 0;
-    int a[2], b[2];
-    struct end here = {0}, there = {0};
-    if (strcmp(transport, "pipe") == 0) {
-        if (pipe(a) != 0 || pipe(b) != 0)
-            die("pipe");
-        fcntl(a[1], 1031 /* F_SETPIPE_SZ */, 1 << 20);
-        fcntl(b[1], 1031, 1 << 20);
-        here.in = b[0], here.out = a[1], there.in = a[0], there.out = b[1];
-    } else if (strcmp(transport, "socketpair") == 0) {
-        if (socketpair(AF_UNIX, SOCK_STREAM, 0, a) != 0)
-            die("socketpair");
-        here.in = here.out = a[0], there.in = there.out = a[1];
-    } else {
-        struct ring *rings = mmap(NULL, 2 * sizeof *rings, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-        if (rings == MAP_FAILED)
-            die("mmap");
-        here.mode = there.mode = strcmp(transport, "ring-spin") == 0 ? SPIN : strcmp(transport, "ring-futex") == 0 ? FUTEX : ADAPT;
-        here.from = there.to = rings, here.to = there.from = rings + 1;
-    }
-    char *bytes = malloc((size_t)size + 8), *out = malloc((size_t)size + 8);
-    buffer = malloc((size_t)size + 65536 + 16);
-    memset(bytes, 7, (size_t)size + 8);
-    memset(out, 7, (size_t)size + 8);
-    pid_t child = fork();
-    if (child == 0) {
-        pin(option(argc, argv, "peer_cpu", NULL));
-        if (rtt) {
-            while (recv_message(&there, out, size) != 1)
-                send_message(&there, bytes, size);
-        } else {
-            send_message(&there, bytes, 1);
-            while (recv_message(&there, out, size) != 1)
-                ;
-            send_message(&there, bytes, 2);
-        }
-        _exit(0);
-    }
-    pin(option(argc, argv, "cpu", NULL));
-    if (rtt)
-        measure_rtt(&here, bytes, out, size, seconds);
-    else
-        measure_oneway(&here, bytes, out, size, seconds);
-    waitpid(child, NULL, 0);
-    return 0;
+    if (argc < 2) return 2;
+    if (strcmp(argv[1], "memcpy") == 0) return copy_only(argv), 0;
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
+        if (strcmp(CASES[i].name, argv[1]) == 0) return run(i, argv);
+    fprintf(stderr, "unknown case %s\n", argv[1]);
+    return 2;
 }

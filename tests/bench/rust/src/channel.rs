@@ -1,43 +1,62 @@
-//! Area C, our side: two processes, messages back and forth or one way.
+//! libprocs' channel from Rust. `rust-channel CASE mode=M sizes=N,N seconds=S peer-cpu=C`; the child is this program again.
 
-mod ipc;
+#[allow(dead_code)] // shared with the programs that start children
+mod common;
+mod messages;
 
-use ipc::{Link, Options};
-use procs::{Channel, ChannelOptions, Spin};
+use common::Options;
+use messages::Link;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use procs::{Channel, ChannelOptions, Command, Spin};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::process::Stdio;
 
-struct Ours {
-    channel: Channel,
-    buffer: Vec<u8>,
-}
+struct Ours(Channel);
 
 impl Link for Ours {
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        Ok(self.channel.send_bytes(bytes)?)
+    fn send(&mut self, data: &[u8]) -> io::Result<()> {
+        Ok(self.0.send_bytes(data)?)
     }
 
-    fn recv(&mut self) -> io::Result<usize> {
-        self.channel.recv_into(&mut self.buffer)?;
-        Ok(self.buffer.len())
+    fn receive(&mut self, _len: usize, into: &mut Vec<u8>) -> io::Result<()> {
+        Ok(self.0.recv_into(into)?)
     }
 }
 
-fn options(options: &Options) -> ChannelOptions {
-    let spin = if options.text("spin").is_ok_and(|text| text == "off") { Spin::Off } else { Spin::Adaptive };
-    ChannelOptions { spin, ring_bytes: options.number("ring", (1 << 20) as f64) as usize, ..ChannelOptions::default() }
+/// `native` as a program gets it, `no-spin` with the option that never looks twice.
+fn channel_options(case: &str) -> io::Result<ChannelOptions> {
+    let mut options = ChannelOptions::default();
+    match case {
+        "native" => (),
+        "no-spin" => options.spin = Spin::Off,
+        other => return Err(io::Error::other(format!("unknown case {other}"))),
+    }
+    Ok(options)
+}
+
+fn pin(cpu: usize) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+}
+
+fn parent(options: &Options, channel: &ChannelOptions) -> io::Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let (mut child, channel) = command.args(std::env::args_os().skip(1)).arg("role=peer").fork_with(channel)?;
+    messages::measure(&mut Ours(channel), options)?;
+    let status = child.wait()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("child ended with {status:?}"))) }
+}
+
+fn child(options: &Options, channel: &ChannelOptions) -> io::Result<()> {
+    if let Ok(cpu) = options.text("peer-cpu") {
+        pin(cpu.parse().map_err(io::Error::other)?)?;
+    }
+    messages::serve(&mut Ours(Channel::from_env_with(channel)?))
 }
 
 fn main() -> io::Result<()> {
-    let (case, given) = Options::from_args()?;
-    if given.text("role").is_ok() {
-        let fd: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
-        let channel = Channel::from_fd_with(fd, &options(&given))?;
-        return ipc::serve(&case, &given, &mut Ours { channel, buffer: Vec::new() });
-    }
-    let (here, there) = Channel::pair_with(&options(&given))?;
-    let mut child = ipc::start_peer(Stdio::from(there.into_fd()?))?;
-    ipc::measure(&case, &given, &mut Ours { channel: here, buffer: Vec::new() })?;
-    child.wait().map(drop)
+    let (case, options) = Options::from_args()?;
+    let channel = channel_options(&case)?;
+    if options.text("role").is_ok() { child(&options, &channel) } else { parent(&options, &channel) }
 }

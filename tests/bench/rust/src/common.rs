@@ -42,7 +42,7 @@ struct Times {
     total: Vec<f64>,
 }
 
-fn quantile(samples: &mut [f64], q: f64) -> f64 {
+pub fn quantile(samples: &mut [f64], q: f64) -> f64 {
     samples.sort_by(f64::total_cmp);
     let last = samples.len().saturating_sub(1);
     samples.get((q * last as f64).round() as usize).copied().unwrap_or(0.0)

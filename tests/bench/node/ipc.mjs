@@ -1,0 +1,66 @@
+// Messages between two Node processes or threads: child_process, worker_threads and libprocs.
+// `ipc.mjs CASE mode=M sizes=N,N seconds=S peer-cpu=C`.
+import { execFileSync, fork } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { options } from './common.mjs';
+import { measure, serve } from './messages.mjs';
+
+const FILE = fileURLToPath(import.meta.url);
+const BYTES = (size) => Buffer.alloc(size, 'x');
+const TEXT = (size) => 'x'.repeat(size);
+
+/** Either end of a process channel. Its queue grows without bound: a sender waits for the callback of every message that `send` refuses. */
+function processLink(end) {
+  const stopped = (error) => { if (error) throw error; };
+  const link = { handler: null, onMessage: (handler) => { link.handler = handler; } };
+  end.on('message', (message) => link.handler(message));
+  link.send = (message) => {
+    let sent;
+    const written = new Promise((resolve) => { sent = resolve; });
+    return end.send(message, (error) => { stopped(error); sent(); }) ? undefined : written;
+  };
+  return link;
+}
+
+/** Either end of a worker's port. It has no measure of what is queued. */
+function portLink(port) {
+  const link = { handler: null, onMessage: (handler) => { link.handler = handler; } };
+  port.on('message', (message) => link.handler(message));
+  link.send = (message) => { port.postMessage(message); };
+  return link;
+}
+
+/** fork with one of its two serializations. */
+function forked(serialization, make) {
+  return async (values) => {
+    const pinned = values['peer-cpu'] ? { execPath: 'taskset', execArgv: ['-c', values['peer-cpu'], process.execPath] } : {};
+    const child = fork(FILE, ['child'], { serialization, ...pinned });
+    const ended = new Promise((resolve) => child.on('exit', resolve));
+    await measure(processLink(child), values, make);
+    if (await ended !== 0) throw new Error('child failed');
+  };
+}
+
+/** A worker thread, which is given a processor of its own when the sides are to be apart. */
+async function worker(values) {
+  const thread = new Worker(FILE, { workerData: { cpu: values['peer-cpu'] }, argv: ['worker'] });
+  const ended = new Promise((resolve) => thread.on('exit', resolve));
+  await measure(portLink(thread), values, BYTES);
+  if (await ended !== 0) throw new Error('worker failed');
+}
+
+function serveAsWorker() {
+  const thread = readlinkSync('/proc/thread-self').split('/').pop();
+  if (workerData.cpu) execFileSync('taskset', ['-cp', workerData.cpu, thread]);
+  serve(portLink(parentPort), () => parentPort.close());
+}
+
+const PEERS = { 'fork-json': forked('json', TEXT), 'fork-advanced': forked('advanced', BYTES), worker };
+
+const { name, values } = options();
+if (!isMainThread) serveAsWorker();
+else if (name === 'child') serve(processLink(process), () => process.disconnect());
+else if (PEERS[name]) await PEERS[name](values);
+else throw new Error(`unknown case ${name}`);

@@ -1,0 +1,154 @@
+//! The two sides of a measurement over any way to exchange messages, as in limits/messages.h.
+
+use crate::common::{Options, quantile};
+use std::io;
+use std::time::Instant;
+
+/// A way to exchange messages. Both sides know the length of the next one.
+pub trait Link {
+    fn send(&mut self, data: &[u8]) -> io::Result<()>;
+    /// The bytes belong to the receiver afterwards; whatever was in `into` is replaced.
+    fn receive(&mut self, len: usize, into: &mut Vec<u8>) -> io::Result<()>;
+}
+
+pub const ORDER: usize = 16;
+const END: u32 = 0;
+const ECHO: u32 = 1;
+const SINK: u32 = 2;
+
+fn order(kind: u32, count: u32, size: usize) -> [u8; ORDER] {
+    let mut bytes = [0; ORDER];
+    bytes[..4].copy_from_slice(&kind.to_ne_bytes());
+    bytes[4..8].copy_from_slice(&count.to_ne_bytes());
+    bytes[8..].copy_from_slice(&(size as u64).to_ne_bytes());
+    bytes
+}
+
+fn number(bytes: &[u8]) -> usize {
+    bytes.iter().rev().fold(0, |value, &byte| value << 8 | usize::from(byte))
+}
+
+/// The sizes that will be sent.
+pub fn sizes(options: &Options) -> Vec<usize> {
+    let text = options.text("sizes").unwrap_or("64");
+    text.split(',').filter_map(|word| word.parse().ok()).collect()
+}
+
+/// The child's side, until it is told to end.
+pub fn serve(link: &mut impl Link) -> io::Result<()> {
+    let (mut told, mut message) = (Vec::new(), Vec::new());
+    loop {
+        receive(link, ORDER, &mut told)?;
+        let (kind, count, size) = (number(&told[..4]) as u32, number(&told[4..8]), number(&told[8..]));
+        if kind == END {
+            return Ok(());
+        }
+        for _ in 0..count {
+            receive(link, size, &mut message)?;
+            if kind == ECHO {
+                link.send(&message)?;
+            }
+        }
+        if kind == SINK {
+            link.send(&told)?;
+        }
+    }
+}
+
+fn receive(link: &mut impl Link, len: usize, into: &mut Vec<u8>) -> io::Result<()> {
+    link.receive(len, into)?;
+    if into.len() != len {
+        return Err(io::Error::other(format!("took {} bytes of {len}", into.len())));
+    }
+    Ok(())
+}
+
+/// One batch of round trips; gives its seconds.
+fn round_trips(link: &mut impl Link, message: &[u8], count: u32, samples: &mut Vec<f64>) -> io::Result<f64> {
+    let mut answer = Vec::with_capacity(message.len());
+    samples.clear();
+    link.send(&order(ECHO, count, message.len()))?;
+    let begin = Instant::now();
+    let mut last = begin;
+    for _ in 0..count {
+        link.send(message)?;
+        receive(link, message.len(), &mut answer)?;
+        let now = Instant::now();
+        samples.push((now - last).as_nanos() as f64 / 1e3);
+        last = now;
+    }
+    Ok((last - begin).as_secs_f64())
+}
+
+/// One batch in one direction, until the child says that it has all of it; gives its seconds.
+fn one_way(link: &mut impl Link, message: &[u8], count: u32) -> io::Result<f64> {
+    link.send(&order(SINK, count, message.len()))?;
+    let begin = Instant::now();
+    for _ in 0..count {
+        link.send(message)?;
+    }
+    receive(link, ORDER, &mut Vec::new())?;
+    Ok(begin.elapsed().as_secs_f64())
+}
+
+/// Doubles a batch until it takes this long, which warms up; the first waits for the child to be there.
+fn doubled(mut batch: impl FnMut(u32) -> io::Result<f64>, seconds: f64) -> io::Result<(u32, f64)> {
+    batch(1)?;
+    let mut count = 1;
+    let mut taken = batch(count)?;
+    while taken < seconds && count < 1 << 24 {
+        count *= 2;
+        taken = batch(count)?;
+    }
+    Ok((count, taken))
+}
+
+fn label(size: usize) -> String {
+    match size {
+        0x0010_0000.. => format!("{}m", size >> 20),
+        0x0400.. => format!("{}k", size >> 10),
+        _ => size.to_string(),
+    }
+}
+
+/// Median and 99th percentile of the round trip.
+fn measure_round(link: &mut impl Link, message: &[u8], seconds: f64) -> io::Result<String> {
+    let mut samples = Vec::with_capacity(1 << 20);
+    let (count, taken) = doubled(|count| round_trips(link, message, count, &mut samples), seconds / 4.0)?;
+    round_trips(link, message, ((seconds / taken * f64::from(count)) as u32).max(1), &mut samples)?;
+    let (name, middle, late) = (label(message.len()), quantile(&mut samples, 0.5), quantile(&mut samples, 0.99));
+    Ok(format!("\"us_{name}\": {middle:.4}, \"p99_us_{name}\": {late:.4}"))
+}
+
+/// The median rate of four batches: million messages up to 1 KiB, GiB above.
+fn measure_way(link: &mut impl Link, message: &[u8], seconds: f64) -> io::Result<String> {
+    let (count, _) = doubled(|count| one_way(link, message, count), seconds / 4.0)?;
+    let mut rates = Vec::new();
+    for _ in 0..4 {
+        rates.push(f64::from(count) / one_way(link, message, count)?);
+    }
+    let (name, rate) = (label(message.len()), quantile(&mut rates, 0.5));
+    Ok(if message.len() <= 1024 {
+        format!("\"mmsg_{name}\": {:.5}", rate / 1e6)
+    } else {
+        format!("\"gib_{name}\": {:.5}", rate * message.len() as f64 / (1u64 << 30) as f64)
+    })
+}
+
+/// The parent's side: all sizes, one line of JSON, then the child is told to end.
+pub fn measure(link: &mut impl Link, options: &Options) -> io::Result<()> {
+    let round = options.text("mode").unwrap_or("round") == "round";
+    let seconds = options.number("seconds", 0.1);
+    let mut parts = Vec::new();
+    for size in sizes(options) {
+        let message = vec![b'x'; size];
+        parts.push(if round {
+            measure_round(link, &message, seconds)?
+        } else {
+            measure_way(link, &message, seconds)?
+        });
+    }
+    link.send(&order(END, 0, 0))?;
+    println!("{{{}}}", parts.join(", "));
+    Ok(())
+}
