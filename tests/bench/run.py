@@ -9,9 +9,9 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import build, capture, machine, report, rows, sampling, spawn
+from harness import build, capture, ipc, machine, report, rows, sampling, spawn
 
-AREAS = {"A": spawn, "B": capture}
+AREAS = {"A": spawn, "B": capture, "C": ipc}
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Plan:
 def arguments():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("area", nargs="?", default="", choices=["", *AREAS], help="A (spawn) or B (capture); default: all")
+    parser.add_argument("area", nargs="?", default="", choices=["", *AREAS], help="A (spawn), B (capture) or C (messages); default: all")
     parser.add_argument("--rounds", type=int, default=0, help="rounds per section (default 7, quick 2)")
     parser.add_argument("--quick", action="store_true", help="a short run to see that everything works; its figures decide nothing")
     parser.add_argument("--sections", default="", help="only these, by id, separated by commas")

@@ -58,6 +58,12 @@ def build_rust(name):
     return str(target_folder() / "release" / name)
 
 
+def build_message_peers():
+    """The message peers of Rust, a workspace of their own: crates that cannot be had leave the rest alone."""
+    cargo("build", "--release", folder=BENCH / "rust-ipc")
+    return str(target_folder() / "release" / "ipc-peers")
+
+
 def build_ours_c(name):
     """Builds the C ABI and a program on it, linked statically so that loading it costs what the limit's loading costs."""
     cargo("build", "--release", "-p", "procs-ffi")
@@ -90,11 +96,11 @@ def build_venv():
     return str(python)
 
 
-def install_uvloop(python):
-    """Returns uvloop's version."""
-    probe = "import uvloop; print(uvloop.__version__)"
+def install(python, package, module):
+    """Returns the version of a package in the virtual environment."""
+    probe = f"import {module}; print({module}.__version__)"
     if subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode != 0:
-        call(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uvloop")
+        call(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package)
     return call(python, "-c", probe)
 
 
@@ -115,13 +121,16 @@ def prepare(tell):
     for name in ("spawn", "capture"):
         box.add(f"limit-{name}", lambda name=name: compile_c(f"limits/{name}.c", f"limit-{name}"))
         box.add(f"ours-c-{name}", lambda name=name: build_ours_c(name))
-    for name in ("rust-peers", "rust-ours"):
+    box.add("limit-ipc", lambda: compile_c("limits/ipc.c", "limit-ipc"))
+    box.add("ipc-peers", build_message_peers)
+    for name in ("rust-peers", "rust-ours", "rust-channel"):
         box.add(name, lambda name=name: build_rust(name))
     box.add("libuv", build_libuv)
     box.add("python", build_venv)
     box.add("node", find_node)
     if "python" in box.programs:
-        box.add("uvloop", lambda: install_uvloop(box.programs["python"]))
+        box.add("uvloop", lambda: install(box.programs["python"], "uvloop", "uvloop"))
+        box.add("pyzmq", lambda: install(box.programs["python"], "pyzmq", "zmq"))
     box.versions = versions(box)
     for name, reason in box.absent.items():
         tell(f"absent: {name}: {reason}")
@@ -133,8 +142,13 @@ def versions(box):
     found = {"rustc": call("rustc", "--version").split()[1], "cc": call(os.environ.get("CC", "cc"), "-dumpfullversion")}
     if "python" in box.programs:
         found["CPython"] = call(box.programs["python"], "--version").split()[1]
-    if "uvloop" in box.programs:
-        found["uvloop"] = box.programs["uvloop"]
+    for package in ("uvloop", "pyzmq"):
+        if package in box.programs:
+            found[package] = box.programs[package]
+    lock = (BENCH / "rust-ipc" / "Cargo.lock").read_text() if "ipc-peers" in box.programs else ""
+    for crate in ("ipc-channel", "iceoryx2"):
+        if f'name = "{crate}"\nversion = "' in lock:
+            found[crate] = lock.split(f'name = "{crate}"\nversion = "', 1)[1].split('"', 1)[0]
     if "node" in box.programs:
         found["Node"] = call(box.programs["node"], "--version").lstrip("v")
     if "libuv" in box.programs:

@@ -39,6 +39,7 @@ class Section:
     cases: tuple
     rounds: int
     pinned: bool = False
+    apart: bool = False  # pinned, and the other side of a case on another CPU, which it is told as `peer-cpu=`
 
 
 @dataclass
@@ -70,13 +71,15 @@ def environment():
     return {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
 
 
-def run_case(case, cpu):
+def run_case(case, cpu, peer_cpu=None):
     """Runs a case once, pinned to a CPU unless it is `None`, and returns its metrics; raises RuntimeError with the reason when it fails."""
     if case.absent:
         raise RuntimeError(case.absent)
     command = list(case.command)
     if cpu is not None:
         command = ["taskset", "-c", str(cpu), *command]
+    if peer_cpu is not None:
+        command.append(f"peer-cpu={peer_cpu}")
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              env={**environment(), **dict(case.env)}, start_new_session=True)
     try:
@@ -90,13 +93,22 @@ def run_case(case, cpu):
     return json.loads(stdout)
 
 
-def quietest(case, pinned):
+def other_cpu(cpu):
+    """A CPU for the other side."""
+    others = sorted(os.sched_getaffinity(0) - {cpu})
+    if not others:
+        raise RuntimeError("needs two CPUs")
+    return others[0]
+
+
+def quietest(case, section):
     """Runs a case, once more if it was disturbed, and gives (foreign share, metrics) of the quieter run."""
     tries = []
     while not tries or (len(tries) < ATTEMPTS and tries[-1][0] > NOISY):
-        cpu = machine.quiet_cpu(0.5, pinned)
-        foreign = machine.ForeignCpu(cpu)
-        metrics = run_case(case, cpu)
+        cpu = machine.quiet_cpu(0.5, section.pinned)
+        peer_cpu = other_cpu(cpu) if section.apart else None
+        foreign = machine.ForeignCpu(None if section.apart else cpu)
+        metrics = run_case(case, cpu, peer_cpu)
         tries.append((foreign.share(), metrics))
     return min(tries, key=lambda entry: entry[0])
 
@@ -107,7 +119,7 @@ def sample_round(section, number, result):
     random.shuffle(order)
     for case in order:
         try:
-            share, metrics = quietest(case, section.pinned)
+            share, metrics = quietest(case, section)
         except (RuntimeError, OSError, ValueError) as error:
             result.absent[case.id] = str(error)
             continue
@@ -123,8 +135,9 @@ def run_section(section, tell):
         tell(f"{section.id}: round {number + 1} of {section.rounds}")
     shares = [share for samples in result.samples.values() for _, share, _ in samples]
     foreign = statistics.median(shares) if shares else 0.0
+    place = ", one CPU for each side" if section.apart else ", pinned to one CPU" if section.pinned else ""
     result.conditions = (f"{time.strftime('%Y-%m-%d %H:%M')}, {section.rounds} rounds, load {before:.2f} → {machine.load_average():.2f}, "
-                         f"median foreign CPU {foreign:.0%}{', pinned to one CPU' if section.pinned else ''}")
+                         f"median foreign CPU {foreign:.0%}{place}")
     for case_id, reason in result.absent.items():
         tell(f"{section.id}: {case_id} absent: {reason}")
     return result

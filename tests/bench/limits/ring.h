@@ -88,6 +88,7 @@ static inline size_t ring_least(size_t a, size_t b) { return a < b ? a : b; }
 
 static inline void ring_write(ring_end *end, const char *data, size_t len) {
     ring_shared *ring = end->shared;
+    if (end->wait == RING_ADAPTIVE) ring_looks(end, &ring->writer, &ring->reader);
     while (len > 0) {
         size_t room = RING_BYTES - (size_t)(end->own - end->seen);
         if (room == 0) {
