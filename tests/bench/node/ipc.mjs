@@ -63,4 +63,7 @@ const { name, values } = options();
 if (!isMainThread) serveAsWorker();
 else if (name === 'child') serve(processLink(process), () => process.disconnect());
 else if (PEERS[name]) await PEERS[name](values);
-else throw new Error(`unknown case ${name}`);
+else {
+  console.error(`unknown case ${name}`);
+  process.exitCode = 2;
+}
