@@ -375,6 +375,8 @@ typedef struct procs_sink {
     procs_output_fn callback;
     // Handed to the callback.
     void *user_data;
+    // A further sink that gets the same bytes, after this one; NULL: none. At most 64 in all.
+    const struct procs_sink *also;
 } procs_sink;
 
 // What to run and how. Set the defaults with `procs_spawn_options_init(&o, sizeof o)`, then what differs.
@@ -462,8 +464,9 @@ typedef struct procs_spawn_options {
     int check;
     // run: the signal that asks the child to end when the run is stopped. Default: SIGTERM.
     int stop_signal;
-    // 0.
-    int reserved;
+    // 1: `procs_spawn` returns once the program is executing. 0: it returns about 10 µs earlier, and why a program could not be executed is told
+    // by `procs_child_wait` instead. Ignored where the system or another option does not allow it. Default: 1.
+    int wait_for_exec;
     // run: time for start, child, descendants and the draining of their pipes; -1: no limit (default).
     int64_t timeout_ms;
     // run: time between `stop_signal` and SIGKILL when the run is stopped. Default: 0, SIGKILL at once.

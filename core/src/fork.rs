@@ -70,18 +70,24 @@ impl Command {
             self.env(name, value);
         }
         // A script is an argument of Node, whatever its mode and first line say.
-        let script = is_node_script(&self.program).then(|| std::mem::replace(&mut self.program, "node".into()));
+        let script = is_node_script(&self.program).then(|| {
+            // Written out while argument 0 is still the script.
+            self.argv_mut();
+            std::mem::replace(&mut self.program, "node".into())
+        });
         if let Some(script) = &script {
-            let at = 1.min(self.argv.len());
-            self.argv.insert(at, script.clone());
+            let argv = self.argv_mut();
+            let at = 1.min(argv.len());
+            argv.insert(at, script.clone());
         }
         let child = self.spawn();
         if let Some(script) = script {
-            self.argv.remove(1.min(self.argv.len() - 1));
+            let argv = self.argv_mut();
+            argv.remove(1.min(argv.len() - 1));
             self.program = script;
         }
         self.env.truncate(changes);
-        self.stdio.remove(&number);
+        self.stdio.remove(number);
         child
     }
 }

@@ -12,7 +12,7 @@ use crate::results::{self, procs_stop_report};
 use crate::slab::{self, Object};
 use crate::status::procs_status;
 use crate::stop::{Ladder, procs_stop_options};
-use procs::{Capture, ChildHandle, Deadline, Error, ErrorKind, Result, Stdio};
+use procs::{Capture, ChildHandle, Deadline, Error, ErrorKind, Result, RunOptions, Stdio};
 use std::ffi::{c_char, c_int};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::task::{Context, Poll};
@@ -73,6 +73,7 @@ pub unsafe extern "C" fn procs_capture_start(options: *const procs_spawn_options
     guard(operation, || {
         let out = Out::new(operation, "capture", capture)?;
         let Plan { mut command, run, default_stdio } = Plan::read(operation, options)?;
+        let run = run.map_or_else(RunOptions::default, |run| *run);
         if default_stdio[0] {
             command.stdin(if run.input.is_some() { Stdio::pipe() } else { Stdio::null() });
         }

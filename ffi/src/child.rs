@@ -33,7 +33,7 @@ pub(crate) struct ChildObject {
     owner: Mutex<Option<Child>>,
     pub(crate) pipes: Mutex<Pipes>,
     /// How its output would be captured.
-    run: Mutex<Option<RunOptions>>,
+    run: Mutex<Option<Box<RunOptions>>>,
     retries: u32,
     /// Keeps the children of a pipeline until the last stage's handle is freed.
     pipeline: Mutex<Option<Arc<Mutex<PipelineChild>>>>,
@@ -47,7 +47,7 @@ impl Object for ChildObject {
 
 impl ChildObject {
     /// A child just started.
-    pub(crate) fn new(mut child: Child, run: Option<RunOptions>) -> ChildObject {
+    pub(crate) fn new(mut child: Child, run: Option<Box<RunOptions>>) -> ChildObject {
         let pipes =
             Pipes { stdin: child.stdin.take().map(Arc::new), outputs: [child.stdout.take().map(Arc::new), child.stderr.take().map(Arc::new)] };
         ChildObject {
@@ -90,7 +90,8 @@ impl ChildObject {
         child.stdin = pipes.stdin.take().and_then(Arc::into_inner);
         child.stdout = stdout.and_then(Arc::into_inner);
         child.stderr = stderr.and_then(Arc::into_inner);
-        Ok((child, lock(&self.run).take().unwrap_or_default()))
+        let run = lock(&self.run).take();
+        Ok((child, run.map_or_else(RunOptions::default, |run| *run)))
     }
 
     /// Climbs the ladder; the steps that close standard input are done here, where its pipe is.
@@ -138,14 +139,16 @@ pub unsafe extern "C" fn procs_spawn(options: *const procs_spawn_options, child:
     guard(operation, || {
         let out = Out::new(operation, "child", child)?;
         let mut plan = Plan::read(operation, options)?;
-        if let Some(timeout) = plan.run.timeout {
-            plan.command.timeout(timeout);
-        }
-        if let Some(cancel) = &plan.run.cancel {
-            plan.command.cancel(cancel);
+        if let Some(run) = &plan.run {
+            if let Some(timeout) = run.timeout {
+                plan.command.timeout(timeout);
+            }
+            if let Some(cancel) = &run.cancel {
+                plan.command.cancel(cancel);
+            }
         }
         let started = plan.command.spawn()?;
-        out.set(slab::insert(ChildObject::new(started, Some(plan.run)))?);
+        out.set(slab::insert(ChildObject::new(started, plan.run))?);
         Ok(())
     })
 }

@@ -8,12 +8,14 @@ use crate::slab;
 use crate::status::invalid;
 use procs::{Command, Input, OutputLimit, Result, RunOptions, Sink, Stdio};
 use std::ffi::{OsStr, c_void};
+use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
 
 /// Options of C, checked and copied: the command and, apart from it, how its output is captured.
 pub(crate) struct Plan {
     pub(crate) command: Command,
-    pub(crate) run: RunOptions,
+    /// `None` is as by default.
+    pub(crate) run: Option<Box<RunOptions>>,
     /// Whether the options leave standard input, output and error to the function.
     pub(crate) default_stdio: [bool; 3],
 }
@@ -21,23 +23,29 @@ pub(crate) struct Plan {
 impl Plan {
     /// Reads the options of a call.
     pub(crate) fn read(operation: Operation, options: *const procs_spawn_options) -> Result<Plan> {
-        let options = ptr::read_options(operation, options, DEFAULTS)?;
+        let options = ptr::read_options(operation, options, const { &DEFAULTS })?;
         let reader = Reader { operation, options: &options };
         let mut command = reader.program()?;
+        let (mut run, mut default_stdio) = (None, [true; 3]);
+        // Few calls set more than what comes first: the rest costs one comparison then.
+        if !reader.is_default(offset_of!(procs_spawn_options, stdin_from), size_of::<procs_spawn_options>()) {
+            reader.search(&mut command)?;
+            default_stdio = reader.stdio(&mut command)?;
+            reader.identity(&mut command)?;
+            reader.session(&mut command)?;
+            reader.limits(&mut command)?;
+            reader.policy(&mut command)?;
+            run = reader.run()?;
+            command.kill_tree(yes(operation, "kill_tree", options.kill_tree)?);
+        }
         reader.environment(&mut command)?;
-        let default_stdio = reader.stdio(&mut command)?;
-        reader.identity(&mut command)?;
-        reader.session(&mut command)?;
-        reader.limits(&mut command)?;
-        reader.policy(&mut command)?;
-        let run = reader.run()?;
-        command.kill_tree(run.kill_tree);
         Ok(Plan { command, run, default_stdio })
     }
 
     /// The command with the run options inside, for functions that take the command alone.
     pub(crate) fn into_command(self) -> Command {
         let Plan { mut command, run, .. } = self;
+        let Some(run) = run else { return command };
         if let Some(timeout) = run.timeout {
             command.timeout(timeout);
         }
@@ -63,6 +71,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Whether the fields from byte `from` up to byte `to` have their defaults.
+    fn is_default(&self, from: usize, to: usize) -> bool {
+        ptr::same_part(self.options, const { &DEFAULTS }, from, to)
+    }
+
     fn program(&self) -> Result<Command> {
         let (op, o) = (self.operation, self.options);
         if let Some(line) = ptr::optional_text(op, "shell", o.shell)? {
@@ -71,23 +84,26 @@ impl Reader<'_> {
             }
             return Ok(Command::shell(line));
         }
-        let argv = if o.argv.is_null() { None } else { Some(ptr::text_list(op, "argv", o.argv)?) };
-        let first = argv.as_ref().and_then(|argv| argv.first()).cloned();
-        let program = match ptr::optional_text(op, "program", o.program)? {
-            Some(program) => program.to_owned(),
-            None => first.ok_or_else(|| invalid(op, "nothing to run (program = NULL, argv is empty, shell = NULL)"))?,
-        };
-        let mut command = Command::new(program);
-        if let Some(argv) = argv {
-            command.raw_argv(argv);
+        let program = ptr::optional_text(op, "program", o.program)?;
+        let nothing = || invalid(op, "nothing to run (program = NULL, argv is empty, shell = NULL)");
+        if o.argv.is_null() {
+            return Ok(Command::new(program.ok_or_else(nothing)?));
         }
-        command.program_after_chdir(yes(op, "program_after_chdir", o.program_after_chdir)?);
-        command.allow_relative_path(yes(op, "allow_relative_path", o.allow_relative_path)?);
+        let argv = ptr::text_list(op, "argv", o.argv)?;
+        let mut command = match (program, argv.first()) {
+            (Some(program), _) => Command::new(program),
+            (None, Some(first)) => Command::new(first),
+            (None, None) => return Err(nothing()),
+        };
+        command.raw_argv(argv);
         Ok(command)
     }
 
-    fn environment(&self, command: &mut Command) -> Result<()> {
+    /// How the program is found and which environment it starts from.
+    fn search(&self, command: &mut Command) -> Result<()> {
         let (op, o) = (self.operation, self.options);
+        command.program_after_chdir(yes(op, "program_after_chdir", o.program_after_chdir)?);
+        command.allow_relative_path(yes(op, "allow_relative_path", o.allow_relative_path)?);
         match o.env_mode {
             mode if mode == procs_env_mode::PROCS_ENV_INHERIT as i32 => {}
             mode if mode == procs_env_mode::PROCS_ENV_CLEAR as i32 => {
@@ -96,6 +112,11 @@ impl Reader<'_> {
             mode => return Err(choices::unknown(op, "env_mode", mode)),
         }
         command.keep_control_env(yes(op, "keep_control_env", o.keep_control_env)?);
+        Ok(())
+    }
+
+    fn environment(&self, command: &mut Command) -> Result<()> {
+        let (op, o) = (self.operation, self.options);
         if !o.env.is_null() {
             for entry in ptr::text_list(op, "env", o.env)? {
                 let bytes = entry.as_bytes();
@@ -211,6 +232,7 @@ impl Reader<'_> {
         command.signals(choices::signal_policy(op, o.signals)?);
         command.keep_fds(yes(op, "keep_fds", o.keep_fds)?);
         command.offload(yes(op, "offload", o.offload)?);
+        command.wait_for_exec(yes(op, "wait_for_exec", o.wait_for_exec)?);
         command.kill_on_drop(yes(op, "kill_on_free", o.kill_on_free)?);
         command.die_with_parent(yes(op, "die_with_parent", o.die_with_parent)?);
         if o.parent_death_signal != 0 {
@@ -222,13 +244,17 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn run(&self) -> Result<RunOptions> {
+    fn run(&self) -> Result<Option<Box<RunOptions>>> {
         let (op, o) = (self.operation, self.options);
+        let choices = self.is_default(offset_of!(procs_spawn_options, check), offset_of!(procs_spawn_options, wait_for_exec));
+        if choices && o.kill_tree == 0 && self.is_default(offset_of!(procs_spawn_options, timeout_ms), size_of::<procs_spawn_options>()) {
+            return Ok(None);
+        }
         let cancel = match o.cancel.is_null() {
             true => None,
             false => Some(slab::get::<CancelObject>(op, o.cancel)?.0.clone()),
         };
-        Ok(RunOptions {
+        Ok(Some(Box::new(RunOptions {
             timeout: timeout(op, "timeout_ms", o.timeout_ms)?,
             grace: whole_timeout(op, "grace_ms", o.grace_ms)?,
             stop_signal: choices::signal(op, "stop_signal", o.stop_signal)?,
@@ -242,7 +268,7 @@ impl Reader<'_> {
             stderr_sink: sink(op, &o.stderr_sink)?,
             cancel,
             check: yes(op, "check", o.check)?,
-        })
+        })))
     }
 }
 
@@ -283,7 +309,24 @@ pub(crate) fn limit(op: Operation, limit: &procs_output_limit) -> Result<OutputL
 }
 
 /// Where a captured stream goes.
-pub(crate) fn sink(op: Operation, sink: &procs_sink) -> Result<Sink> {
+pub(crate) fn sink(op: Operation, first: &procs_sink) -> Result<Sink> {
+    let mut sinks = vec![one_sink(op, first)?];
+    let mut next = first.also;
+    while !next.is_null() {
+        if sinks.len() == MOST_SINKS {
+            return Err(invalid(op, format!("too many sinks, or a circle (procs_sink.also, expected at most {MOST_SINKS} in all)")));
+        }
+        let sink = ptr::array(op, "procs_sink.also", next, 1)?;
+        sinks.push(one_sink(op, &sink[0])?);
+        next = sink[0].also;
+    }
+    Ok(if sinks.len() == 1 { sinks.remove(0) } else { Sink::Tee(sinks) })
+}
+
+/// More than anybody needs: a longer chain is a mistake.
+const MOST_SINKS: usize = 64;
+
+fn one_sink(op: Operation, sink: &procs_sink) -> Result<Sink> {
     use procs_sink_kind as Kind;
     let path = || ptr::text(op, "procs_sink.path", sink.path);
     Ok(match choices::find(op, "procs_sink.kind", sink.kind, choices::SINKS)? {

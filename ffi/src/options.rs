@@ -220,6 +220,8 @@ pub struct procs_sink {
     pub callback: procs_output_fn,
     /// Handed to the callback.
     pub user_data: *mut c_void,
+    /// A further sink that gets the same bytes, after this one; NULL: none. At most 64 in all.
+    pub also: *const procs_sink,
 }
 
 /// What to run and how. Set the defaults with `procs_spawn_options_init(&o, sizeof o)`, then what differs.
@@ -309,8 +311,9 @@ pub struct procs_spawn_options {
     pub check: c_int,
     /// run: the signal that asks the child to end when the run is stopped. Default: SIGTERM.
     pub stop_signal: c_int,
-    /// 0.
-    pub reserved: c_int,
+    /// 1: `procs_spawn` returns once the program is executing. 0: it returns about 10 µs earlier, and why a program could not be executed is told
+    /// by `procs_child_wait` instead. Ignored where the system or another option does not allow it. Default: 1.
+    pub wait_for_exec: c_int,
     /// run: time for start, child, descendants and the draining of their pipes; -1: no limit (default).
     pub timeout_ms: i64,
     /// run: time between `stop_signal` and SIGKILL when the run is stopped. Default: 0, SIGKILL at once.
@@ -348,8 +351,14 @@ unsafe impl Sized8 for procs_spawn_options {
 
 const STDIO: procs_stdio = procs_stdio { kind: procs_stdio_kind::PROCS_STDIO_DEFAULT as c_int, fd: -1, path: std::ptr::null() };
 const LIMIT: procs_output_limit = procs_output_limit { policy: procs_limit_policy::PROCS_LIMIT_ERROR as c_int, reserved: 0, bytes: 64 << 20 };
-const SINK: procs_sink =
-    procs_sink { kind: procs_sink_kind::PROCS_SINK_BUFFER as c_int, fd: -1, path: std::ptr::null(), callback: None, user_data: std::ptr::null_mut() };
+const SINK: procs_sink = procs_sink {
+    kind: procs_sink_kind::PROCS_SINK_BUFFER as c_int,
+    fd: -1,
+    path: std::ptr::null(),
+    callback: None,
+    user_data: std::ptr::null_mut(),
+    also: std::ptr::null(),
+};
 
 /// The defaults of everything.
 pub(crate) const DEFAULTS: procs_spawn_options = procs_spawn_options {
@@ -393,7 +402,7 @@ pub(crate) const DEFAULTS: procs_spawn_options = procs_spawn_options {
     tree_level: procs_tree_level::PROCS_TREE_STRONGEST as c_int,
     check: 0,
     stop_signal: libc::SIGTERM,
-    reserved: 0,
+    wait_for_exec: 1,
     timeout_ms: -1,
     grace_ms: 0,
     drain_grace_ms: 100,
@@ -415,6 +424,6 @@ pub(crate) const DEFAULTS: procs_spawn_options = procs_spawn_options {
 pub unsafe extern "C" fn procs_spawn_options_init(options: *mut procs_spawn_options, size: usize) -> procs_status {
     guard("procs_spawn_options_init", || {
         let operation = "procs_spawn_options_init";
-        init_options(operation, options, size, procs_spawn_options { size, ..DEFAULTS })
+        init_options(operation, options, size, const { &DEFAULTS })
     })
 }

@@ -96,7 +96,7 @@ const WHOLE: procs_pipeline_options = procs_pipeline_options {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn procs_pipeline_options_init(options: *mut procs_pipeline_options, size: usize) -> procs_status {
     let operation = "procs_pipeline_options_init";
-    guard(operation, || init_options(operation, options, size, procs_pipeline_options { size, ..WHOLE }))
+    guard(operation, || init_options(operation, options, size, &WHOLE))
 }
 
 /// Makes a pipeline without stages. NULL for `options` means the defaults. Owned: free it with `procs_pipeline_free`.
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn procs_pipeline_new(options: *const procs_pipeline_optio
     let operation = "procs_pipeline_new";
     guard(operation, || {
         let out = Out::new(operation, "pipeline", pipeline)?;
-        let o = if options.is_null() { WHOLE } else { ptr::read_options(operation, options, WHOLE)? };
+        let o = if options.is_null() { WHOLE } else { ptr::read_options(operation, options, &WHOLE)? };
         let mut made = Pipeline::new([]);
         set_streams(operation, &o, &mut made)?;
         set_run(operation, &o, &mut made)?;

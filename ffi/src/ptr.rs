@@ -7,6 +7,7 @@
 use crate::status::invalid;
 use procs::{Error, ErrorKind, Result};
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int, c_void};
+use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
@@ -139,30 +140,45 @@ fn check_size<T: Sized8>(operation: Operation, size: usize) -> Result<()> {
 
 /// Reads an options struct: fields beyond the caller's size keep their defaults; bytes beyond ours must be zero, because they ask for something
 /// that this version does not know.
-pub(crate) fn read_options<T: Sized8>(operation: Operation, pointer: *const T, defaults: T) -> Result<T> {
+pub(crate) fn read_options<T: Sized8>(operation: Operation, pointer: *const T, defaults: &T) -> Result<T> {
     let size = size_of_caller(operation, pointer)?;
     let known = size.min(size_of::<T>());
-    let mut options = defaults;
-    // SAFETY: the caller's struct has `size` readable bytes by the rules; `known` fits both; by `Sized8` any bytes are values.
-    unsafe { std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), (&raw mut options).cast::<u8>(), known) };
+    let mut options = MaybeUninit::<T>::uninit();
+    let to = options.as_mut_ptr().cast::<u8>();
+    let rest = std::ptr::from_ref(defaults).cast::<u8>().wrapping_add(known);
+    // SAFETY: the caller's struct has `size` readable bytes by the rules; `known` fits both.
+    unsafe { std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), to, known) };
+    // SAFETY: what is left of both structs, which are different objects.
+    unsafe { std::ptr::copy_nonoverlapping(rest, to.wrapping_add(known), size_of::<T>() - known) };
     // SAFETY: the caller's struct has `size` readable bytes by the rules.
     let bytes = unsafe { std::slice::from_raw_parts(pointer.cast::<u8>(), size) };
-    if bytes[known..].iter().any(|&byte| byte != 0) {
+    if size > known && bytes[known..].iter().any(|&byte| byte != 0) {
         let detail = format!("a struct of a newer version uses fields unknown here ({}.size = {size}, known = {})", T::NAME, size_of::<T>());
         return Err(Error::new(ErrorKind::TooLarge, operation, detail));
     }
-    Ok(options)
+    // SAFETY: all bytes were written above; by `Sized8` any bytes are values.
+    Ok(unsafe { options.assume_init() })
+}
+
+/// Whether two structs are the same from byte `from` up to byte `to`.
+pub(crate) fn same_part<T: Sized8>(one: &T, other: &T, from: usize, to: usize) -> bool {
+    let part = |value: &T| {
+        // SAFETY: the bytes of a struct that is borrowed meanwhile; by `Sized8` none of them is padding.
+        let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>()) };
+        &bytes[from..to]
+    };
+    part(one) == part(other)
 }
 
 /// Writes the defaults for as many bytes as the caller has, and zeros beyond what this version knows.
-pub(crate) fn init_options<T: Sized8>(operation: Operation, pointer: *mut T, size: usize, defaults: T) -> Result<()> {
+pub(crate) fn init_options<T: Sized8>(operation: Operation, pointer: *mut T, size: usize, defaults: &T) -> Result<()> {
     check(operation, T::NAME, pointer.cast_const())?;
     check_size::<T>(operation, size)?;
     let known = size.min(size_of::<T>());
-    // SAFETY: the caller's struct has `size` writable bytes by the rules.
-    unsafe { std::ptr::write_bytes(pointer.cast::<u8>(), 0, size) };
+    // SAFETY: the caller's struct has `size` writable bytes by the rules, of which `known` are written below.
+    unsafe { std::ptr::write_bytes(pointer.cast::<u8>().wrapping_add(known), 0, size - known) };
     // SAFETY: `known` bytes fit both structs.
-    unsafe { std::ptr::copy_nonoverlapping((&raw const defaults).cast::<u8>(), pointer.cast::<u8>(), known) };
+    unsafe { std::ptr::copy_nonoverlapping(std::ptr::from_ref(defaults).cast::<u8>(), pointer.cast::<u8>(), known) };
     // SAFETY: `size` is at least that of the field, which comes first by `Sized8`.
     unsafe { pointer.cast::<usize>().write(size) };
     Ok(())
@@ -259,15 +275,15 @@ mod tests {
     #[test]
     fn smaller_struct_takes_defaults() {
         let old = Two { size: 16, first: 1, second: 2 };
-        assert_eq!(read_options("test", &old, DEFAULTS).unwrap(), Two { size: 16, first: 1, second: 12 });
+        assert_eq!(read_options("test", &old, &DEFAULTS).unwrap(), Two { size: 16, first: 1, second: 12 });
     }
 
     #[test]
     fn larger_struct_is_fine_only_with_a_zero_tail() {
         let mut new = [32usize, 1, 2, 0];
-        assert_eq!(read_options::<Two>("test", new.as_ptr().cast(), DEFAULTS).unwrap().second, 2);
+        assert_eq!(read_options::<Two>("test", new.as_ptr().cast(), &DEFAULTS).unwrap().second, 2);
         new[3] = 1 << 63;
-        assert_eq!(read_options::<Two>("test", new.as_ptr().cast(), DEFAULTS).err().unwrap().kind(), ErrorKind::TooLarge);
+        assert_eq!(read_options::<Two>("test", new.as_ptr().cast(), &DEFAULTS).err().unwrap().kind(), ErrorKind::TooLarge);
     }
 
     #[test]
@@ -276,7 +292,7 @@ mod tests {
             [(0, ErrorKind::InvalidArgument), (4, ErrorKind::InvalidArgument), (23, ErrorKind::InvalidArgument), (1 << 32, ErrorKind::TooLarge)]
         {
             let odd = Two { size, first: 0, second: 0 };
-            assert_eq!(read_options("test", &odd, DEFAULTS).err().unwrap().kind(), kind, "size {size}");
+            assert_eq!(read_options("test", &odd, &DEFAULTS).err().unwrap().kind(), kind, "size {size}");
         }
     }
 

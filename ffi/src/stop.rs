@@ -54,7 +54,7 @@ const KILL_WAIT: Duration = Duration::from_secs(10);
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn procs_stop_options_init(options: *mut procs_stop_options, size: usize) -> procs_status {
     let operation = "procs_stop_options_init";
-    guard(operation, || init_options(operation, options, size, procs_stop_options { size, ..DEFAULTS }))
+    guard(operation, || init_options(operation, options, size, &DEFAULTS))
 }
 
 /// A ladder, with the places where standard input is closed kept apart because its pipe belongs to the C handle.
@@ -66,7 +66,7 @@ pub(crate) struct Ladder {
 impl Ladder {
     /// Reads the options of a call; NULL is the default ladder.
     pub(crate) fn read(operation: Operation, options: *const procs_stop_options) -> Result<Ladder> {
-        let o = if options.is_null() { DEFAULTS } else { ptr::read_options(operation, options, DEFAULTS)? };
+        let o = if options.is_null() { DEFAULTS } else { ptr::read_options(operation, options, &DEFAULTS)? };
         choices::reserved(operation, "procs_stop_options.reserved", o.reserved)?;
         let tree = if o.tree == -1 { None } else { Some(yes(operation, "tree", o.tree)?) };
         let grace = whole_timeout(operation, "grace_ms", o.grace_ms)?;

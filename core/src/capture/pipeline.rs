@@ -136,7 +136,7 @@ impl Pipeline {
     /// As [`Pipeline::spawn`]; `Cancelled` before the start; with `check`, as [`PipelineOutput::check`].
     pub fn output(&mut self) -> Result<PipelineOutput> {
         refuse_cancelled(&self.run)?;
-        let names_stdin = self.stdin.as_ref().or(self.stages.first().and_then(|stage| stage.stdio.get(&0)));
+        let names_stdin = self.stdin.as_ref().or(self.stages.first().and_then(|stage| stage.stdio.get(0)));
         if self.run.input.is_some() && names_stdin.is_some_and(|stdio| !stdio.is_pipe()) {
             return Err(Error::invalid("pipeline", "standard input is given twice (input and stdin, expected one of them)"));
         }
@@ -174,7 +174,7 @@ impl Pipeline {
         let (mut next_stdin, mut last_stdout) = (Some(stdin), Some(stdout));
         let mut built = HalfBuilt(Vec::with_capacity(count));
         for (index, command) in self.stages.iter_mut().enumerate() {
-            command.run.kill_tree |= self.run.kill_tree;
+            command.kill_tree(command.run.kill_tree || self.run.kill_tree);
             let input = next_stdin.take().unwrap_or_else(Stdio::null);
             let output = if index + 1 == count {
                 last_stdout.take().unwrap_or_else(Stdio::inherit)
@@ -197,7 +197,7 @@ impl Pipeline {
         };
         for (index, command) in self.stages.iter().enumerate() {
             for (fd, joined) in [(0, index > 0), (1, index < last)] {
-                if joined && command.stdio.contains_key(&fd) {
+                if joined && command.stdio.get(fd).is_some() {
                     let (number, count, program) = (index + 1, last + 1, &command.program);
                     let detail =
                         format!("stage {number} of {count} ({program:?}) names descriptor {fd}, which the pipeline joins (expected not set)");

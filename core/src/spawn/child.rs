@@ -1,14 +1,16 @@
 //! A running child: waiting, signalling, letting go.
 
+use super::command::Command;
 use super::future::{WaitFuture, call_on_exit};
 use super::life::Core;
 use super::options::{RunOptions, TreeLevel};
+use super::rare::Rare;
 use super::status::{Exit, ExitStatus};
+use super::streams::HostEnds;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::io::{PipeReader, PipeWriter};
 use crate::sys::poll::{Events, PollFd, poll};
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,12 +97,12 @@ impl ChildHandle {
 
     /// The means that stopping the tree will use.
     pub fn tree_level(&self) -> TreeLevel {
-        self.core.tree_level
+        self.core.tree.level
     }
 
     /// Whether the command asked for its tree to be stopped with it.
     pub(crate) fn kills_tree(&self) -> bool {
-        self.core.kill_tree
+        self.core.tree.kill
     }
 }
 
@@ -129,36 +131,30 @@ pub struct Child {
     /// The pipe from its standard error, if it was asked for.
     pub stderr: Option<PipeReader>,
     handle: ChildHandle,
-    extra: BTreeMap<RawFd, OwnedFd>,
+    extra: HostEnds,
     kill_on_drop: bool,
     retries: u32,
     /// What the command said about capturing, for `wait_with_output`.
-    run: RunOptions,
+    run: Rare<RunOptions>,
 }
 
 impl Child {
-    pub(super) fn new(
-        core: Core,
-        (stdin, stdout, stderr): (Option<PipeWriter>, Option<PipeReader>, Option<PipeReader>),
-        extra: BTreeMap<RawFd, OwnedFd>,
-        kill_on_drop: bool,
-    ) -> Child {
-        Child { stdin, stdout, stderr, handle: ChildHandle { core: Arc::new(core) }, extra, kill_on_drop, retries: 0, run: RunOptions::default() }
-    }
-
-    pub(super) fn with_retries(mut self, retries: u32) -> Child {
-        self.retries = retries;
-        self
-    }
-
-    pub(super) fn with_run(mut self, run: RunOptions) -> Child {
-        self.run = run;
-        self
+    pub(super) fn new(core: Arc<Core>, mut hosts: HostEnds, command: &mut Command, retries: u32) -> Child {
+        Child {
+            stdin: hosts.take(0).map(PipeWriter::from),
+            stdout: hosts.take(1).map(PipeReader::from),
+            stderr: hosts.take(2).map(PipeReader::from),
+            handle: ChildHandle { core },
+            extra: hosts,
+            kill_on_drop: command.start.kill_on_drop,
+            retries,
+            run: command.run.take(),
+        }
     }
 
     /// What the command said about capturing; once.
     pub(crate) fn take_run_options(&mut self) -> RunOptions {
-        std::mem::take(&mut self.run)
+        std::mem::replace(&mut self.run, Rare::new()).into_inner()
     }
 
     /// The process id. It stays this child's own until the child was waited for.
@@ -173,7 +169,7 @@ impl Child {
 
     /// The host's end of an extra pipe (a socket pair), by the child's descriptor number. Once.
     pub fn take_fd(&mut self, child_fd: RawFd) -> Option<OwnedFd> {
-        self.extra.remove(&child_fd)
+        self.extra.take(child_fd)
     }
 
     /// Closes the pipe to standard input, then waits until the child has ended.

@@ -53,10 +53,10 @@ pub(super) fn fill(image: &mut Image, command: &Command) -> Result<()> {
         return Err(refuse("program is empty (program = \"\", expected a name or path)".into()));
     }
     no_nul("program", &command.program)?;
-    if command.argv.is_empty() {
+    if command.argv().is_empty() {
         return Err(refuse("argument vector is empty (argv = [], expected at least argument 0)".into()));
     }
-    for arg in &command.argv {
+    for arg in command.argv() {
         no_nul("argument", arg)?;
         image.arg(arg.as_bytes());
     }
@@ -169,6 +169,7 @@ fn candidates(image: &mut Image, command: &Command, path: Option<&[u8]>) -> Resu
     Err(Error::from_os("spawn", libc::ENOENT, detail).with_stage(Stage::Exec).with_path(Path::new(&command.program)))
 }
 
+#[cold]
 /// What a failed start says, with the argument that caused it.
 pub(super) fn explain(command: &Command, stage: Stage, error: &std::io::Error) -> Error {
     let program = Path::new(&command.program);
@@ -178,7 +179,10 @@ pub(super) fn explain(command: &Command, stage: Stage, error: &std::io::Error) -
         Stage::Directory => format!("cannot enter directory (current_dir = {:?})", command.current_dir.as_deref().unwrap_or(Path::new(""))),
         Stage::Clone => format!("cannot start a process{}", clone_hint(errno)),
         Stage::Descriptors => {
-            format!("cannot place descriptors (fds = {:?}, expected below RLIMIT_NOFILE)", command.stdio.keys().collect::<Vec<_>>())
+            format!(
+                "cannot place descriptors (fds = {:?}, expected below RLIMIT_NOFILE)",
+                command.stdio.iter().map(|entry| entry.0).collect::<Vec<_>>()
+            )
         }
         Stage::Terminal => {
             format!("cannot take the terminal (controlling_tty = {:?}, foreground = {:?})", command.start.controlling_tty, command.start.foreground)

@@ -7,8 +7,8 @@ use super::status::{Exit, ExitStatus, Usage};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::cgroup::Cgroup;
-use crate::sys::clone::{Failure, Unwaited};
 use crate::sys::fork;
+use crate::sys::launch::{Failure, Unwaited};
 use crate::sys::wait::{Ending, Process, Reaped};
 use parking_lot::{Condvar, Mutex};
 use std::os::fd::AsFd;
@@ -28,80 +28,79 @@ enum State {
     Ended(Exit),
 }
 
+/// What changes once, when the child ends.
+#[derive(Debug)]
+struct Progress {
+    state: State,
+    /// Given up once its end is recorded.
+    live: Option<LiveCount>,
+    /// What the child uses until it has exec'd, when nobody waited for that.
+    unwaited: Option<Unwaited>,
+}
+
+/// What is known of a child when it starts.
+pub(super) struct Beginning {
+    pub(super) process: Process,
+    pub(super) live: LiveCount,
+    pub(super) unwaited: Option<Unwaited>,
+    pub(super) started_at: SystemTime,
+    pub(super) started: Instant,
+    pub(super) tree: Tree,
+}
+
+/// How the child's descendants can be ended with it.
+#[derive(Debug)]
+pub(super) struct Tree {
+    pub(super) cgroup: Option<Arc<Cgroup>>,
+    pub(super) kill: bool,
+    pub(super) level: TreeLevel,
+    pub(super) leads_group: bool,
+}
+
 /// What all handles of a child share.
 #[derive(Debug)]
 pub(crate) struct Core {
     /// Taken out only when the core goes away.
     pub(super) process: Option<Process>,
-    /// Given up once its end is recorded.
-    live: Mutex<Option<LiveCount>>,
-    state: Mutex<State>,
+    progress: Mutex<Progress>,
     ended: Condvar,
     generation: u64,
     started_at: SystemTime,
     started: Instant,
-    pub(super) cgroup: Option<Arc<Cgroup>>,
-    pub(super) kill_tree: bool,
-    pub(super) tree_level: TreeLevel,
-    pub(super) leads_group: bool,
-    /// What the child uses until it has exec'd, when nobody waited for that.
-    unwaited: Mutex<Option<Unwaited>>,
+    pub(super) tree: Tree,
     /// Why the program was not executed, when nobody waited for that.
-    failure: OnceLock<(Failure, PathBuf)>,
+    failure: OnceLock<Box<(Failure, PathBuf)>>,
 }
 
 impl Core {
-    pub(super) fn new(process: Process, live: LiveCount, started: (SystemTime, Instant), cgroup: Option<Arc<Cgroup>>) -> Core {
-        Core {
-            process: Some(process),
-            live: Mutex::new(Some(live)),
-            state: Mutex::new(State::Running),
+    pub(super) fn new(beginning: Beginning) -> Arc<Core> {
+        Arc::new(Core {
+            process: Some(beginning.process),
+            progress: Mutex::new(Progress { state: State::Running, live: Some(beginning.live), unwaited: beginning.unwaited }),
             ended: Condvar::new(),
             generation: fork::generation(),
-            started_at: started.0,
-            started: started.1,
-            cgroup,
-            kill_tree: false,
-            tree_level: TreeLevel::Process,
-            leads_group: false,
-            unwaited: Mutex::new(None),
+            started_at: beginning.started_at,
+            started: beginning.started,
+            tree: beginning.tree,
             failure: OnceLock::new(),
-        }
-    }
-
-    pub(super) fn with_unwaited(mut self, unwaited: Option<Unwaited>) -> Core {
-        self.unwaited = Mutex::new(unwaited);
-        self
+        })
     }
 
     /// Why the program was not executed; known once the child has ended.
     pub(super) fn start_failure(&self) -> Option<&Failure> {
-        self.failure.get().map(|(failure, _)| failure)
+        self.failure.get().map(|failed| &failed.0)
     }
 
     /// The error of a start that nobody waited for.
     pub(super) fn executed(&self) -> Result<()> {
         match self.failure.get() {
             None => Ok(()),
-            Some((failure, path)) => {
+            Some(failed) => {
+                let (failure, path) = &**failed;
                 let detail = format!("the program was not executed, step {} failed (program = {path:?})", failure.stage.name());
                 Err(Error::from_io("spawn", &failure.error, detail).with_stage(failure.stage).with_path(path))
             }
         }
-    }
-
-    /// Notes the end. The caller holds the state's lock or is the only one that reaps.
-    fn settle(&self) {
-        if let Some(failure) = self.unwaited.lock().take().and_then(Unwaited::finish) {
-            let _ = self.failure.set(failure);
-        }
-    }
-
-    pub(super) fn with_tree(mut self, kill_tree: bool, level: TreeLevel, leads_group: bool) -> Core {
-        self.kill_tree = kill_tree;
-        self.tree_level = level;
-        self.leads_group = leads_group;
-        self
     }
 
     pub(super) fn process(&self) -> Result<&Process> {
@@ -113,21 +112,36 @@ impl Core {
 
     /// The record, once the end is known.
     pub(super) fn exit(&self) -> Option<Exit> {
-        match *self.state.lock() {
+        match self.progress.lock().state {
             State::Ended(exit) => Some(exit),
             _ => None,
         }
     }
 
-    fn record(&self, ending: Option<Ending>) -> Exit {
-        drop(self.live.lock().take());
+    /// Notes the end and tells those who wait for it.
+    fn record(&self, progress: &mut Progress, ending: Option<Ending>) -> Exit {
+        progress.live = None;
+        if progress.unwaited.is_some() {
+            self.settle(progress);
+        }
         let status = ending.map_or(ExitStatus::Unknown, |ending| ExitStatus::from_waitid(ending.code, ending.status));
         let usage = ending.and_then(|ending| ending.usage).map(|usage| Usage {
             user_time: usage.user,
             system_time: usage.system,
             max_rss_bytes: usage.max_rss_kib * 1024,
         });
-        Exit { status, usage, started: self.started_at, wall_time: self.started.elapsed() }
+        let exit = Exit { status, usage, started: self.started_at, wall_time: self.started.elapsed() };
+        progress.state = State::Ended(exit);
+        self.ended.notify_all();
+        exit
+    }
+
+    /// Takes back what the child used until its exec.
+    #[cold]
+    fn settle(&self, progress: &mut Progress) {
+        if let Some(failure) = progress.unwaited.take().and_then(Unwaited::finish) {
+            let _ = self.failure.set(Box::new(failure));
+        }
     }
 
     /// Waits for the end and reaps; `None` when the deadline passed.
@@ -135,7 +149,7 @@ impl Core {
         let process = self.process()?;
         // The common wait without deadline is one system call. The leader of a group stays unreaped until its
         // group could be dealt with under the lock.
-        if deadline == Deadline::NEVER && !self.leads_group && process.needs_no_number() && self.claim() {
+        if deadline == Deadline::NEVER && !self.tree.leads_group && process.needs_no_number() && self.claim() {
             return Ok(Some(self.reap_blocking(process)));
         }
         loop {
@@ -154,56 +168,48 @@ impl Core {
 
     /// Makes this thread the one that reaps.
     fn claim(&self) -> bool {
-        let mut state = self.state.lock();
-        let free = matches!(*state, State::Running);
+        let mut progress = self.progress.lock();
+        let free = matches!(progress.state, State::Running);
         if free {
-            *state = State::Reaping;
+            progress.state = State::Reaping;
         }
         free
     }
 
     fn reap_blocking(&self, process: &Process) -> Exit {
         let ending = process.reap_blocking();
-        let exit = self.record(ending);
-        self.settle();
-        *self.state.lock() = State::Ended(exit);
-        self.ended.notify_all();
-        exit
+        self.record(&mut self.progress.lock(), ending)
     }
 
     /// Reaps if it has ended.
     pub(super) fn try_wait(&self) -> Result<Option<Exit>> {
         let process = self.process()?;
-        let mut state = self.state.lock();
-        match *state {
+        let mut progress = self.progress.lock();
+        match progress.state {
             State::Ended(exit) => return Ok(Some(exit)),
             State::Reaping => {
                 // Its end is visible before the reaping thread has noted it: wait for that note, which is on its way.
                 let ended = crate::sys::poll::readable_now(process.as_fd()).unwrap_or(false);
-                while ended && matches!(*state, State::Reaping) {
-                    self.ended.wait(&mut state);
+                while ended && matches!(progress.state, State::Reaping) {
+                    self.ended.wait(&mut progress);
                 }
-                return Ok(if let State::Ended(exit) = *state { Some(exit) } else { None });
+                return Ok(if let State::Ended(exit) = progress.state { Some(exit) } else { None });
             }
             State::Running => {}
         }
         let reaped = process.reap().map_err(|error| Error::from_io("wait", &error, "cannot wait for the child"))?;
-        let exit = match reaped {
-            Reaped::Running => return Ok(None),
-            Reaped::Ended(ending) => self.record(Some(ending)),
-            Reaped::Unknown => self.record(None),
-        };
-        self.settle();
-        *state = State::Ended(exit);
-        self.ended.notify_all();
-        Ok(Some(exit))
+        Ok(match reaped {
+            Reaped::Running => None,
+            Reaped::Ended(ending) => Some(self.record(&mut progress, Some(ending))),
+            Reaped::Unknown => Some(self.record(&mut progress, None)),
+        })
     }
 
     /// Runs `act` on the process unless it is known to have ended; under the lock that reaping takes, so its number is its own.
     pub(super) fn while_running<T>(&self, act: impl FnOnce(&Process) -> std::io::Result<T>) -> Result<std::io::Result<T>> {
         let process = self.process()?;
-        let state = self.state.lock();
-        if matches!(*state, State::Ended(_)) {
+        let progress = self.progress.lock();
+        if matches!(progress.state, State::Ended(_)) {
             return Ok(Err(std::io::Error::from_raw_os_error(libc::ESRCH)));
         }
         Ok(act(process))
@@ -219,17 +225,17 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         let Some(process) = self.process.take() else { return };
-        if self.generation != fork::generation() || matches!(*self.state.lock(), State::Ended(_)) {
+        let progress = self.progress.get_mut();
+        if self.generation != fork::generation() || matches!(progress.state, State::Ended(_)) {
             return;
         }
         match process.reap() {
             Ok(Reaped::Ended(_) | Reaped::Unknown) => {
-                self.settle();
-                drop(self.live.lock().take());
+                let _ = progress.unwaited.take().and_then(Unwaited::finish);
             }
             // A failure tells nothing: the child may still run on memory of the library.
             Ok(Reaped::Running) | Err(_) => {
-                let uses = Uses { _live: self.live.lock().take(), unwaited: self.unwaited.lock().take(), _cgroup: self.cgroup.take() };
+                let uses = Uses { _live: progress.live.take(), unwaited: progress.unwaited.take(), _cgroup: self.tree.cgroup.take() };
                 reap_later(process, uses);
             }
         }

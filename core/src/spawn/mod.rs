@@ -10,10 +10,12 @@ pub(crate) mod offload;
 mod options;
 mod orphan;
 mod plan;
+mod rare;
 mod start;
 mod status;
 mod stdio;
 mod stop;
+mod streams;
 mod tree;
 
 pub use cancel::CancelHandle;

@@ -1,5 +1,6 @@
 //! What can be asked of a child besides program, arguments and streams: every option is data.
 
+use super::rare::{Rare, Standard};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -198,23 +199,28 @@ pub struct RunOptions {
     pub check: bool,
 }
 
+impl Standard for RunOptions {
+    const STANDARD: RunOptions = RunOptions {
+        timeout: None,
+        grace: Duration::ZERO,
+        stop_signal: libc::SIGTERM,
+        drain_grace: Duration::from_millis(100),
+        drain_after_exit: None,
+        kill_tree: false,
+        input: None,
+        stdout_limit: OutputLimit::DEFAULT,
+        stderr_limit: OutputLimit::DEFAULT,
+        stdout_sink: Sink::Buffer,
+        stderr_sink: Sink::Buffer,
+        cancel: None,
+        check: false,
+    };
+    const STANDARD_REF: &'static RunOptions = &RunOptions::STANDARD;
+}
+
 impl Default for RunOptions {
     fn default() -> RunOptions {
-        RunOptions {
-            timeout: None,
-            grace: Duration::ZERO,
-            stop_signal: libc::SIGTERM,
-            drain_grace: Duration::from_millis(100),
-            drain_after_exit: None,
-            kill_tree: false,
-            input: None,
-            stdout_limit: OutputLimit::DEFAULT,
-            stderr_limit: OutputLimit::DEFAULT,
-            stdout_sink: Sink::Buffer,
-            stderr_sink: Sink::Buffer,
-            cancel: None,
-            check: false,
-        }
+        RunOptions::STANDARD
     }
 }
 
@@ -226,6 +232,13 @@ impl RunOptions {
             stop = stop.step(super::StopAction::Signal(self.stop_signal), self.grace);
         }
         stop.step(super::StopAction::Kill, Duration::from_secs(10)).tree(self.kill_tree)
+    }
+}
+
+impl Rare<RunOptions> {
+    /// The options for one run; see [`RunOptions::take`].
+    pub(crate) fn take(&mut self) -> Rare<RunOptions> {
+        self.touched_mut().map_or(Rare::new(), |options| options.take().into())
     }
 }
 

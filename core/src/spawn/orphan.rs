@@ -3,12 +3,13 @@
 use super::start::LiveCount;
 use crate::io::reactor::{Interest, Watch, watch_fd};
 use crate::sys::cgroup::Cgroup;
-use crate::sys::clone::Unwaited;
 use crate::sys::fork::PerProcess;
+use crate::sys::launch::Unwaited;
 use crate::sys::wait::{Process, Reaped};
 use parking_lot::Mutex;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 
 /// What is kept for a process until it has ended.
@@ -50,7 +51,11 @@ impl Orphan {
         match watch_fd(self.process.as_fd(), Interest::Read, &waker) {
             Ok(watch) => *slot = Some(watch),
             // Out of descriptors or threads.
-            Err(_) => UNWATCHED.get().lock().push(Arc::clone(self)),
+            Err(_) => {
+                let mut unwatched = UNWATCHED.get().lock();
+                unwatched.push(Arc::clone(self));
+                ANY_UNWATCHED.store(true, Ordering::Release);
+            }
         }
     }
 }
@@ -58,9 +63,23 @@ impl Orphan {
 /// Orphans that could not be watched, looked after at the next start or drop.
 static UNWATCHED: PerProcess<Mutex<Vec<Arc<Orphan>>>> = PerProcess::new();
 
+/// Whether there is one: most hosts never have any.
+static ANY_UNWATCHED: AtomicBool = AtomicBool::new(false);
+
 /// Reaps or watches the orphans that could not be watched when they were let go.
 pub(super) fn look_after_unwatched() {
-    let unwatched = std::mem::take(&mut *UNWATCHED.get().lock());
+    if ANY_UNWATCHED.load(Ordering::Acquire) {
+        try_again();
+    }
+}
+
+#[cold]
+fn try_again() {
+    let unwatched = {
+        let mut unwatched = UNWATCHED.get().lock();
+        ANY_UNWATCHED.store(false, Ordering::Release);
+        std::mem::take(&mut *unwatched)
+    };
     for orphan in unwatched {
         orphan.wake();
     }

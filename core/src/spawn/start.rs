@@ -4,20 +4,21 @@ use super::cancel::CancelHandle;
 use super::child::{Child, ChildHandle};
 use super::command::Command;
 use super::image;
-use super::life::Core;
+use super::life::{Beginning, Core, Tree};
 use super::offload::run_on_spawner;
-use super::options::TreeLevel;
 use super::orphan::{Uses, look_after_unwatched, reap_later};
-use super::plan::{self, Streams};
+use super::plan;
 use super::status::ExitStatus;
 use super::stdio::Stdio;
+use super::streams::Streams;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result, Stage};
-use crate::io::{PipeReader, PipeWriter};
-use crate::sys::clone::{Failure, Launcher, Level, Setup, close_range_works, level};
+use crate::sys::clone::{Level, close_range_works, level};
 use crate::sys::fork::PerProcess;
+use crate::sys::launch::{Failure, Launcher};
 use crate::sys::limits;
 use crate::sys::poll::{Events, PollFd, poll};
+use crate::sys::setup::Setup;
 use crate::sys::wait::{Process, pidfd_info_works, pidfd_open};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -147,7 +148,7 @@ impl Command {
     pub fn status(&mut self) -> Result<ExitStatus> {
         let deadline = Deadline::from_timeout(self.run.timeout);
         // A descriptor given by value is good for one start: then the retry must lie within it.
-        let after = if self.stdio.values().any(Stdio::is_once) { After::Exec } else { After::End };
+        let after = if self.stdio.iter().any(|(_, stdio)| stdio.is_once()) { After::Exec } else { After::End };
         let mut busy = 0;
         let (mut child, waited) = loop {
             let mut child = self.start([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], deadline, after)?;
@@ -187,36 +188,30 @@ impl Command {
         let live = LiveCount::take()?;
         let mut launcher = Launcher::take().map_err(|failure| image::explain(self, failure.stage, &failure.error))?;
         let prepared = image::fill(&mut launcher.image, self).and_then(|()| self.prepare(defaults));
-        let (mut streams, setup) = match prepared {
+        let (streams, setup) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 launcher.give_back();
                 return Err(error);
             }
         };
-        let tree_level = plan::tree_level(&self.start, &setup);
-        let leads_group = setup.new_session || setup.process_group == Some(0);
-        let cgroup = setup.cgroup.clone();
+        let level = plan::tree_level(&self.start, &setup);
+        let tree = Tree { cgroup: setup.cgroup().cloned(), kill: self.run.kill_tree, level, leads_group: setup.leads_group() };
+        let Streams { childs, hosts, .. } = streams;
         let (started_at, started) = (SystemTime::now(), Instant::now());
         let unwaited = match after {
             After::End if !plan::needs_spawner(&self.start) => launcher.launch_unwaited(setup),
-            _ => Err(Box::new((launcher, setup))),
+            _ => Err((launcher, setup)),
         };
         let (process, retries, unwaited) = match unwaited {
             Ok((process, unwaited)) => (process, 0, Some(unwaited)),
-            Err(unstarted) => {
-                let (launcher, setup) = *unstarted;
-                let (process, retries) = self.launch((launcher, setup, std::mem::take(&mut streams.childs)), deadline)?;
+            Err((launcher, setup)) => {
+                let (process, retries) = self.launch((launcher, setup, childs), deadline)?;
                 (process, retries, None)
             }
         };
-        let reader = |fd: Option<_>| fd.map(PipeReader::from);
-        let stdin = streams.hosts.remove(&0).map(PipeWriter::from);
-        let stdout = reader(streams.hosts.remove(&1));
-        let stderr = reader(streams.hosts.remove(&2));
-        let core = Core::new(process, live, (started_at, started), cgroup).with_unwaited(unwaited);
-        let core = core.with_tree(self.run.kill_tree, if leads_group { tree_level } else { no_group(tree_level) }, leads_group);
-        Ok(Child::new(core, (stdin, stdout, stderr), streams.hosts, self.start.kill_on_drop).with_retries(retries).with_run(self.run.take()))
+        let core = Core::new(Beginning { process, live, unwaited, started_at, started, tree });
+        Ok(Child::new(core, hosts, self, retries))
     }
 
     fn prepare(&mut self, defaults: [Stdio; 3]) -> Result<(Streams, Setup)> {
@@ -271,7 +266,7 @@ impl Command {
 }
 
 /// All that a start needs, the child's ends of its streams included: a start that is given up goes on with descriptors of its own.
-type Prepared = (Launcher, Setup, Vec<OwnedFd>);
+type Prepared = (Box<Launcher>, Setup, Vec<OwnedFd>);
 
 /// When a start returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,11 +294,6 @@ fn wait_or_cancel(child: &ChildHandle, cancel: Option<&CancelHandle>, deadline: 
         (None, true) => Ok(Waited::Cancelled),
         (None, false) => Ok(Waited::TimedOut),
     }
-}
-
-/// Without a group of its own the tree can only be walked, or the child alone be ended.
-fn no_group(level: TreeLevel) -> TreeLevel {
-    if level == TreeLevel::Group { TreeLevel::Process } else { level }
 }
 
 fn launch_here((mut launcher, setup, childs): Prepared) -> std::result::Result<(Process, u32), Failure> {

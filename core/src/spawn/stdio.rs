@@ -43,6 +43,46 @@ impl Kind {
     }
 }
 
+/// What was said about the child's descriptors, ascending by number.
+#[derive(Debug, Default)]
+pub(crate) struct StdioMap(Vec<(RawFd, Stdio)>);
+
+impl StdioMap {
+    /// Sets it, instead of what was said before.
+    pub(crate) fn insert(&mut self, child_fd: RawFd, stdio: Stdio) {
+        match self.0.binary_search_by_key(&child_fd, |entry| entry.0) {
+            Ok(index) => self.0[index].1 = stdio,
+            Err(index) => self.0.insert(index, (child_fd, stdio)),
+        }
+    }
+
+    /// Forgets what was said.
+    pub(crate) fn remove(&mut self, child_fd: RawFd) {
+        self.0.retain(|entry| entry.0 != child_fd);
+    }
+
+    pub(crate) fn get(&self, child_fd: RawFd) -> Option<&Stdio> {
+        self.0.iter().find(|entry| entry.0 == child_fd).map(|entry| &entry.1)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(RawFd, Stdio)> {
+        self.0.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut (RawFd, Stdio)> {
+        self.0.iter_mut()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The same for one start; descriptors given by value move over.
+    pub(crate) fn take(&mut self) -> StdioMap {
+        StdioMap(self.0.iter_mut().map(|(child_fd, stdio)| (*child_fd, stdio.take())).collect())
+    }
+}
+
 impl Stdio {
     /// The host's descriptor of the same number; /dev/null when the host has closed it.
     pub fn inherit() -> Stdio {

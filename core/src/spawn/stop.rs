@@ -112,11 +112,11 @@ impl ChildHandle {
             }
         }
         let core = &*self.core;
-        let tree = how.tree.unwrap_or(core.kill_tree);
-        let level = match (tree, core.tree_level) {
+        let tree = how.tree.unwrap_or(core.tree.kill);
+        let level = match (tree, core.tree.level) {
             (false, _) => TreeLevel::Process,
             // Started without kill_tree there is still the walk.
-            (true, TreeLevel::Process) if !core.kill_tree && can_walk() => TreeLevel::Walk,
+            (true, TreeLevel::Process) if !core.tree.kill && can_walk() => TreeLevel::Walk,
             (true, level) => level,
         };
         let mut ladder = Ladder { core, tree: Tree::of(core, level), level };
@@ -131,7 +131,7 @@ impl ChildHandle {
     /// Kills at once and does not wait; for drops.
     pub(super) fn kill_now(&self) -> Result<()> {
         let core = &*self.core;
-        let level = if core.kill_tree { core.tree_level } else { TreeLevel::Process };
+        let level = if core.tree.kill { core.tree.level } else { TreeLevel::Process };
         Tree::of(core, level).kill()
     }
 }

@@ -25,7 +25,7 @@ impl<'a> Tree<'a> {
             let root = self.core.process()?.pid() as u32;
             let found = walk(root, || self.is_unreaped(), &self.members);
             self.members.extend(found);
-            if self.core.leads_group && self.core.has_ended()? {
+            if self.core.tree.leads_group && self.core.has_ended()? {
                 // Under the lock of reaping, so that the group's number stays its own meanwhile.
                 let found = self.core.while_running(|_| Ok(group_members(root, &self.members)))?;
                 self.members.extend(found.unwrap_or_default());
@@ -53,7 +53,7 @@ impl<'a> Tree<'a> {
 
     fn in_cgroup(&self) -> Vec<u32> {
         let own = self.core.process().map_or(0, |process| process.pid() as u32);
-        match &self.core.cgroup {
+        match &self.core.tree.cgroup {
             Some(cgroup) if self.level == TreeLevel::Cgroup => cgroup.members().into_iter().filter(|pid| *pid != own).collect(),
             _ => Vec::new(),
         }
@@ -62,7 +62,7 @@ impl<'a> Tree<'a> {
     /// Sends a signal to the child and everything that the level reaches.
     pub(super) fn signal(&mut self, signal: i32) -> Result<()> {
         self.find()?;
-        let group = self.level >= TreeLevel::Group && self.core.leads_group;
+        let group = self.level >= TreeLevel::Group && self.core.tree.leads_group;
         let sent = self.core.while_running(|process| {
             if !group {
                 return process.signal(signal);
@@ -101,7 +101,7 @@ impl<'a> Tree<'a> {
         }
         self.signal(libc::SIGKILL)?;
         if self.level == TreeLevel::Cgroup
-            && let Some(cgroup) = &self.core.cgroup
+            && let Some(cgroup) = &self.core.tree.cgroup
         {
             let _ = cgroup.kill();
         }

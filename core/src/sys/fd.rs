@@ -56,9 +56,9 @@ pub(crate) fn is_open(fd: RawFd) -> bool {
 
 /// Whether the descriptor is close-on-exec; `None` when it is not open.
 pub(crate) fn is_close_on_exec(fd: RawFd) -> Option<bool> {
-    // SAFETY: fcntl takes no pointers here.
-    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
-    (flags != -1).then_some(flags & libc::FD_CLOEXEC != 0)
+    // SAFETY: fcntl takes no pointers here. Raw, because every start asks it three times.
+    let flags = unsafe { super::raw::syscall(libc::SYS_fcntl, [fd as usize, libc::F_GETFD as usize, 0, 0, 0]) };
+    (flags >= 0).then_some(flags & libc::FD_CLOEXEC as isize != 0)
 }
 
 /// The status flags (F_GETFL).

@@ -21,6 +21,7 @@ pub(crate) mod futex;
 #[allow(dead_code)]
 pub(crate) mod inherit;
 pub(crate) mod lane;
+pub(crate) mod launch;
 pub(crate) mod limits;
 mod mapping;
 pub(crate) mod memory;
@@ -31,6 +32,7 @@ mod raw;
 pub(crate) mod reset;
 pub(crate) mod robust;
 pub(crate) mod scan;
+pub(crate) mod setup;
 pub(crate) mod shared;
 pub(crate) mod signal;
 pub(crate) mod socket;

@@ -1,9 +1,7 @@
 //! Which signals a child sets to default itself: the clone clears handlers, but leaves ignored signals ignored.
 
 use super::signal::{self, Mask};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 /// Which signals the child sets to default itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +36,7 @@ pub(super) fn reset_mask(reset: ResetSignals) -> Mask {
 fn others_ignored() -> Mask {
     static IGNORED: AtomicU64 = AtomicU64::new(0);
     static PROBED_AT: AtomicU64 = AtomicU64::new(0);
-    static EPOCH: OnceLock<Instant> = OnceLock::new();
-    let now = EPOCH.get_or_init(Instant::now).elapsed().as_nanos() as u64 + PROBE_NANOS;
+    let now = monotonic_nanos() + PROBE_NANOS;
     // Another thread may have probed later than `now`.
     if now.saturating_sub(PROBED_AT.load(Ordering::Acquire)) >= PROBE_NANOS {
         let signals = (1..=64).filter(|signal| USUAL & bit(*signal) == 0 && *signal != libc::SIGKILL && *signal != libc::SIGSTOP);
@@ -47,4 +44,12 @@ fn others_ignored() -> Mask {
         PROBED_AT.store(now, Ordering::Release);
     }
     IGNORED.load(Ordering::Acquire)
+}
+
+/// The monotonic clock in nanoseconds: a plain number, which an `Instant` does not give.
+fn monotonic_nanos() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` has room for the result; this clock always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
 }

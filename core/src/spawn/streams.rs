@@ -1,0 +1,195 @@
+//! The descriptors of a child: pipes made, files opened, streams inherited.
+
+use super::command::Command;
+use super::plan::{needs_spawner, refuse};
+use super::stdio::{Kind, Stdio};
+use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::sys::child::FdMove;
+use crate::sys::{fd, socket};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+
+/// The host's ends of pipes, by the child's number.
+#[derive(Debug, Default)]
+pub(super) struct HostEnds(Vec<(RawFd, OwnedFd)>);
+
+impl HostEnds {
+    /// Gives one away.
+    pub(super) fn take(&mut self, child_fd: RawFd) -> Option<OwnedFd> {
+        let index = self.0.iter().position(|entry| entry.0 == child_fd)?;
+        Some(self.0.swap_remove(index).1)
+    }
+}
+
+/// The descriptors of a start: what the child gets, and what the host keeps.
+#[derive(Default)]
+pub(super) struct Streams {
+    pub(super) moves: Vec<FdMove>,
+    /// Ends that are the child's, closed in the host once it runs.
+    pub(super) childs: Vec<OwnedFd>,
+    /// The host's ends of pipes, by the child's number.
+    pub(super) hosts: HostEnds,
+    /// Descriptors that copy another one of the child: (number, of).
+    same: Vec<(RawFd, RawFd)>,
+    pipe_size: Option<u32>,
+    /// Whether the start may outlive the call that asked for it, and with it the descriptors that the caller lends.
+    outlives_call: bool,
+}
+
+impl Streams {
+    /// Makes and opens everything. Descriptors given by value move out of the command.
+    pub(super) fn open(command: &mut Command, defaults: [Stdio; 3]) -> Result<Streams> {
+        let mut streams = Streams { pipe_size: command.start.pipe_size, outlives_call: needs_spawner(&command.start), ..Streams::default() };
+        for (target, default) in (0..3).zip(defaults) {
+            if command.stdio.is_empty() || command.stdio.get(target).is_none() {
+                streams.add(target, default.0)?;
+            }
+        }
+        if !command.stdio.is_empty() {
+            streams.open_named(command)?;
+        }
+        if streams.moves.len() > 1 {
+            streams.moves.sort_unstable_by_key(|entry| entry.target);
+        }
+        Ok(streams)
+    }
+
+    /// What the command names.
+    #[inline(never)]
+    fn open_named(&mut self, command: &mut Command) -> Result<()> {
+        for (target, stdio) in command.stdio.iter_mut() {
+            if *target < 0 {
+                return Err(refuse(format!("descriptor number is negative (fd = {target}, expected 0 or more)")));
+            }
+            let taken = match &stdio.0 {
+                Kind::Fd(_) => std::mem::replace(&mut stdio.0, Kind::Used),
+                Kind::Used => {
+                    let detail = format!("the descriptor given for {target} was used up by an earlier start");
+                    return Err(Error::new(ErrorKind::InvalidState, "spawn", detail).with_stage(Stage::Stdio));
+                }
+                other => other.copy(),
+            };
+            self.add(*target, taken)?;
+        }
+        self.resolve_same()
+    }
+
+    /// Each "same as" once what it names is known, through any number of others.
+    fn resolve_same(&mut self) -> Result<()> {
+        let mut pending = std::mem::take(&mut self.same);
+        while let Some(index) = pending.iter().position(|(_, of)| pending.iter().all(|(target, _)| target != of)) {
+            let (target, of) = pending.swap_remove(index);
+            let source = self.source_of(target, of)?;
+            self.moves.push(FdMove { source, target });
+        }
+        match pending.first() {
+            None => Ok(()),
+            Some((target, of)) => {
+                let detail = format!("descriptor {target} shall be the same as {of}, which is the same as {target} (expected one that is something)");
+                Err(refuse(detail))
+            }
+        }
+    }
+
+    fn add(&mut self, target: RawFd, kind: Kind) -> Result<()> {
+        let source = match kind {
+            Kind::Inherit if target <= 2 && fd::is_close_on_exec(target) == Some(false) => return Ok(()),
+            Kind::Inherit => self.inherit(target)?,
+            Kind::Same(of) => {
+                self.same.push((target, of));
+                return Ok(());
+            }
+            kind => self.open_one(target, kind)?,
+        };
+        self.moves.push(FdMove { source, target });
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn open_one(&mut self, target: RawFd, kind: Kind) -> Result<RawFd> {
+        let failed =
+            |error: io::Error| Error::from_io("spawn", &error, format!("cannot make descriptor {target} of the child")).with_stage(Stage::Stdio);
+        Ok(match kind {
+            Kind::Null => self.childs_end(fd::open(c"/dev/null", libc::O_RDWR, 0).map_err(failed)?),
+            Kind::Pipe => {
+                let (host, child) = pipe_for(target, self.pipe_size).map_err(failed)?;
+                self.hosts.0.push((target, host));
+                self.childs_end(child)
+            }
+            Kind::Fd(fd) => self.childs_end(fd::above_stdio(fd).map_err(failed)?),
+            Kind::Borrowed(number) if fd::is_open(number) && self.outlives_call => self.childs_end(fd::duplicate(number, 3).map_err(failed)?),
+            Kind::Borrowed(number) if fd::is_open(number) => number,
+            Kind::Borrowed(number) => {
+                let detail = format!("descriptor is not open (fd {target} = {number}, expected an open descriptor)");
+                return Err(Error::from_os("spawn", libc::EBADF, detail).with_stage(Stage::Stdio));
+            }
+            Kind::Open { path, flags, mode } => {
+                let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| refuse(format!("path contains a NUL byte (path = {path:?})")))?;
+                let open = fd::open(&name, flags, mode).map_err(|error| {
+                    Error::from_io("spawn", &error, format!("cannot open file (path = {path:?})")).with_stage(Stage::Stdio).with_path(&path)
+                })?;
+                self.childs_end(open)
+            }
+            Kind::Used | Kind::Inherit | Kind::Same(_) => -1,
+        })
+    }
+
+    /// Makes the descriptions behind 0 to 2 blocking.
+    pub(super) fn make_blocking(&self) -> Result<()> {
+        for target in 0..=2 {
+            let number = self.moves.iter().find(|entry| entry.target == target && entry.source >= 0).map_or(target, |entry| entry.source);
+            fd::make_blocking(number).map_err(|error| {
+                Error::from_io("spawn", &error, format!("cannot make descriptor {target} of the child blocking")).with_stage(Stage::Stdio)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn childs_end(&mut self, fd: OwnedFd) -> RawFd {
+        let number = fd.as_raw_fd();
+        self.childs.push(fd);
+        number
+    }
+
+    /// The host's descriptor of the same number, -1 when it can stay as it is; a standard stream that the host has closed becomes /dev/null.
+    #[inline(never)]
+    fn inherit(&mut self, target: RawFd) -> Result<RawFd> {
+        match fd::is_close_on_exec(target) {
+            Some(false) => Ok(-1),
+            Some(true) => Ok(target),
+            None if target <= 2 => {
+                let null = fd::open(c"/dev/null", libc::O_RDWR, 0)
+                    .map_err(|error| Error::from_io("spawn", &error, "cannot open /dev/null").with_stage(Stage::Stdio))?;
+                Ok(self.childs_end(null))
+            }
+            None => {
+                let detail = format!("descriptor to inherit is not open (fd = {target}, expected an open descriptor)");
+                Err(Error::from_os("spawn", libc::EBADF, detail).with_stage(Stage::Stdio))
+            }
+        }
+    }
+
+    /// The host's descriptor behind another descriptor of the child.
+    fn source_of(&self, target: RawFd, of: RawFd) -> Result<RawFd> {
+        match self.moves.iter().find(|entry| entry.target == of) {
+            Some(entry) if entry.source < 0 => Ok(of),
+            Some(entry) => Ok(entry.source),
+            None if (0..=2).contains(&of) => Ok(of),
+            None => Err(refuse(format!("descriptor {target} shall be the same as {of}, which is not set (expected a descriptor of this child)"))),
+        }
+    }
+}
+
+/// The host's end and the child's end. Standard streams are pipes (a child may reopen /dev/stdout), from 3 up socket pairs, as in Node.
+fn pipe_for(target: RawFd, size: Option<u32>) -> io::Result<(OwnedFd, OwnedFd)> {
+    if target > 2 {
+        return socket::pair();
+    }
+    let (read, write) = fd::pipe()?;
+    if let Some(size) = size {
+        fd::grow_pipe(read.as_fd(), size as usize);
+    }
+    Ok(if target == 0 { (write, read) } else { (read, write) })
+}
