@@ -5,7 +5,6 @@
 import asyncio
 import io
 import os
-import weakref
 
 from . import _native
 from ._lines import complete
@@ -71,7 +70,8 @@ class StreamReader(asyncio.StreamReader):
         self._waiter = self._loop.create_future()
         if not self._watched:
             self._watched = True
-            self._loop.add_reader(self._pipe.fileno(), _wake, weakref.ref(self))
+            # Held by the loop, and with it the task that waits, as long as the pipe is watched.
+            self._loop.add_reader(self._pipe.fileno(), self._wake)
         try:
             await self._waiter
         finally:
@@ -231,12 +231,6 @@ class StreamReader(asyncio.StreamReader):
         async for batch in self.batches():
             for line in batch:
                 yield line
-
-
-def _wake(reader):
-    reader = reader()
-    if reader is not None:
-        reader._wake()
 
 
 async def open_writer(fd, loop):

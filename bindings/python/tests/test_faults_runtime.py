@@ -143,7 +143,7 @@ def test_h06_what_nobody_closes_only_warns():
                 procs.Pipeline(["true"], ["true"]).spawn(stdin=procs.DEVNULL)
         async def forget():
             for _ in range({COUNT}):
-                process = await aio.create_subprocess_exec("true", stdin=aio.PIPE, stdout=aio.PIPE)
+                process = await aio.create_subprocess_exec("cat", stdin=aio.PIPE, stdout=aio.PIPE)
                 process.itself = process
                 asyncio.ensure_future(process.stdout.read())
         collectors = [threading.Thread(target=lambda: [gc.collect() for _ in range(5)]) for _ in range(3)]

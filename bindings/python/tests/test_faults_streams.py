@@ -7,6 +7,7 @@ import os
 import pty
 import resource
 import signal
+import sys
 import threading
 import time
 
@@ -239,12 +240,17 @@ def test_c12_nobody_waits_for_the_keyboard():
     assert (done.stdout, piped.stdout) == (b"", b"")
 
 
-def test_c13_a_background_child_of_a_terminal_does_not_stop():
+def test_c13_a_background_child_of_a_terminal_reads_no_keys():
+    """The host has a terminal that nobody types at; a child in a session of its own gets an error from it and waits for nobody."""
+    code = """if True:
+        import procs
+        done = procs.run(["sh", "-c", "read line < /dev/tty || echo none"], capture_output=True, start_new_session=True)
+        raise SystemExit(7 if done.stdout == b"none\\n" else 8)
+    """
     host, tty = pty.openpty()
     try:
-        done = procs.run(["sh", "-c", "read line < /dev/tty; echo $?"], stdin=tty, stdout=procs.PIPE, stderr=procs.DEVNULL,
-                         start_new_session=True, timeout=60)
-        assert done.returncode == 0 and done.stdout.strip() != b"0"
+        with procs.Popen([sys.executable, "-c", code], stdin=tty, start_new_session=True, controlling_tty=0) as program:
+            assert program.wait(timeout=60) == 7
     finally:
         os.close(host)
         os.close(tty)
