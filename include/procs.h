@@ -26,6 +26,10 @@
  *     end it, with its descendants .............. procs_child_stop, kill_tree, timeout_ms
  *     a | b | c ................................. procs_pipeline_new, procs_pipeline_add, procs_pipeline_run
  *     many at once .............................. procs_run_many, procs_wait_any
+ *     memory that processes share ............... procs_shm_new, procs_shm_fd, procs_shm_from_fd, procs_shm_data
+ *     a lock in it, also if its holder is killed  procs_shm_mutex_new, procs_shm_mutex_lock; rwlock, semaphore, event, barrier, once
+ *     numbers in it ............................. procs_shm_add64, procs_shm_counter_new, procs_shm_histogram_new
+ *     blocks without a copy ..................... procs_shm_arena_new, procs_shm_block_lend, procs_shm_arena_attach
  *
  * RULES
  *   Results. A function that can fail returns procs_status: PROCS_OK (0) or a negative PROCS_E_ code, and writes its out-parameters last and
@@ -57,6 +61,7 @@
  *     capture          _fd, _child                             _run, _dispatch, _stdout, _stderr, _stop, _finish
  *     lines            _fd                                     _next, _next_many
  *     pipeline         _stage_count                            _add, _run, _spawn
+ *     shm_...          all                                     -
  *     last error       belongs to its thread
  *
  * IN AN EVENT LOOP
@@ -66,6 +71,7 @@
  *     lines    procs_lines_fd      then procs_lines_next(..., 0, ...) until PROCS_E_WOULD_BLOCK
  *     stream   procs_child_stream_fd, or take it with procs_child_take_fd
  *     cancel   procs_cancel_fd     cancelled
+ *     locks    procs_shm_pending_fd, of the _start functions; then procs_shm_pending_finish until it is not PROCS_E_WOULD_BLOCK
  */
 
 #ifndef PROCS_H
@@ -81,6 +87,27 @@
 
 // A carriage return before the line feed is removed with it: a flag of `procs_lines_new`.
 #define PROCS_LINES_STRIP_CR 2
+
+// Only this process can write it; the kernel refuses everybody else: a flag of `procs_shm_new`.
+#define PROCS_SHM_READ_ONLY 1
+
+// Fill the page tables now, so that no later access faults: a flag of `procs_shm_new`.
+#define PROCS_SHM_PREFAULT 2
+
+// Ask for huge pages; ordinary ones serve where there are none: a flag of `procs_shm_new`.
+#define PROCS_SHM_HUGE_PAGES 4
+
+// Open what is at the offset, or make it where the bytes are still zero: the `how` of everything that lives in shared memory.
+#define PROCS_SHM_OPEN_OR_CREATE 0
+
+// Make it anew, whatever is there; nobody may be using it.
+#define PROCS_SHM_CREATE 1
+
+// Open what another process made.
+#define PROCS_SHM_OPEN 2
+
+// Bytes of a name with its NUL.
+#define PROCS_SHM_COUNTER_NAME 49
 
 // No limit, in `procs_rlimit`.
 #define PROCS_UNLIMITED UINT64_MAX
@@ -311,6 +338,53 @@ typedef struct procs_pipeline procs_pipeline;
 
 // A finished pipeline: how each stage ended and what the last one wrote.
 typedef struct procs_pipeline_output procs_pipeline_output;
+
+// Memory that several processes map. It has no name: hand its descriptor over, and it lives as long as somebody has it.
+typedef struct procs_shm procs_shm;
+
+// Blocks of shared memory: allocated by the process that made the arena, lent to up to 8 others, used again once all have freed them or died.
+//
+//     maker:  procs_shm_arena_new, _seat, _alloc; fill procs_shm_block_data; _lend; send the place; _free the block
+//     other:  procs_shm_arena_open with the descriptor and the seat; _attach the place; read procs_shm_block_data; _free the block
+typedef struct procs_shm_arena procs_shm_arena;
+
+// A point that a number of threads or processes reach before any of them goes on; used again for the next round. 1024 bytes at a multiple of 64.
+typedef struct procs_shm_barrier procs_shm_barrier;
+
+// One block of an arena, as this process has it.
+typedef struct procs_shm_block procs_shm_block;
+
+// One number of a table.
+typedef struct procs_shm_counter procs_shm_counter;
+
+// A table of named counters that any process counts in without a lock; what a process counted stays when it dies. A table for n names takes
+// 128 + 64 n bytes at a multiple of 64.
+typedef struct procs_shm_counters procs_shm_counters;
+
+// A flag that processes wait for; it stays set until it is cleared. 64 bytes at a multiple of 64.
+typedef struct procs_shm_event procs_shm_event;
+
+// How values are distributed; any process records without a lock. 4096 bytes at a multiple of 64; a quantile is at most 1/8 too large.
+typedef struct procs_shm_histogram procs_shm_histogram;
+
+// A lock that one thread of one process holds at a time; when its holder is killed the next one gets it and is told. 128 bytes at a multiple of 64.
+//
+// Locks are for processes that trust one another and have the same pid namespace.
+typedef struct procs_shm_mutex procs_shm_mutex;
+
+// A step that exactly one of all threads and processes completes; the others wait for it. 64 bytes at a multiple of 64.
+typedef struct procs_shm_once procs_shm_once;
+
+// Something wanted of a lock in shared memory, started with one of the `_start` functions, for an event loop that must not block: poll its descriptor
+// for reading, then call `procs_shm_pending_finish` until it is not PROCS_E_WOULD_BLOCK. Freeing it before withdraws the wish.
+typedef struct procs_shm_pending procs_shm_pending;
+
+// A lock that many readers or one writer hold, across processes. Readers that die are forgotten, a writer that dies is noticed. 1024 bytes at a
+// multiple of 64; at most 56 processes read at a time. It belongs to the process, not to the thread.
+typedef struct procs_shm_rwlock procs_shm_rwlock;
+
+// Permits that processes take and give back, also by dying. 1024 bytes at a multiple of 64; at most 56 processes hold permits at a time.
+typedef struct procs_shm_semaphore procs_shm_semaphore;
 
 // Where one of the child's descriptors comes from or leads to. All zero is PROCS_STDIO_DEFAULT.
 typedef struct procs_stdio {
@@ -584,6 +658,52 @@ typedef struct procs_bytes {
 // A function that is told, on the thread that called `procs_run_many`, when the command at `index` has ended: its `procs_status`, and the
 // message of its error ("" for PROCS_OK; borrowed, during the call only). It must return normally: no longjmp, no C++ exception.
 typedef void (*procs_progress_fn)(size_t index, int status, const char *message, void *user_data);
+
+// One field of a structure in shared memory: docs/memory.md as data. Set `size` before the call.
+typedef struct procs_shm_field {
+    // Size of this struct, set by you.
+    size_t size;
+    // Structure and field, such as "header.version". Static.
+    const char *name;
+    // Bytes from the start of the structure.
+    size_t offset;
+    // Bytes of the field.
+    size_t len;
+} procs_shm_field;
+
+// Where a lent block is: 24 bytes to send to the other process as they are.
+typedef struct procs_shm_place {
+    // Number of the segment.
+    uint32_t segment;
+    // Which use of its pages.
+    uint32_t serial;
+    // Bytes from the start of the segment's file.
+    uint64_t offset;
+    // Length in bytes.
+    uint64_t len;
+} procs_shm_place;
+
+// What a histogram holds. Set `size` before the call.
+typedef struct procs_shm_summary {
+    // Size of this struct, set by you.
+    size_t size;
+    // Values recorded.
+    uint64_t count;
+    // Their sum; wraps around.
+    uint64_t sum;
+    // The smallest; 0 when there is none.
+    uint64_t min;
+    // The largest; 0 when there is none.
+    uint64_t max;
+    // Half of them are not larger.
+    uint64_t p50;
+    // 90 of 100 are not larger.
+    uint64_t p90;
+    // 99 of 100 are not larger.
+    uint64_t p99;
+    // 999 of 1000 are not larger.
+    uint64_t p999;
+} procs_shm_summary;
 
 // How the capture of one stream went. Set `size` before the call.
 typedef struct procs_stream_report {
@@ -1038,6 +1158,352 @@ int procs_cancel_fd(const procs_cancel *cancel);
 
 // Frees the handle. Runs that have it go on and can no longer be cancelled. NULL is fine.
 procs_status procs_cancel_free(procs_cancel *cancel);
+
+/* ---- SHARED MEMORY --------------------------------------------------------------------------------------- */
+
+// Makes memory of `len` bytes, at least 1, all zero and all there. `flags`: 0, or PROCS_SHM_ joined by |. Owned: free it with `procs_shm_free`.
+//
+// Give it to a child as a descriptor (`procs_spawn_options.fds`), which opens it with `procs_shm_from_fd`. Other processes may write at any time:
+// copy bytes in and out, and put what several use at once into cells or under a lock.
+//
+// Errors: PROCS_E_EXHAUSTED when the machine has not that much left, PROCS_E_TOO_LARGE when no file can be that large.
+procs_status procs_shm_new(size_t len, uint64_t flags, procs_shm **shm);
+
+// Opens memory by a descriptor, which is duplicated: yours stays yours. Owned: free it with `procs_shm_free`.
+//
+// Errors: PROCS_E_PERMISSION_DENIED when it is not sealed memory (its owner could shorten it under you), PROCS_E_PROTOCOL when libprocs did not
+// make it.
+procs_status procs_shm_from_fd(int fd, procs_shm **shm);
+
+// Usable bytes; 0 for NULL.
+size_t procs_shm_len(const procs_shm *shm);
+
+// 1 when this process can only read it, else 0; 0 for NULL.
+int procs_shm_is_read_only(const procs_shm *shm);
+
+// Its descriptor, to hand over; -1 for NULL. Borrowed: valid until the handle is freed.
+int procs_shm_fd(const procs_shm *shm);
+
+// The address of offset 0, aligned to 64 bytes; NULL for NULL. Borrowed: valid until the handle is freed. What you read through it, another
+// process may be writing; a write is a fault where `procs_shm_is_read_only`.
+void *procs_shm_data(const procs_shm *shm);
+
+// Copies `len` bytes from `offset` into `buffer`.
+procs_status procs_shm_read(const procs_shm *shm, size_t offset, void *buffer, size_t len);
+
+// Copies `len` bytes from `data` to `offset`.
+//
+// Errors: PROCS_E_PERMISSION_DENIED when this process can only read it.
+procs_status procs_shm_write(const procs_shm *shm, size_t offset, const void *data, size_t len);
+
+// Frees the handle; the memory lives as long as somebody has it. What was opened in it (locks, counters) stays usable. NULL is fine.
+procs_status procs_shm_free(procs_shm *shm);
+
+// Reads the 4 bytes at `offset`, a multiple of 4, at once; works on memory that can only be read.
+procs_status procs_shm_load32(const procs_shm *shm, size_t offset, uint32_t *value);
+
+// Sets the 4 bytes at `offset` at once.
+procs_status procs_shm_store32(const procs_shm *shm, size_t offset, uint32_t value);
+
+// Adds to the number of 4 bytes at `offset`, wrapping around; `*before`, unless NULL, is what it was.
+procs_status procs_shm_add32(const procs_shm *shm, size_t offset, uint32_t amount, uint32_t *before);
+
+// Sets the number of 4 bytes at `offset` to `desired` if it is `expected`; `*before` is what it was, so it worked when that equals `expected`.
+procs_status procs_shm_compare_exchange32(const procs_shm *shm, size_t offset, uint32_t expected, uint32_t desired, uint32_t *before);
+
+// Sleeps while the number of 4 bytes at `offset` is `expected`, until `procs_shm_notify32` after it changed. -1: as long as it takes.
+//
+// Errors: PROCS_E_TIMEOUT when it still is `expected`.
+procs_status procs_shm_wait32(const procs_shm *shm, size_t offset, uint32_t expected, int64_t timeout_ms);
+
+// Wakes up to `count` sleepers of the number at `offset`, in whatever process.
+procs_status procs_shm_notify32(const procs_shm *shm, size_t offset, size_t count);
+
+// Reads the 8 bytes at `offset`, a multiple of 8, at once; works on memory that can only be read.
+procs_status procs_shm_load64(const procs_shm *shm, size_t offset, uint64_t *value);
+
+// Sets the 8 bytes at `offset` at once.
+procs_status procs_shm_store64(const procs_shm *shm, size_t offset, uint64_t value);
+
+// Adds to the number of 8 bytes at `offset`, wrapping around; `*before`, unless NULL, is what it was.
+procs_status procs_shm_add64(const procs_shm *shm, size_t offset, uint64_t amount, uint64_t *before);
+
+// Sets the number of 8 bytes at `offset` to `desired` if it is `expected`; `*before` is what it was, so it worked when that equals `expected`.
+procs_status procs_shm_compare_exchange64(const procs_shm *shm, size_t offset, uint64_t expected, uint64_t desired, uint64_t *before);
+
+// The field with this number, from 0.
+//
+// Errors: PROCS_E_NOT_FOUND beyond the last one.
+procs_status procs_shm_layout(size_t index, procs_shm_field *field);
+
+/* ---- LOCKS IN SHARED MEMORY ------------------------------------------------------------------------------ */
+
+// Opens or makes a mutex at `offset`; `how` is PROCS_SHM_OPEN_OR_CREATE, _CREATE or _OPEN. Owned: free it with `procs_shm_mutex_free`.
+//
+// Errors: PROCS_E_INVALID_ARGUMENT when it does not fit there, PROCS_E_PROTOCOL when there is none or something else.
+procs_status procs_shm_mutex_new(const procs_shm *shm, size_t offset, int how, procs_shm_mutex **mutex);
+
+// Takes the lock for the calling thread, waiting up to `timeout_ms` (-1: as long as it takes, 0: not at all). The same thread gives it back.
+//
+// `*owner_died`, unless NULL, is 1 when the former holder died while it had the lock, and you have it now: what it protects may be half changed.
+// Make it whole and call `procs_shm_mutex_repair` before the unlock; without that the lock is lost for everybody.
+//
+// Errors: PROCS_E_TIMEOUT, or PROCS_E_WOULD_BLOCK for a timeout of 0; PROCS_E_OWNER_DIED when it was lost that way; PROCS_E_INVALID_STATE when this
+// thread has it already.
+procs_status procs_shm_mutex_lock(const procs_shm_mutex *mutex, int64_t timeout_ms, int *owner_died);
+
+// Takes the lock in an event loop: see `procs_shm_pending`. Its value is `owner_died`; the thread that finishes it has the lock.
+procs_status procs_shm_mutex_lock_start(const procs_shm_mutex *mutex, int64_t timeout_ms, procs_shm_pending **pending);
+
+// Gives the lock back.
+//
+// Errors: PROCS_E_INVALID_STATE when this thread has not got it.
+procs_status procs_shm_mutex_unlock(const procs_shm_mutex *mutex);
+
+// Says that what the lock protects is whole again after `owner_died`; this thread has the lock.
+procs_status procs_shm_mutex_repair(const procs_shm_mutex *mutex);
+
+// Frees the handle; the lock stays in the memory, held if it is held. NULL is fine.
+procs_status procs_shm_mutex_free(procs_shm_mutex *mutex);
+
+// Opens or makes a rwlock at `offset`, as `procs_shm_mutex_new`. Owned: free it with `procs_shm_rwlock_free`.
+procs_status procs_shm_rwlock_new(const procs_shm *shm, size_t offset, int how, procs_shm_rwlock **rwlock);
+
+// Takes it for reading, waiting up to `timeout_ms` (-1: as long as it takes). A thread that reads must not ask to read again.
+//
+// Errors: PROCS_E_TIMEOUT, or PROCS_E_WOULD_BLOCK for a timeout of 0; PROCS_E_OWNER_DIED when a writer died and nobody has repaired.
+procs_status procs_shm_rwlock_read(const procs_shm_rwlock *rwlock, int64_t timeout_ms);
+
+// Takes it for reading in an event loop: see `procs_shm_pending`. Its value is 0.
+procs_status procs_shm_rwlock_read_start(const procs_shm_rwlock *rwlock, int64_t timeout_ms, procs_shm_pending **pending);
+
+// Takes it for writing, as `procs_shm_mutex_lock`: `*owner_died`, unless NULL, is 1 when the former writer died while it wrote.
+procs_status procs_shm_rwlock_write(const procs_shm_rwlock *rwlock, int64_t timeout_ms, int *owner_died);
+
+// Takes it for writing in an event loop: see `procs_shm_pending`. Its value is `owner_died`.
+procs_status procs_shm_rwlock_write_start(const procs_shm_rwlock *rwlock, int64_t timeout_ms, procs_shm_pending **pending);
+
+// Gives one reading of this process back.
+//
+// Errors: PROCS_E_INVALID_STATE when it does not read.
+procs_status procs_shm_rwlock_unlock_read(const procs_shm_rwlock *rwlock);
+
+// Gives the writing of this process back; loses the lock for everybody when the former writer died and nothing was repaired.
+//
+// Errors: PROCS_E_INVALID_STATE when it does not write.
+procs_status procs_shm_rwlock_unlock_write(const procs_shm_rwlock *rwlock);
+
+// Says that what the lock protects is whole again after `owner_died`; this process writes.
+procs_status procs_shm_rwlock_repair(const procs_shm_rwlock *rwlock);
+
+// Frees the handle; the lock stays in the memory, held if it is held. NULL is fine.
+procs_status procs_shm_rwlock_free(procs_shm_rwlock *rwlock);
+
+// Opens a semaphore at `offset`, or makes it with `permits` permits, as `procs_shm_mutex_new`. Owned: free it with `procs_shm_semaphore_free`.
+procs_status procs_shm_semaphore_new(const procs_shm *shm, size_t offset, int how, uint32_t permits, procs_shm_semaphore **semaphore);
+
+// Takes a permit, waiting up to `timeout_ms` (-1: as long as it takes). If this process dies the permit goes back.
+//
+// Errors: PROCS_E_TIMEOUT, or PROCS_E_WOULD_BLOCK for a timeout of 0.
+procs_status procs_shm_semaphore_acquire(const procs_shm_semaphore *semaphore, int64_t timeout_ms);
+
+// Takes a permit in an event loop: see `procs_shm_pending`. Its value is 0.
+procs_status procs_shm_semaphore_acquire_start(const procs_shm_semaphore *semaphore, int64_t timeout_ms, procs_shm_pending **pending);
+
+// Gives one permit of this process back; if it holds none, adds one.
+procs_status procs_shm_semaphore_release(const procs_shm_semaphore *semaphore);
+
+// Adds permits that nobody took.
+//
+// Errors: PROCS_E_TOO_LARGE beyond 2^32 - 1 permits.
+procs_status procs_shm_semaphore_add(const procs_shm_semaphore *semaphore, uint32_t permits);
+
+// Permits that are free now, those of dead processes included.
+procs_status procs_shm_semaphore_available(const procs_shm_semaphore *semaphore, uint64_t *permits);
+
+// Frees the handle; permits that this process holds stay held. NULL is fine.
+procs_status procs_shm_semaphore_free(procs_shm_semaphore *semaphore);
+
+// The descriptor to poll for reading; readable at first. -1 for NULL. Borrowed: valid until the handle is freed.
+int procs_shm_pending_fd(const procs_shm_pending *pending);
+
+// Takes what was wanted if it is there; `*value`, unless NULL, is what the `_start` function says. It is taken once; free the handle then.
+//
+// Errors: PROCS_E_WOULD_BLOCK when it is not there yet, PROCS_E_TIMEOUT when the time that was given is over, PROCS_E_INVALID_STATE when it was
+// taken before, and those of the lock.
+procs_status procs_shm_pending_finish(const procs_shm_pending *pending, int *value);
+
+// Frees the handle; withdraws the wish if it was not taken. NULL is fine.
+procs_status procs_shm_pending_free(procs_shm_pending *pending);
+
+// Opens or makes an event at `offset`, as `procs_shm_mutex_new`. Owned: free it with `procs_shm_event_free`.
+procs_status procs_shm_event_new(const procs_shm *shm, size_t offset, int how, procs_shm_event **event);
+
+// Sets it and wakes everybody who waits.
+procs_status procs_shm_event_set(const procs_shm_event *event);
+
+// Clears it.
+procs_status procs_shm_event_clear(const procs_shm_event *event);
+
+// 1 when it is set, else 0; 0 for NULL.
+int procs_shm_event_is_set(const procs_shm_event *event);
+
+// Waits until it is set, up to `timeout_ms` (-1: as long as it takes).
+//
+// Errors: PROCS_E_TIMEOUT, or PROCS_E_WOULD_BLOCK for a timeout of 0.
+procs_status procs_shm_event_wait(const procs_shm_event *event, int64_t timeout_ms);
+
+// Waits in an event loop: see `procs_shm_pending`. Its value is 0.
+procs_status procs_shm_event_wait_start(const procs_shm_event *event, int64_t timeout_ms, procs_shm_pending **pending);
+
+// Frees the handle; the event stays in the memory. NULL is fine.
+procs_status procs_shm_event_free(procs_shm_event *event);
+
+// Opens a barrier at `offset`, or makes it for `parties` (at least 1), as `procs_shm_mutex_new`. Owned: free it with `procs_shm_barrier_free`.
+procs_status procs_shm_barrier_new(const procs_shm *shm, size_t offset, int how, uint32_t parties, procs_shm_barrier **barrier);
+
+// Arrives and waits for the others, up to `timeout_ms` (-1: as long as it takes); `*leader`, unless NULL, is 1 for one of them.
+//
+// Errors: PROCS_E_OWNER_DIED when a process died that had arrived; PROCS_E_TIMEOUT, or PROCS_E_WOULD_BLOCK for a timeout of 0: the arrival was
+// taken back.
+procs_status procs_shm_barrier_wait(const procs_shm_barrier *barrier, int64_t timeout_ms, int *leader);
+
+// Arrives in an event loop: see `procs_shm_pending`. Its value is `leader`.
+procs_status procs_shm_barrier_wait_start(const procs_shm_barrier *barrier, int64_t timeout_ms, procs_shm_pending **pending);
+
+// Frees the handle; the barrier stays in the memory. NULL is fine.
+procs_status procs_shm_barrier_free(procs_shm_barrier *barrier);
+
+// Opens or makes a step at `offset`, as `procs_shm_mutex_new`. Owned: free it with `procs_shm_once_free`.
+procs_status procs_shm_once_new(const procs_shm *shm, size_t offset, int how, procs_shm_once **once);
+
+// Takes the turn, or waits for the one who has it, up to `timeout_ms` (-1: as long as it takes). `*turn` is 1 when the work is yours, 2
+// when a process died at it before: do it, then call `procs_shm_once_done` or `procs_shm_once_fail`; 0 when it is done. If the process that has the turn dies, the next one gets it.
+//
+// Errors: PROCS_E_TIMEOUT, or PROCS_E_WOULD_BLOCK for a timeout of 0, when somebody else is still at it.
+procs_status procs_shm_once_begin(const procs_shm_once *once, int64_t timeout_ms, int *turn);
+
+// Says that the work is done, for ever.
+//
+// Errors: PROCS_E_INVALID_STATE when this process has not got the turn.
+procs_status procs_shm_once_done(const procs_shm_once *once);
+
+// Gives the turn to the next one.
+//
+// Errors: PROCS_E_INVALID_STATE when this process has not got the turn.
+procs_status procs_shm_once_fail(const procs_shm_once *once);
+
+// 1 when the work is done, else 0; 0 for NULL.
+int procs_shm_once_is_done(const procs_shm_once *once);
+
+// Frees the handle; the step stays in the memory. NULL is fine.
+procs_status procs_shm_once_free(procs_shm_once *once);
+
+/* ---- COUNTERS IN SHARED MEMORY --------------------------------------------------------------------------- */
+
+// Opens a table at `offset`, or makes it for `capacity` names, as `procs_shm_mutex_new`. Owned: free it with `procs_shm_counters_free`.
+procs_status procs_shm_counters_new(const procs_shm *shm, size_t offset, int how, uint32_t capacity, procs_shm_counters **counters);
+
+// The name and value of the entry with this number, from 0, in the order in which names were added; `name` has room for PROCS_SHM_COUNTER_NAME bytes.
+//
+// Errors: PROCS_E_NOT_FOUND beyond the last one.
+procs_status procs_shm_counters_entry(const procs_shm_counters *counters, size_t index, char *name, int64_t *value);
+
+// Frees the handle; the table stays in the memory. NULL is fine.
+procs_status procs_shm_counters_free(procs_shm_counters *counters);
+
+// The counter of this name, 1 to 48 bytes of UTF-8; added with the value 0 if there is none. Owned: free it with `procs_shm_counter_free`.
+//
+// Errors: PROCS_E_EXHAUSTED when the table is full.
+procs_status procs_shm_counter_new(const procs_shm_counters *counters, const char *name, procs_shm_counter **counter);
+
+// Adds, or subtracts what is negative; `*before`, unless NULL, is what it was.
+procs_status procs_shm_counter_add(const procs_shm_counter *counter, int64_t amount, int64_t *before);
+
+// Sets the value.
+procs_status procs_shm_counter_set(const procs_shm_counter *counter, int64_t value);
+
+// The value now; 0 for NULL.
+int64_t procs_shm_counter_value(const procs_shm_counter *counter);
+
+// Frees the handle; the number stays in the memory. NULL is fine.
+procs_status procs_shm_counter_free(procs_shm_counter *counter);
+
+// Opens or makes a histogram at `offset`, as `procs_shm_mutex_new`. Owned: free it with `procs_shm_histogram_free`.
+procs_status procs_shm_histogram_new(const procs_shm *shm, size_t offset, int how, procs_shm_histogram **histogram);
+
+// Adds a value, in whatever unit.
+procs_status procs_shm_histogram_record(const procs_shm_histogram *histogram, uint64_t value);
+
+// What it holds now.
+procs_status procs_shm_histogram_summary(const procs_shm_histogram *histogram, procs_shm_summary *summary);
+
+// Frees the handle; the histogram stays in the memory. NULL is fine.
+procs_status procs_shm_histogram_free(procs_shm_histogram *histogram);
+
+/* ---- ARENA ----------------------------------------------------------------------------------------------- */
+
+// Makes an arena with room for `len` bytes of blocks, which grows by further segments up to `max_len` (0: 1 GiB). Owned: free it with
+// `procs_shm_arena_free`.
+procs_status procs_shm_arena_new(size_t len, size_t max_len, procs_shm_arena **arena);
+
+// Opens an arena by the descriptor of its segment 0, which is duplicated, at the seat that its maker kept. Owned: free it with
+// `procs_shm_arena_free`.
+//
+// Errors: PROCS_E_INVALID_STATE when the seat is not for this process, PROCS_E_PROTOCOL or PROCS_E_PERMISSION_DENIED when it is no arena.
+procs_status procs_shm_arena_open(int fd, uint32_t seat, procs_shm_arena **arena);
+
+// Keeps a seat for another process; tell it the number beside the descriptor.
+//
+// Errors: PROCS_E_EXHAUSTED when all 8 are taken.
+procs_status procs_shm_arena_seat(const procs_shm_arena *arena, uint32_t *seat);
+
+// A new descriptor of a segment (from 0), close-on-exec, to give to another process. Owned: close it.
+//
+// Errors: PROCS_E_INVALID_ARGUMENT when there is no such segment.
+procs_status procs_shm_arena_segment_fd(const procs_shm_arena *arena, size_t segment, int *fd);
+
+// Segments so far; 0 for NULL.
+size_t procs_shm_arena_segments(const procs_shm_arena *arena);
+
+// Adds the next segment of an arena that was opened, by its descriptor, which is duplicated.
+procs_status procs_shm_arena_add_segment(const procs_shm_arena *arena, int fd);
+
+// Takes back what dead processes held, and their seats; `*blocks`, unless NULL, is how many blocks they had. Only the maker.
+procs_status procs_shm_arena_reclaim_dead(const procs_shm_arena *arena, size_t *blocks);
+
+// Takes back what a seat holds, and the seat: its process is gone or never came. `*blocks`, unless NULL, is how many blocks it had. Only the maker.
+procs_status procs_shm_arena_reclaim(const procs_shm_arena *arena, uint32_t seat, size_t *blocks);
+
+// Frees the handle; the memory lives while blocks or other processes have it. NULL is fine.
+procs_status procs_shm_arena_free(procs_shm_arena *arena);
+
+// Allocates a block of `len` bytes; they are what their last user left. Owned: free it with `procs_shm_block_free`. Only the maker.
+//
+// Errors: PROCS_E_EXHAUSTED when there is no room.
+procs_status procs_shm_arena_alloc(const procs_shm_arena *arena, size_t len, procs_shm_block **block);
+
+// Takes a block that was lent to this process; `place` may come from a stranger. Owned: free it with `procs_shm_block_free`.
+//
+// Errors: PROCS_E_PROTOCOL when there is no such block or it was not lent to this process, PROCS_E_INVALID_STATE when its segment is not there yet.
+procs_status procs_shm_arena_attach(const procs_shm_arena *arena, const procs_shm_place *place, procs_shm_block **block);
+
+// Adds a reference for the process with this seat and says where the block is. Write to it no more. That process must attach it exactly once.
+//
+// Errors: PROCS_E_WOULD_BLOCK when that process has 255 references to it.
+procs_status procs_shm_block_lend(const procs_shm_block *block, uint32_t seat, procs_shm_place *place);
+
+// Takes back one reference whose place was not sent.
+procs_status procs_shm_block_unlend(const procs_shm_block *block, uint32_t seat);
+
+// Its bytes, aligned to 4096; NULL for NULL. Borrowed: valid until the block is freed. Write to them before it is lent, and only in the maker.
+void *procs_shm_block_data(const procs_shm_block *block);
+
+// Its length in bytes; 0 for NULL.
+size_t procs_shm_block_len(const procs_shm_block *block);
+
+// Gives this process' reference back: one atomic change, no message. NULL is fine.
+procs_status procs_shm_block_free(procs_shm_block *block);
 
 /* ---- VERSION, ENGINE, SIGNALS ---------------------------------------------------------------------------- */
 

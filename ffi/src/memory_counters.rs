@@ -43,11 +43,8 @@ pub unsafe extern "C" fn procs_shm_counters_new(
     guard(operation, || {
         let out = Out::new(operation, "counters", counters)?;
         let memory = &crate::memory::shm(operation, shm)?.0;
-        let ways = (
-            || Counters::open_or_create(memory, offset, capacity),
-            || Counters::create(memory, offset, capacity),
-            || Counters::open(memory, offset),
-        );
+        let ways =
+            (|| Counters::open_or_create(memory, offset, capacity), || Counters::create(memory, offset, capacity), || Counters::open(memory, offset));
         out.set(slab::insert(CountersObject(choose(operation, how, ways)?))?);
         Ok(())
     })
@@ -175,11 +172,7 @@ pub unsafe extern "C" fn procs_shm_histogram_new(
     guard(operation, || {
         let out = Out::new(operation, "histogram", histogram)?;
         let memory = &crate::memory::shm(operation, shm)?.0;
-        let ways = (
-            || Histogram::open_or_create(memory, offset),
-            || Histogram::create(memory, offset),
-            || Histogram::open(memory, offset),
-        );
+        let ways = (|| Histogram::open_or_create(memory, offset), || Histogram::create(memory, offset), || Histogram::open(memory, offset));
         out.set(slab::insert(HistogramObject(choose(operation, how, ways)?))?);
         Ok(())
     })

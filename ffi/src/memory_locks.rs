@@ -35,21 +35,12 @@ fn mutex(operation: Operation, handle: *const procs_shm_mutex) -> Result<Arc<Mut
 ///
 /// Errors: PROCS_E_INVALID_ARGUMENT when it does not fit there, PROCS_E_PROTOCOL when there is none or something else.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn procs_shm_mutex_new(
-    shm: *const procs_shm,
-    offset: usize,
-    how: c_int,
-    mutex: *mut *mut procs_shm_mutex,
-) -> procs_status {
+pub unsafe extern "C" fn procs_shm_mutex_new(shm: *const procs_shm, offset: usize, how: c_int, mutex: *mut *mut procs_shm_mutex) -> procs_status {
     let operation = "procs_shm_mutex_new";
     guard(operation, || {
         let out = Out::new(operation, "mutex", mutex)?;
         let memory = &crate::memory::shm(operation, shm)?.0;
-        let ways = (
-            || SharedMutex::open_or_create(memory, offset),
-            || SharedMutex::create(memory, offset),
-            || SharedMutex::open(memory, offset),
-        );
+        let ways = (|| SharedMutex::open_or_create(memory, offset), || SharedMutex::create(memory, offset), || SharedMutex::open(memory, offset));
         out.set(slab::insert(MutexObject(choose(operation, how, ways)?))?);
         Ok(())
     })
@@ -134,21 +125,12 @@ fn rwlock(operation: Operation, handle: *const procs_shm_rwlock) -> Result<Arc<R
 
 /// Opens or makes a rwlock at `offset`, as `procs_shm_mutex_new`. Owned: free it with `procs_shm_rwlock_free`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn procs_shm_rwlock_new(
-    shm: *const procs_shm,
-    offset: usize,
-    how: c_int,
-    rwlock: *mut *mut procs_shm_rwlock,
-) -> procs_status {
+pub unsafe extern "C" fn procs_shm_rwlock_new(shm: *const procs_shm, offset: usize, how: c_int, rwlock: *mut *mut procs_shm_rwlock) -> procs_status {
     let operation = "procs_shm_rwlock_new";
     guard(operation, || {
         let out = Out::new(operation, "rwlock", rwlock)?;
         let memory = &crate::memory::shm(operation, shm)?.0;
-        let ways = (
-            || SharedRwLock::open_or_create(memory, offset),
-            || SharedRwLock::create(memory, offset),
-            || SharedRwLock::open(memory, offset),
-        );
+        let ways = (|| SharedRwLock::open_or_create(memory, offset), || SharedRwLock::create(memory, offset), || SharedRwLock::open(memory, offset));
         out.set(slab::insert(RwLockObject(choose(operation, how, ways)?))?);
         Ok(())
     })

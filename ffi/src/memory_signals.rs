@@ -40,11 +40,7 @@ pub unsafe extern "C" fn procs_shm_event_new(shm: *const procs_shm, offset: usiz
     guard(operation, || {
         let out = Out::new(operation, "event", event)?;
         let memory = &crate::memory::shm(operation, shm)?.0;
-        let ways = (
-            || SharedEvent::open_or_create(memory, offset),
-            || SharedEvent::create(memory, offset),
-            || SharedEvent::open(memory, offset),
-        );
+        let ways = (|| SharedEvent::open_or_create(memory, offset), || SharedEvent::create(memory, offset), || SharedEvent::open(memory, offset));
         out.set(slab::insert(EventObject(choose(operation, how, ways)?))?);
         Ok(())
     })
@@ -200,11 +196,7 @@ pub unsafe extern "C" fn procs_shm_once_new(shm: *const procs_shm, offset: usize
     guard(operation, || {
         let out = Out::new(operation, "once", once)?;
         let memory = &crate::memory::shm(operation, shm)?.0;
-        let ways = (
-            || SharedOnce::open_or_create(memory, offset),
-            || SharedOnce::create(memory, offset),
-            || SharedOnce::open(memory, offset),
-        );
+        let ways = (|| SharedOnce::open_or_create(memory, offset), || SharedOnce::create(memory, offset), || SharedOnce::open(memory, offset));
         out.set(slab::insert(OnceObject(choose(operation, how, ways)?))?);
         Ok(())
     })

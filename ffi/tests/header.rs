@@ -26,6 +26,21 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("PIPELINE", &["procs_pipeline", "procs_last_error_take_pipeline_output"]),
     ("SEVERAL AT ONCE", &["procs_run_many", "procs_wait_any", "procs_max_children", "procs_set_max_children"]),
     ("CANCEL", &["procs_cancel"]),
+    ("SHARED MEMORY", &["procs_shm_"]),
+    (
+        "LOCKS IN SHARED MEMORY",
+        &[
+            "procs_shm_mutex",
+            "procs_shm_rwlock",
+            "procs_shm_semaphore",
+            "procs_shm_event",
+            "procs_shm_barrier",
+            "procs_shm_once",
+            "procs_shm_pending",
+        ],
+    ),
+    ("COUNTERS IN SHARED MEMORY", &["procs_shm_counter", "procs_shm_histogram"]),
+    ("ARENA", &["procs_shm_arena", "procs_shm_block"]),
     ("VERSION, ENGINE, SIGNALS", &["procs_version", "procs_abi_version", "procs_engine", "procs_signal"]),
 ];
 

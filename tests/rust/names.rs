@@ -7,6 +7,13 @@
 
 use procs_tests::{Source, has_word, read_source, sources};
 
+/// Shared memory.
+use procs::{
+    Arena, ArenaOptions, AtomicCell, Block, BlockPlace, Counter, Counters, Field, Histogram, HistogramSnapshot, LockFuture, OnceEnd, OnceTurn, Seat,
+    SemaphorePermit, SharedBarrier, SharedEvent, SharedMemory, SharedMemoryOptions, SharedMutex, SharedMutexGuard, SharedOnce, SharedReadGuard,
+    SharedRwLock, SharedSemaphore, SharedWriteGuard, memory_layout,
+};
+
 /// Every public type and function of the Rust face of this round.
 use procs::{
     Bytes, CancelHandle, Capture, Child, ChildHandle, Chunks, Collector, Command, Deadline, EngineInfo, Error, ErrorKind, Exit, ExitStatus, Input,
@@ -67,6 +74,34 @@ const TABLE: &[Row] = &[
     Row { concept: "wait for any of many", c: &["procs_wait_any"], python: &["wait_any"], node: &["waitAny"] },
     Row { concept: "many, some at once", c: &["procs_run_many"], python: &["run_many"], node: &["runMany"] },
     Row { concept: "what the kernel offers", c: &["procs_engine", "procs_engine_info"], python: &["engine_info"], node: &["engineInfo"] },
+    Row {
+        concept: "shared memory",
+        c: &["procs_shm", "procs_shm_new", "procs_shm_from_fd", "procs_shm_data", "procs_shm_fd", "procs_shm_free", "procs_shm_layout"],
+        python: &[],
+        node: &[],
+    },
+    Row {
+        concept: "locks in it",
+        c: &[
+            "procs_shm_mutex_lock",
+            "procs_shm_rwlock_read",
+            "procs_shm_rwlock_write",
+            "procs_shm_semaphore_acquire",
+            "procs_shm_event_wait",
+            "procs_shm_barrier_wait",
+            "procs_shm_once_begin",
+            "procs_shm_pending_finish",
+        ],
+        python: &[],
+        node: &[],
+    },
+    Row {
+        concept: "numbers in it",
+        c: &["procs_shm_add32", "procs_shm_add64", "procs_shm_counter_add", "procs_shm_histogram_record"],
+        python: &[],
+        node: &[],
+    },
+    Row { concept: "blocks without a copy", c: &["procs_shm_arena_alloc", "procs_shm_arena_attach", "procs_shm_block_lend"], python: &[], node: &[] },
     Row {
         concept: "errors",
         c: &["procs_status", "procs_last_error", "procs_last_error_message", "procs_last_error_os", "procs_strerror", "procs_err_name"],
