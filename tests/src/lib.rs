@@ -14,6 +14,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod evil;
 mod facts;
 mod harness;
 pub mod host;

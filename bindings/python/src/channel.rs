@@ -29,7 +29,12 @@ fn tools(py: Python<'_>) -> PyResult<&Tools> {
     TOOLS.get_or_try_init(py, || {
         let module = py.import("procs._codecs")?;
         let get = |name: &str| module.getattr(name).map(Bound::unbind);
-        Ok(Tools { json_encode: get("json_encode")?, json_decode: get("json_decode")?, pickle_dumps: get("pickle_dumps")?, pickle_loads: get("pickle_loads")? })
+        Ok(Tools {
+            json_encode: get("json_encode")?,
+            json_decode: get("json_decode")?,
+            pickle_dumps: get("pickle_dumps")?,
+            pickle_loads: get("pickle_loads")?,
+        })
     })
 }
 
@@ -331,10 +336,8 @@ impl Channel {
     fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         guard(py, || {
             let limit = deadline(timeout)?;
-            Ok(interrupt::until(py, limit, |slice| {
-                Ok(self.core.flush(Some(slice.remaining().unwrap_or(Duration::from_millis(50))))?.then_some(()))
-            })?
-            .is_some())
+            Ok(interrupt::until(py, limit, |slice| Ok(self.core.flush(Some(slice.remaining().unwrap_or(Duration::from_millis(50))))?.then_some(())))?
+                .is_some())
         })
     }
 

@@ -62,6 +62,16 @@ pub struct Channel {
 const TOLD_END: u8 = 1;
 const TOLD_EXIT: u8 = 2;
 
+/// What waits in a channel. See [`Channel::stats`].
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelStats {
+    /// Bytes sent that the other side has not read, up to an eighth of the ring too many; large bodies count with their frame only.
+    pub unread_bytes: u64,
+    /// Bytes received that nobody has asked for, outside of the ring.
+    pub kept_bytes: u64,
+}
+
 /// A message that was not sent, and why.
 pub struct SendError {
     error: Error,
@@ -451,6 +461,14 @@ impl Channel {
         if let Some(link) = self.link.get() {
             link.close();
         }
+    }
+
+    /// What waits on either side. Waits for a sender that is sending.
+    ///
+    /// # Errors
+    /// `InvalidState` when closed by this side.
+    pub fn stats(&self) -> Result<ChannelStats> {
+        self.link()?.stats()
     }
 
     /// Whether either side has closed or is gone. Messages may still be there to be received.

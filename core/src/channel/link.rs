@@ -1,6 +1,6 @@
 //! The wire that a channel speaks, each verb passed on to it.
 
-use super::channel::SendError;
+use super::channel::{ChannelStats, SendError};
 use super::codec::Codec;
 use super::message::Message;
 use super::native::{Native, Wait};
@@ -154,6 +154,14 @@ impl Link {
             Link::Native(native) => native.close(),
             Link::Node(node) => node.disconnect(),
         }
+    }
+
+    pub(super) fn stats(&self) -> Result<ChannelStats> {
+        let (unread_bytes, kept_bytes) = match self {
+            Link::Native(native) => native.queued()?,
+            Link::Node(node) => (node.queued_bytes() as u64, 0),
+        };
+        Ok(ChannelStats { unread_bytes, kept_bytes })
     }
 
     pub(super) fn is_closed(&self) -> bool {

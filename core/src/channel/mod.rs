@@ -26,7 +26,7 @@ pub(crate) mod peer;
 mod request;
 
 pub use call::RemoteFailure;
-pub use channel::{Channel, RecvFuture, SendError, SendFuture};
+pub use channel::{Channel, ChannelStats, RecvFuture, SendError, SendFuture};
 pub use codec::{Codec, CodecSet, JsonLimits};
 pub use handle::HandleKind;
 pub use handoff::Wire;

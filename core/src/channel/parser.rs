@@ -46,6 +46,11 @@ impl Parser {
         }
     }
 
+    /// Whether part of a frame has come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.filled > 0 || self.pending.is_some()
+    }
+
     /// The header of the frame whose payload is still coming.
     pub(crate) fn pending(&self) -> Option<&Header> {
         self.pending.as_ref().map(|frame| &frame.header)

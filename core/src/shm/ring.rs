@@ -93,8 +93,6 @@ pub(crate) trait Memory {
     fn writer_waiting(&self) -> &Self::Word;
     /// How the reader wants to be woken.
     fn reader_waiting(&self) -> &Self::Word;
-    /// Whether the writer has closed.
-    fn writer_closed(&self) -> &Self::Word;
     /// Bytes it holds.
     fn capacity(&self) -> u64;
     /// Copies in at byte number `at`.
@@ -127,11 +125,6 @@ impl Memory for Lane {
     #[inline]
     fn reader_waiting(&self) -> &AtomicU32 {
         &self.reader().waiting
-    }
-
-    #[inline]
-    fn writer_closed(&self) -> &AtomicU32 {
-        &self.writer().closed
     }
 
     #[inline]
@@ -254,6 +247,7 @@ impl<M: Memory> RingReader<M> {
     }
 
     /// The memory.
+    #[cfg(test)]
     pub(crate) fn memory(&self) -> &M {
         &self.memory
     }
@@ -323,9 +317,11 @@ impl<M: Memory> RingReader<M> {
         take(self.memory.writer_waiting(), ROOM)
     }
 
-    /// Whether everything was read and the writer has closed. The flag is looked at before the index: what was written before the close
-    /// is not lost.
-    pub(crate) fn ended(&mut self) -> Result<bool, Corrupt> {
-        Ok(self.memory.writer_closed().load() != 0 && self.refresh()? == 0)
+    /// Whether nothing more comes, and how many bytes can be read. The end is looked for before the index: what was written before it is
+    /// not lost.
+    #[inline]
+    pub(crate) fn look(&mut self, wanted: u64, over: impl FnOnce() -> bool) -> Result<(bool, u64), Corrupt> {
+        let over = over();
+        Ok((over, self.available(wanted)?))
     }
 }

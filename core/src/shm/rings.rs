@@ -68,7 +68,7 @@ impl Rings {
         let segment = Segment::open(fd, Kind::Ring)?;
         let found = segment.map().load_u64(R_CAPACITY)?;
         let size = segment.map().len();
-        let fits = |capacity: usize| capacity.is_power_of_two() && capacity >= LEAST && capacity <= MOST && size - DATA.min(size) >= 2 * capacity;
+        let fits = |capacity: usize| capacity.is_power_of_two() && (LEAST..=MOST).contains(&capacity) && size - DATA.min(size) >= 2 * capacity;
         let capacity = usize::try_from(found).ok().filter(|capacity| fits(*capacity) && !segment.is_read_only());
         let capacity = capacity.ok_or_else(|| layout::refused(format!("the rings do not fit their memory (capacity = {found}, size = {size})")))?;
         Ok(Rings { segment: Arc::new(segment), capacity })

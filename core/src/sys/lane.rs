@@ -66,7 +66,7 @@ impl Lane {
     pub(crate) fn new(keeper: &Arc<dyn Keeper>, place: LanePlace) -> Option<Lane> {
         let mapping = keeper.mapping();
         let fits = |offset: usize, len: usize| offset.checked_add(len).is_some_and(|end| end <= mapping.len());
-        let aligned = |offset: usize| offset % align_of::<SideWords>() == 0;
+        let aligned = |offset: usize| offset.is_multiple_of(align_of::<SideWords>());
         let words_ok = [place.writer, place.reader].iter().all(|at| fits(*at, SIDE_BYTES) && aligned(*at));
         if !words_ok || !place.capacity.is_power_of_two() || !fits(place.data, place.capacity) {
             return None;

@@ -16,6 +16,9 @@ const TABLE: &[Row] = &[
     ("take-twice", take_twice),
     ("what-children-get", what_children_get),
     ("exit", exit),
+    ("flood", flood),
+    ("sleep", sleep),
+    ("host-echo", host_echo),
 ];
 
 fn main() -> ExitCode {
@@ -119,4 +122,34 @@ fn what_children_get(channel: &Channel, _: &[String]) -> Outcome {
 /// Ends at once with CODE.
 fn exit(_: &Channel, args: &[String]) -> Outcome {
     std::process::exit(i32::try_from(number(args, 0)?)?)
+}
+
+/// Sends messages of SIZE bytes for ever: the first eight are its number, the others the lowest byte of that.
+fn flood(channel: &Channel, args: &[String]) -> Outcome {
+    let size = number(args, 0)?.max(8);
+    for index in 0_u64.. {
+        let mut body = vec![index as u8; size];
+        body[..8].copy_from_slice(&index.to_le_bytes());
+        if channel.send(Message::raw(body)).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Receives nothing.
+fn sleep(_: &Channel, _: &[String]) -> Outcome {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Starts PROGRAM as an echo, says its number, and talks to it without end.
+fn host_echo(channel: &Channel, args: &[String]) -> Outcome {
+    let (child, echo) = Command::new(args.first().ok_or("the program is missing")?).arg("echo").fork()?;
+    channel.send(Message::raw(child.id().to_string()))?;
+    loop {
+        echo.send_bytes(&[1; 200])?;
+        echo.recv()?;
+    }
 }

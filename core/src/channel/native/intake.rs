@@ -8,6 +8,7 @@ use crate::channel::handle::{HandleKind, check_handles};
 use crate::channel::message::{Buffer, Message};
 use crate::channel::options::ChannelOptions;
 use crate::channel::parser::{Frame, Parser, truncated};
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::ring::RingReader;
 use crate::shm::ring::spin::Spinner;
@@ -17,6 +18,7 @@ use crate::sys::message;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes read from the socket at a time.
 const SOCKET_READ: usize = 256 << 10;
@@ -53,6 +55,9 @@ pub(super) struct Receiver {
     /// Why nothing more comes.
     end: Option<(ErrorKind, String)>,
     closed_in_order: bool,
+    /// How long the rest of a frame may take, and until when the one that has begun may.
+    frame_timeout: Option<Duration>,
+    frame_deadline: Option<Deadline>,
     /// Messages taken since this end last sent: a stream, not a conversation.
     pub(super) run: u32,
     /// The other side's arena, as far as it was announced.
@@ -79,6 +84,8 @@ impl Receiver {
             max_queued: options.max_queued_bytes,
             end: None,
             closed_in_order: false,
+            frame_timeout: options.frame_timeout,
+            frame_deadline: None,
             run: 0,
             arena: None,
         }
@@ -240,18 +247,48 @@ impl Receiver {
     }
 
     fn next_frame(&mut self, line: &Line) -> Result<Option<Frame>> {
-        match &mut self.input {
+        let frame = match &mut self.input {
             Input::Ring { .. } => self.frame_from_ring(line),
             Input::Socket { .. } => self.frame_from_socket(line),
+        }?;
+        if let Some(timeout) = self.frame_timeout {
+            self.time_frame(frame.is_none(), timeout)?;
         }
+        Ok(frame)
+    }
+
+    /// Notes when a frame has begun, and ends the channel when its rest takes too long.
+    fn time_frame(&mut self, nothing: bool, timeout: Duration) -> Result<()> {
+        let begun = match &self.input {
+            Input::Ring { partial, reader, .. } => partial.is_some() || reader.known() > 0,
+            Input::Socket { parser, .. } => parser.has_begun(),
+        };
+        match self.frame_deadline {
+            _ if !nothing || !begun => self.frame_deadline = None,
+            None => self.frame_deadline = Some(Deadline::after(timeout)),
+            Some(deadline) if deadline.passed() => {
+                return Err(Error::new(
+                    ErrorKind::Protocol,
+                    "channel.recv",
+                    format!("the rest of a message did not come in time (limit = {timeout:?})"),
+                ));
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Until when the frame that has begun must be whole.
+    #[inline]
+    pub(super) fn frame_deadline(&self) -> Option<Deadline> {
+        self.frame_deadline
     }
 
     fn frame_from_ring(&mut self, line: &Line) -> Result<Option<Frame>> {
         let Input::Ring { reader, partial, seq } = &mut self.input else { return Ok(None) };
         loop {
-            // Before the index: what was written before the end is still read.
-            let over = line.is_over();
-            let available = reader.available(if partial.is_none() { HEADER_LEN as u64 } else { 1 })?;
+            let wanted = if partial.is_none() { HEADER_LEN as u64 } else { 1 };
+            let (over, available) = reader.look(wanted, || line.is_over())?;
             let frame = match partial {
                 Some(frame) => frame,
                 None if available < HEADER_LEN as u64 => {

@@ -5,10 +5,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::io::reactor::{Interest, Watch, watch_fd};
 use crate::shm::ring::{BELL_DATA, BELL_ROOM, DATA, FUTEX_DATA, FUTEX_ROOM, ROOM, Word, take};
 use crate::sys::lane::{Lane, SideWords};
-use crate::sys::poll::{EventFd, hung_up};
+use crate::sys::poll::{Epoll, EventFd, hung_up};
 use crate::sys::{cpu, fork, futex, socket};
 use parking_lot::Mutex;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
@@ -30,6 +30,23 @@ pub(super) struct RingLine {
     pub(super) bells: Bells,
 }
 
+/// One descriptor for two reasons to wake up.
+#[derive(Debug)]
+struct Polled {
+    both: Epoll,
+    kept: EventFd,
+}
+
+impl Polled {
+    fn new(socket: &OwnedFd) -> Result<Polled> {
+        let failed = |error: std::io::Error| Error::from_io("channel", &error, "cannot make a descriptor to poll");
+        let (both, kept) = (Epoll::new().map_err(failed)?, EventFd::new("channel")?);
+        both.add_number(socket.as_raw_fd(), 0).map_err(failed)?;
+        both.add_number(kept.as_fd().as_raw_fd(), 1).map_err(failed)?;
+        Ok(Polled { both, kept })
+    }
+}
+
 /// One end's connection.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -37,6 +54,8 @@ pub(super) struct Line {
     watch: Mutex<Option<Watch>>,
     socket: OwnedFd,
     ring: Option<RingLine>,
+    /// Without rings: what the user polls, the socket and a flag for what was read already.
+    polled: Option<Polled>,
     /// The other side's process is gone or has closed its socket.
     gone: AtomicBool,
     /// Closed here.
@@ -106,9 +125,11 @@ fn wake(side: &SideWords, ways: u32, data: &EventFd, room: &EventFd) {
 
 impl Line {
     pub(super) fn new(socket: OwnedFd, ring: Option<RingLine>) -> Result<Arc<Line>> {
+        let polled = if ring.is_none() { Some(Polled::new(&socket)?) } else { None };
         let line = Arc::new(Line {
             socket,
             ring,
+            polled,
             gone: AtomicBool::new(false),
             shut: AtomicBool::new(false),
             generation: fork::generation(),
@@ -156,6 +177,31 @@ impl Line {
     #[inline]
     pub(super) fn ring(&self) -> Option<&RingLine> {
         self.ring.as_ref()
+    }
+
+    /// What the user polls.
+    pub(super) fn bell(&self) -> BorrowedFd<'_> {
+        match (&self.ring, &self.polled) {
+            (Some(ring), _) => ring.bells.data.as_fd(),
+            (None, Some(polled)) => polled.both.as_fd(),
+            (None, None) => self.socket.as_fd(),
+        }
+    }
+
+    /// Makes the bell readable whatever the other side does.
+    pub(super) fn ring_own_bell(&self) {
+        match (&self.ring, &self.polled) {
+            (Some(ring), _) => ring.bells.data.signal(),
+            (None, Some(polled)) => polled.kept.signal(),
+            (None, None) => {}
+        }
+    }
+
+    /// Without rings: takes back what [`Line::ring_own_bell`] did.
+    pub(super) fn quiet(&self) {
+        if let Some(polled) = &self.polled {
+            polled.kept.clear();
+        }
     }
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {

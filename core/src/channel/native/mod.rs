@@ -70,7 +70,7 @@ fn would_block(operation: &'static str, detail: &'static str) -> Error {
 }
 
 impl Native {
-    pub(super) fn new(line: Arc<Line>, (sender, receiver): (Sender, Receiver), rings: Option<Rings>, options: &ChannelOptions) -> Native {
+    fn new(line: Arc<Line>, (sender, receiver): (Sender, Receiver), rings: Option<Rings>, options: &ChannelOptions) -> Native {
         Native {
             line,
             sender: Arc::new(Mutex::new(sender)),
@@ -295,6 +295,12 @@ impl Native {
                 return Ok(false);
             }
         }
+    }
+
+    /// Bytes sent that the other side has not read, and bytes kept here that nobody has asked for.
+    pub(super) fn queued(&self) -> Result<(u64, u64)> {
+        self.line.check("channel.stats")?;
+        Ok((self.sender.lock().unread()?, self.desk.bytes() as u64))
     }
 
     pub(super) fn is_closed(&self) -> bool {

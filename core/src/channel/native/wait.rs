@@ -8,7 +8,7 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::shm::ring::{BELL_DATA, FUTEX_DATA, FUTEX_ROOM, Word};
 use crate::sys::poll::{Events, PollFd, poll};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 
 /// After this many messages in one direction the receiver looks less often, so that the sender's cache lines stay with the sender.
@@ -24,6 +24,18 @@ impl Native {
     #[inline]
     pub(super) fn wait_data(&self, receiver: &mut Receiver, wait: Wait) -> Result<()> {
         let Some(deadline) = wait else { return Err(no_message(wait)) };
+        let (wait, deadline) = match receiver.frame_deadline() {
+            // The end of this wait is the end of the channel, which the next look finds.
+            Some(rest) if rest.passed() => return Ok(()),
+            Some(rest) => (Some(deadline.min(rest)), deadline.min(rest)),
+            None => (wait, deadline),
+        };
+        let result = self.wait_data_until(receiver, (wait, deadline));
+        if receiver.frame_deadline().is_some_and(Deadline::passed) { Ok(()) } else { result }
+    }
+
+    #[inline]
+    fn wait_data_until(&self, receiver: &mut Receiver, (wait, deadline): (Wait, Deadline)) -> Result<()> {
         let Some(ring) = self.line.ring() else { return self.wait_socket(receiver, deadline) };
         receiver.release(&self.line);
         ring.say_cpu();
@@ -91,7 +103,10 @@ impl Native {
 
     /// Asks for the data bell to be rung. False when there is something already.
     pub(super) fn arm_bell(&self, receiver: &mut Receiver) -> bool {
-        let Some(ring) = self.line.ring() else { return true };
+        let Some(ring) = self.line.ring() else {
+            self.line.quiet();
+            return !receiver.is_ready(&self.line);
+        };
         if Word::load(&ring.mine().waiting) & BELL_DATA != 0 {
             return true;
         }
@@ -102,23 +117,20 @@ impl Native {
     }
 
     pub(super) fn ring_own_bell(&self) {
-        if let Some(ring) = self.line.ring() {
-            ring.bells.data.signal();
-        }
+        self.line.ring_own_bell();
     }
 
     /// One descriptor to poll: readable while there may be something to receive.
     pub(in crate::channel) fn pollable(&self) -> Result<BorrowedFd<'_>> {
         self.line.check("channel.as_fd")?;
-        let Some(ring) = self.line.ring() else { return Ok(self.line.socket()) };
         if !self.bell_wanted.swap(true, Ordering::SeqCst) {
             // Whoever holds the lock finds the flag set when it finds nothing.
             let armed = self.try_lead().is_some_and(|mut receiver| self.arm_bell(&mut receiver));
             if !armed {
-                ring.bells.data.signal();
+                self.ring_own_bell();
             }
         }
-        Ok(ring.bells.data.as_fd())
+        Ok(self.line.bell())
     }
 }
 

@@ -295,7 +295,6 @@ impl NodeEndpoint {
     }
 
     /// Bytes accepted and not yet written.
-    #[cfg(test)]
     pub(crate) fn queued_bytes(&self) -> usize {
         self.0.locked.lock().state.output_bytes()
     }

@@ -1,0 +1,1 @@
+//! Fault rows of channels.
