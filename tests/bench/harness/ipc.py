@@ -1,5 +1,6 @@
 """Area C: messages between two processes."""
 
+from .build import BENCH
 from .rows import Row
 from .sampling import Section
 from .spawn import Maker
@@ -73,7 +74,7 @@ def everyone(make, asleep=False, small=True):
 
 def echoing(box, *options):
     """A plain Node script that echoes, under a parent in each language."""
-    make = maker(box, *options)
+    make = maker(box, f"echo={BENCH / 'node' / 'echo.cjs'}", *options)
     return (
         make.node("node", "Node fork", "peer", "echo"),
         make.program("rust", "libprocs Rust", "ours", ("rust-channel", "node")),

@@ -1,11 +1,11 @@
 // Messages between two Node processes or threads: child_process, worker_threads and libprocs.
-// `ipc.mjs CASE mode=M sizes=N,N seconds=S peer-cpu=C`.
+// `ipc.mjs CASE mode=M sizes=N,N seconds=S peer-cpu=C`, for a plain script that echoes `echo=PATH`.
 import { execFileSync, fork } from 'node:child_process';
 import { readlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { options } from './common.mjs';
-import { measure, serve } from './messages.mjs';
+import { measure, measureEcho, serve } from './messages.mjs';
 
 const FILE = fileURLToPath(import.meta.url);
 const BYTES = (size) => Buffer.alloc(size, 'x');
@@ -32,11 +32,24 @@ function portLink(port) {
   return link;
 }
 
+/** The options of fork for a child that is to run on another processor. */
+function place(values) {
+  return values['peer-cpu'] ? { execPath: 'taskset', execArgv: ['-c', values['peer-cpu'], process.execPath] } : {};
+}
+
+/** A child that knows nothing of measurements. */
+async function echo(values) {
+  const child = fork(values.echo, [], place(values));
+  const ended = new Promise((resolve) => child.on('exit', resolve));
+  await measureEcho(processLink(child), values);
+  child.disconnect();
+  if (await ended !== 0) throw new Error('child failed');
+}
+
 /** fork with one of its two serializations. */
 function forked(serialization, make) {
   return async (values) => {
-    const pinned = values['peer-cpu'] ? { execPath: 'taskset', execArgv: ['-c', values['peer-cpu'], process.execPath] } : {};
-    const child = fork(FILE, ['child'], { serialization, ...pinned });
+    const child = fork(FILE, ['child'], { serialization, ...place(values) });
     const ended = new Promise((resolve) => child.on('exit', resolve));
     await measure(processLink(child), values, make);
     if (await ended !== 0) throw new Error('child failed');
@@ -57,7 +70,7 @@ function serveAsWorker() {
   serve(portLink(parentPort), () => parentPort.close());
 }
 
-const PEERS = { 'fork-json': forked('json', TEXT), 'fork-advanced': forked('advanced', BYTES), worker };
+const PEERS = { 'fork-json': forked('json', TEXT), 'fork-advanced': forked('advanced', BYTES), worker, echo };
 
 const { name, values } = options();
 if (!isMainThread) serveAsWorker();

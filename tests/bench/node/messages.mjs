@@ -90,3 +90,40 @@ export async function measure(link, values, make) {
   link.send({ kind: 'end' });
   console.log(JSON.stringify(result));
 }
+
+/** Messages on their way when the rate of echoes is measured. */
+const WINDOW = 64;
+
+/** Keeps `window` messages on their way for this long; tells the time between answers and answers how many a second. */
+function echoWindow(link, message, window, seconds, told) {
+  return new Promise((resolve) => {
+    let [count, left] = [0, window];
+    const begin = performance.now();
+    let last = begin;
+    link.onMessage((answer) => {
+      if (answer !== message) throw new Error('the answer is something else');
+      if ((last - begin) / 1e3 >= seconds) {
+        if (--left === 0) resolve((count / (last - begin)) * 1e3);
+        return;
+      }
+      link.send(message);
+      const now = performance.now();
+      told?.((now - last) * 1e3);
+      last = now;
+      count++;
+    });
+    for (let i = 0; i < window; i++) link.send(message);
+  });
+}
+
+/** Round trips one by one with a child that sends back whatever it is sent, then echoes a second, each after as long a warm-up. */
+export async function measureEcho(link, values) {
+  const seconds = Number(values.seconds ?? 0.1);
+  const message = 'x'.repeat(64);
+  const samples = [];
+  await echoWindow(link, message, 1, seconds);
+  await echoWindow(link, message, 1, seconds, (micros) => samples.push(micros));
+  await echoWindow(link, message, WINDOW, seconds);
+  const rate = await echoWindow(link, message, WINDOW, seconds);
+  console.log(JSON.stringify({ us_64: quantile(samples, 0.5), p99_us_64: quantile(samples, 0.99), kmsg: rate / 1e3 }));
+}

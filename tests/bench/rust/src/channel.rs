@@ -1,14 +1,16 @@
-//! libprocs' channel from Rust. `rust-channel CASE mode=M sizes=N,N seconds=S peer-cpu=C`; the child is this program again.
+//! libprocs' channel from Rust. `rust-channel CASE mode=M sizes=N,N seconds=S peer-cpu=C`; the child is this program again, or in the case
+//! `node` a plain Node script, `echo=PATH`.
 
 #[allow(dead_code)] // shared with the programs that start children
 mod common;
 mod messages;
 
 use common::Options;
-use messages::Link;
+use messages::{Echo, Link};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use procs::{Channel, ChannelOptions, Command, Spin};
+use procs::{Channel, ChannelOptions, Command, Message, Spin, Wire};
+use serde_json::Value;
 use std::io;
 
 struct Ours(Channel);
@@ -29,6 +31,7 @@ fn channel_options(case: &str) -> io::Result<ChannelOptions> {
     match case {
         "native" => (),
         "no-spin" => options.spin = Spin::Off,
+        "node" => options.wire = Wire::Node,
         other => return Err(io::Error::other(format!("unknown case {other}"))),
     }
     Ok(options)
@@ -55,8 +58,50 @@ fn child(options: &Options, channel: &ChannelOptions) -> io::Result<()> {
     messages::serve(&mut Ours(Channel::from_env_with(channel)?))
 }
 
+/// JSON to and from a script that sends back what it is sent.
+struct Script(Channel);
+
+impl Echo for Script {
+    type Value = Value;
+
+    fn value(&self) -> Value {
+        Value::String("x".repeat(64))
+    }
+
+    fn send(&mut self, value: &Value) -> io::Result<()> {
+        self.0.send(Message::json(value)?).map_err(io::Error::other)?;
+        Ok(())
+    }
+
+    fn receive(&mut self) -> io::Result<Value> {
+        Ok(self.0.recv()?.to_json()?)
+    }
+}
+
+/// The script under Node as it is; pinned, if it is to run on another processor.
+fn script(options: &Options, channel: &ChannelOptions) -> io::Result<()> {
+    let echo = options.text("echo")?;
+    let mut command = match options.text("peer-cpu") {
+        Ok(cpu) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", cpu, "node", echo]);
+            command
+        }
+        Err(_) => Command::new(echo),
+    };
+    let (mut child, channel) = command.fork_with(channel)?;
+    let mut script = Script(channel);
+    messages::measure_echo(&mut script, options)?;
+    drop(script);
+    let status = child.wait()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("script ended with {status:?}"))) }
+}
+
 fn main() -> io::Result<()> {
     let (case, options) = Options::from_args()?;
     let channel = channel_options(&case)?;
+    if case == "node" {
+        return script(&options, &channel);
+    }
     if options.text("role").is_ok() { child(&options, &channel) } else { parent(&options, &channel) }
 }

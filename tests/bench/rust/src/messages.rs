@@ -152,3 +152,56 @@ pub fn measure(link: &mut impl Link, options: &Options) -> io::Result<()> {
     println!("{{{}}}", parts.join(", "));
     Ok(())
 }
+
+/// A child that sends back whatever it is sent, and is told nothing.
+#[allow(dead_code)] // not every program has one
+pub trait Echo {
+    type Value: PartialEq;
+    fn value(&self) -> Self::Value;
+    fn send(&mut self, value: &Self::Value) -> io::Result<()>;
+    fn receive(&mut self) -> io::Result<Self::Value>;
+}
+
+/// Messages on their way when the rate is measured.
+const WINDOW: usize = 64;
+
+/// Round trips one by one, then echoes a second with a window, each for `seconds=` after as long a warm-up. One line of JSON.
+#[allow(dead_code)]
+pub fn measure_echo(echo: &mut impl Echo, options: &Options) -> io::Result<()> {
+    let seconds = options.number("seconds", 0.1);
+    let mut samples = Vec::new();
+    for _ in 0..2 {
+        samples.clear();
+        echo_window(echo, 1, seconds, |micros| samples.push(micros))?;
+    }
+    echo_window(echo, WINDOW, seconds, |_| ())?;
+    let rate = echo_window(echo, WINDOW, seconds, |_| ())?;
+    let (middle, late) = (quantile(&mut samples, 0.5), quantile(&mut samples, 0.99));
+    println!("{{\"us_64\": {middle:.4}, \"p99_us_64\": {late:.4}, \"kmsg\": {:.4}}}", rate / 1e3);
+    Ok(())
+}
+
+/// Keeps `window` messages on their way for this long; tells the time between answers and gives the answers a second.
+#[allow(dead_code)]
+fn echo_window(echo: &mut impl Echo, window: usize, seconds: f64, mut told: impl FnMut(f64)) -> io::Result<f64> {
+    let value = echo.value();
+    for _ in 0..window {
+        echo.send(&value)?;
+    }
+    let begin = Instant::now();
+    let (mut last, mut count) = (begin, 0u32);
+    while (last - begin).as_secs_f64() < seconds {
+        if echo.receive()? != value {
+            return Err(io::Error::other("the answer is something else"));
+        }
+        echo.send(&value)?;
+        let now = Instant::now();
+        told((now - last).as_nanos() as f64 / 1e3);
+        last = now;
+        count += 1;
+    }
+    for _ in 0..window {
+        echo.receive()?;
+    }
+    Ok(f64::from(count) / (last - begin).as_secs_f64())
+}
