@@ -72,18 +72,15 @@ impl Command {
         // A script is an argument of Node, whatever its mode and first line say.
         let script = is_node_script(&self.program).then(|| {
             // Written out while argument 0 is still the script.
-            self.argv_mut();
-            std::mem::replace(&mut self.program, "node".into())
+            let argv = self.argv_mut().clone();
+            (std::mem::replace(&mut self.program, "node".into()), argv)
         });
-        if let Some(script) = &script {
-            let argv = self.argv_mut();
-            let at = 1.min(argv.len());
-            argv.insert(at, script.clone());
+        if let Some((script, argv)) = &script {
+            *self.argv_mut() = [&OsString::from("node"), script].into_iter().chain(argv.iter().skip(1)).cloned().collect();
         }
         let child = self.spawn();
-        if let Some(script) = script {
-            let argv = self.argv_mut();
-            argv.remove(1.min(argv.len() - 1));
+        if let Some((script, argv)) = script {
+            *self.argv_mut() = argv;
             self.program = script;
         }
         self.env.truncate(changes);

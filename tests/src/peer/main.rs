@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 use procs::{Channel, Command, ErrorKind, Message};
+use serde_json::json;
 use std::process::ExitCode;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -11,6 +12,7 @@ type Row = (&'static str, fn(&Channel, &[String]) -> Outcome);
 const TABLE: &[Row] = &[
     ("echo", echo),
     ("burst", burst),
+    ("burst-json", burst_json),
     ("close-then-wait", close_then_wait),
     ("leave-a-holder", leave_a_holder),
     ("take-twice", take_twice),
@@ -74,6 +76,15 @@ fn burst(channel: &Channel, args: &[String]) -> Outcome {
         Some("abort") => std::process::abort(),
         _ => Ok(()),
     }
+}
+
+/// Sends COUNT JSON objects with their number and SIZE characters, then ends.
+fn burst_json(channel: &Channel, args: &[String]) -> Outcome {
+    let text = "x".repeat(number(args, 1)?);
+    for index in 0..number(args, 0)? {
+        channel.send(Message::json(&json!({ "index": index, "text": text }))?)?;
+    }
+    Ok(())
 }
 
 /// Closes its end and runs on until its standard input ends.
