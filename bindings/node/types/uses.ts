@@ -30,3 +30,16 @@ export async function uses(): Promise<number | null> {
   const synchronous: string = procs.execSync('true', { encoding: 'utf8' });
   return captured.length + result.stdout.length + stages.length + report.survivors.length + index + synchronous.length;
 }
+
+export async function additions(): Promise<void> {
+  const teed = await procs.run('ls', [], {
+    input: (async function* chunks() { yield 'x'; })(),
+    stdoutSink: [(chunk: Buffer): number => chunk.length, process.stdout, { file: '/dev/null' }, 'buffer'],
+    stderrSink: { append: '/dev/null' },
+  });
+  const sinkFailure: string | undefined = teed.stdoutInfo.sinkError?.message;
+  for await (const batch of procs.spawn('ls').lines().batches()) {
+    const first: string | undefined = batch[0];
+    void [first, sinkFailure];
+  }
+}
