@@ -38,7 +38,7 @@ function outputLimit(value, name) {
 function inputBytes(input) {
   if (input == null || isFlow(input)) return undefined;
   if (typeof input === 'string') return Buffer.from(input);
-  if (ArrayBuffer.isView(input)) return new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
+  if (ArrayBuffer.isView(input)) return check.viewBytes(input);
   throw nodeError('ERR_INVALID_ARG_TYPE', 'options.input', ['string', 'Buffer', 'TypedArray', 'DataView', 'Readable'], input);
 }
 

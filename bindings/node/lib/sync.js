@@ -15,7 +15,7 @@ const SIGTERM = 15;
 const NO_STREAM = Number.parseInt(process.versions.node, 10) >= 22 ? undefined : null;
 
 function inputBytes(input, index, encoding) {
-  if (ArrayBuffer.isView(input)) return new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
+  if (ArrayBuffer.isView(input)) return check.viewBytes(input);
   if (typeof input === 'string') return Buffer.from(input, encoding);
   throw nodeError('ERR_INVALID_ARG_TYPE', `options.stdio[${index}]`, ['Buffer', 'TypedArray', 'DataView', 'string'], input);
 }

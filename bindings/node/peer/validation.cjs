@@ -88,7 +88,57 @@ function* childCalls(cp) {
   }
 }
 
+function throwing(name) {
+  return Object.defineProperty({}, name, { enumerable: true, get() { throw new RangeError(`getter of ${name}`); } });
+}
+
+/** An option whose value changes with every look. */
+function changing(name, values) {
+  let looks = 0;
+  return Object.defineProperty({}, name, { enumerable: true, get: () => values[Math.min(looks++, values.length - 1)] });
+}
+
+function detached() {
+  const bytes = new Uint8Array(8);
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+  return bytes;
+}
+
+function* objectCalls(cp) {
+  for (const name of ['cwd', 'env', 'stdio', 'shell', 'uid', 'timeout', 'signal', 'argv0', 'killSignal']) {
+    yield [`getter of ${name}`, () => cp.spawn('true', [], throwing(name))];
+    yield [`getter of ${name}`, () => cp.spawnSync('true', [], throwing(name)).status];
+  }
+  yield ['changing cwd', () => cp.spawnSync('pwd', [], changing('cwd', ['/', 5, {}])).stdout.toString()];
+  yield ['getter in env', () => cp.spawn('true', [], { env: throwing('NAME') })];
+  yield ['proxy as options', () => cp.spawnSync('true', [], new Proxy({ shell: false }, {})).status];
+  yield ['throwing proxy as options', () => cp.spawn('true', [], new Proxy({}, { ownKeys() { throw new RangeError('trap'); } }))];
+  yield ['proxy as env', () => cp.spawnSync('sh', ['-c', 'echo $A'], { env: new Proxy({ A: 'x', PATH: process.env.PATH }, {}) }).stdout.toString()];
+  yield ['proxy as arguments', () => cp.spawnSync('echo', new Proxy(['a', 'b'], {})).stdout.toString()];
+  yield ['argument that throws', () => cp.spawn('echo', [{ toString() { throw new RangeError('text'); } }])];
+  yield ['symbol as argument', () => cp.spawn('echo', [Symbol('x')])];
+  yield ['bigint as argument', () => cp.spawnSync('echo', [2n ** 70n]).stdout.toString()];
+  for (const value of [2n ** 70n, 5n]) {
+    for (const name of ['uid', 'timeout', 'killSignal', 'maxBuffer']) yield [`bigint as ${name}`, () => cp.spawnSync('true', [], { [name]: value }).status];
+  }
+  yield ['detached input', () => cp.spawnSync('cat', [], { input: detached() }).stdout.length];
+  yield ['shared input', () => cp.spawnSync('cat', [], { input: new Uint8Array(new SharedArrayBuffer(4)).fill(65) }).stdout.toString()];
+  yield ['view as input', () => cp.spawnSync('cat', [], { input: new DataView(Buffer.from('abcd').buffer, 0, 0) }).stdout.length];
+  yield ['long name', () => cp.spawnSync('x'.repeat(5000)).error.code];
+  yield ['long argument', () => cp.spawnSync('true', ['x'.repeat(200_000)]).error.code];
+  yield ['many arguments', () => cp.spawnSync('true', new Array(40_000).fill('x')).status];
+  yield ['closed descriptor', () => cp.spawnSync('true', [], { stdio: ['ignore', 987, 'ignore'] }).error?.code];
+}
+
+/** As `refusal`, with the value of what was accepted. */
+function outcome(call) {
+  let value;
+  const text = refusal(() => { value = call(); return typeof value === 'object' ? value : undefined; });
+  return text === 'accepted' && typeof value !== 'object' ? `gives ${String(value)}` : text;
+}
+
 module.exports.cases = {
+  'bad input: objects that misbehave': (cp, log) => { for (const [name, call] of objectCalls(cp)) log(name, outcome(call)); },
   'bad input of spawn': (cp, log) => { for (const [name, call] of spawnCalls(cp)) log(name, refusal(call)); },
   'bad input of the blocking calls': (cp, log) => { for (const [name, call] of syncCalls(cp)) log(name, refusal(call)); },
   'bad input of exec and execFile': (cp, log) => { for (const [name, call] of execCalls(cp)) log(name, refusal(call)); },
