@@ -334,6 +334,11 @@ impl Receiver {
             let frame = parser.push(&mut rest)?;
             *taken = bytes.len() - rest.len();
             if let Some(frame) = frame {
+                // Descriptors come with the first byte of their frame: here all frames that have begun are whole.
+                let all_whole = rest.is_empty() && !parser.has_begun();
+                if all_whole && self.fds.len() > usize::from(frame.header.fds) {
+                    return Err(missing_fds(self.fds.len(), frame.header.fds.into()));
+                }
                 return Ok(Some(frame));
             }
             bytes.clear();
@@ -351,6 +356,9 @@ impl Receiver {
                 Err(error) => return Err(Error::from_io("channel.recv", &error, "cannot receive")),
             }
             self.fds.extend(came);
+            if self.fds.len() > 2 * message::MAX_FDS {
+                return Err(missing_fds(self.fds.len(), message::MAX_FDS));
+            }
         }
     }
 
