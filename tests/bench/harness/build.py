@@ -121,6 +121,7 @@ def prepare(tell):
     for name in ("spawn", "capture"):
         box.add(f"limit-{name}", lambda name=name: compile_c(f"limits/{name}.c", f"limit-{name}"))
         box.add(f"ours-c-{name}", lambda name=name: build_ours_c(name))
+    box.add("ours-c-ipc", lambda: build_ours_c("ipc"))
     box.add("limit-ipc", lambda: compile_c("limits/ipc.c", "limit-ipc"))
     box.add("ipc-peers", build_message_peers)
     for name in ("rust-peers", "rust-ours", "rust-channel"):

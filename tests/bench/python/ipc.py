@@ -1,4 +1,5 @@
-"""Messages between two Python processes: multiprocessing, pyzmq and libprocs. `ipc.py CASE mode=M sizes=N,N seconds=S peer-cpu=C`."""
+"""Messages between two Python processes: multiprocessing, pyzmq and libprocs. `ipc.py CASE mode=M sizes=N,N seconds=S peer-cpu=C`,
+for a plain Node script that echoes `echo=PATH`."""
 
 import multiprocessing
 import os
@@ -45,10 +46,15 @@ def queue(values):
     apart(values, Queues, (back, there), (there, back))
 
 
-def serve(values, link, end):
-    """The child: it runs where it is told to and makes the link itself."""
+def pin(values):
+    """The child runs where it is told to."""
     if "peer-cpu" in values:
         os.sched_setaffinity(0, {int(values["peer-cpu"])})
+
+
+def serve(values, link, end):
+    """The child, which makes the link itself."""
+    pin(values)
     messages.serve(link(end))
 
 
@@ -79,15 +85,53 @@ def pyzmq(values):
         apart(values, Zmq, (f"{folder}/pair", "bind"), (f"{folder}/pair", "connect"))
 
 
+class ChannelBytes:
+    """libprocs' channel with bytes."""
+
+    def __init__(self, channel):
+        self.send, self.receive = channel.send_bytes, channel.recv_bytes
+
+
+def procs_bytes(values):
+    """A case on a channel to this file as a program."""
+    import procs
+    child = procs.fork(__file__, "procs-child", *sys.argv[2:], codec="raw")
+    messages.measure(ChannelBytes(child.channel), values)
+    if child.wait() != 0:
+        sys.exit("child failed")
+
+
+def procs_child(values):
+    """Its child."""
+    import procs
+    pin(values)
+    messages.serve(ChannelBytes(procs.parent_channel(codec="raw")))
+
+
+def procs_node(values):
+    """A plain Node script."""
+    import procs
+    if "peer-cpu" in values:
+        child = procs.fork("taskset", "-c", values["peer-cpu"], "node", values["echo"], channel={"wire": "node"})
+    else:
+        child = procs.fork(values["echo"])
+    messages.measure_echo(child.channel, values)
+    child.channel.close()
+    if child.wait() != 0:
+        sys.exit("script failed")
+
+
+OURS = {"procs-bytes": procs_bytes, "procs-child": procs_child, "procs-node": procs_node}
 PEERS = {"pipe-bytes": with_pipe(PipeBytes), "pipe-objects": with_pipe(PipeObjects), "queue": queue, "pyzmq": pyzmq}
 
 
 def main():
     """Runs one case."""
     case, values = common.options()
-    if case not in PEERS:
+    cases = PEERS | OURS
+    if case not in cases:
         sys.exit(f"unknown case {case}")
-    PEERS[case](values)
+    cases[case](values)
 
 
 main()

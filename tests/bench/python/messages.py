@@ -98,3 +98,38 @@ def measure(link, values):
         result |= one_size(link, b"x" * size, float(values.get("seconds", 0.1)))
     link.send(ORDER.pack(END, 0, 0))
     print(json.dumps(result))
+
+
+#: Messages on their way when the rate of echoes is measured.
+WINDOW = 64
+
+
+def echo_window(channel, window, seconds, samples=None):
+    """Keeps `window` messages on their way to a child that sends back whatever it is sent; gives the answers a second."""
+    send, receive, clock, value = channel.send, channel.recv, time.perf_counter, "x" * 64
+    for _ in range(window):
+        send(value)
+    begin = last = clock()
+    count = 0
+    while last - begin < seconds:
+        if receive() != value:
+            raise ValueError("the answer is something else")
+        send(value)
+        now = clock()
+        if samples is not None:
+            samples.append((now - last) * 1e6)
+        last = now
+        count += 1
+    for _ in range(window):
+        receive()
+    return count / (last - begin)
+
+
+def measure_echo(channel, values):
+    """Round trips one by one, then echoes a second, each after as long a warm-up."""
+    seconds, samples = float(values.get("seconds", 0.1)), []
+    echo_window(channel, 1, seconds)
+    echo_window(channel, 1, seconds, samples)
+    echo_window(channel, WINDOW, seconds)
+    rate = echo_window(channel, WINDOW, seconds)
+    print(json.dumps({"us_64": common.quantile(samples, 0.5), "p99_us_64": common.quantile(samples, 0.99), "kmsg": rate / 1e3}))
