@@ -111,10 +111,10 @@ def procs_child(values):
 def procs_node(values):
     """A plain Node script."""
     import procs
-    if "peer-cpu" in values:
-        child = procs.fork("taskset", "-c", values["peer-cpu"], "node", values["echo"], channel={"wire": "node"})
-    else:
-        child = procs.fork(values["echo"])
+    here = os.sched_getaffinity(0)
+    pin(values)
+    child = procs.fork(values["echo"])  # inherits the processors
+    os.sched_setaffinity(0, here)
     messages.measure_echo(child.channel, values)
     child.channel.close()
     if child.wait() != 0:
