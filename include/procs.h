@@ -1163,7 +1163,7 @@ procs_status procs_cancel_free(procs_cancel *cancel);
 
 // Makes memory of `len` bytes, at least 1, all zero and all there. `flags`: 0, or PROCS_SHM_ joined by |. Owned: free it with `procs_shm_free`.
 //
-// Give it to a child as a descriptor (`procs_spawn_options.fds`), which opens it with `procs_shm_from_fd`. Other processes may write at any time:
+// Give it to a child as a descriptor (`procs_spawn_options.extra_fds`), which opens it with `procs_shm_from_fd`. Other processes may write at any time:
 // copy bytes in and out, and put what several use at once into cells or under a lock.
 //
 // Errors: PROCS_E_EXHAUSTED when the machine has not that much left, PROCS_E_TOO_LARGE when no file can be that large.
@@ -1474,6 +1474,9 @@ procs_status procs_shm_arena_reclaim_dead(const procs_shm_arena *arena, size_t *
 
 // Takes back what a seat holds, and the seat: its process is gone or never came. `*blocks`, unless NULL, is how many blocks it had. Only the maker.
 procs_status procs_shm_arena_reclaim(const procs_shm_arena *arena, uint32_t seat, size_t *blocks);
+
+// Bytes of blocks that this process has or has lent, in whole pages. Only the maker.
+procs_status procs_shm_arena_used(const procs_shm_arena *arena, size_t *bytes);
 
 // Frees the handle; the memory lives while blocks or other processes have it. NULL is fine.
 procs_status procs_shm_arena_free(procs_shm_arena *arena);

@@ -62,7 +62,7 @@ pub(crate) fn choose<T>(
 
 /// Makes memory of `len` bytes, at least 1, all zero and all there. `flags`: 0, or PROCS_SHM_ joined by |. Owned: free it with `procs_shm_free`.
 ///
-/// Give it to a child as a descriptor (`procs_spawn_options.fds`), which opens it with `procs_shm_from_fd`. Other processes may write at any time:
+/// Give it to a child as a descriptor (`procs_spawn_options.extra_fds`), which opens it with `procs_shm_from_fd`. Other processes may write at any time:
 /// copy bytes in and out, and put what several use at once into cells or under a lock.
 ///
 /// Errors: PROCS_E_EXHAUSTED when the machine has not that much left, PROCS_E_TOO_LARGE when no file can be that large.

@@ -133,6 +133,18 @@ pub unsafe extern "C" fn procs_shm_arena_reclaim(arena: *const procs_shm_arena, 
     })
 }
 
+/// Bytes of blocks that this process has or has lent, in whole pages. Only the maker.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_shm_arena_used(arena: *const procs_shm_arena, bytes: *mut usize) -> procs_status {
+    let operation = "procs_shm_arena_used";
+    guard(operation, || {
+        let object = self::arena(operation, arena)?;
+        let out = Out::new(operation, "bytes", bytes)?;
+        out.set(object.0.used_bytes()?);
+        Ok(())
+    })
+}
+
 /// Frees the handle; the memory lives while blocks or other processes have it. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn procs_shm_arena_free(arena: *mut procs_shm_arena) -> procs_status {

@@ -199,6 +199,7 @@ fn c_exports_no_name_outside_its_families() {
         "sink",
         "stage",
         "many",
+        "shm",
     ];
     for name in read_source("ffi/symbols.txt").text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let rest = name.strip_prefix("procs_").unwrap_or_else(|| panic!("{name} lacks the prefix"));
