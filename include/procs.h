@@ -30,6 +30,9 @@
  *     a lock in it, also if its holder is killed  procs_shm_mutex_new, procs_shm_mutex_lock; rwlock, semaphore, event, barrier, once
  *     numbers in it ............................. procs_shm_add64, procs_shm_counter_new, procs_shm_histogram_new
  *     blocks without a copy ..................... procs_shm_arena_new, procs_shm_block_lend, procs_shm_arena_attach
+ *     messages to and from a child .............. procs_spawn with channel, procs_child_channel, procs_channel_send, procs_channel_recv
+ *     ask and answer ............................ procs_channel_call; procs_channel_next_request, procs_request_reply
+ *     in the child .............................. procs_channel_from_env
  *
  * RULES
  *   Results. A function that can fail returns procs_status: PROCS_OK (0) or a negative PROCS_E_ code, and writes its out-parameters last and
@@ -62,6 +65,10 @@
  *     lines            _fd                                     _next, _next_many
  *     pipeline         _stage_count                            _add, _run, _spawn
  *     shm_...          all                                     -
+ *     channel          all                                     -
+ *     message          getters (with nothing else)             _add_, _set_, _take_fd, being sent or received into
+ *     request          _is_cancelled, _takes_parts             all others
+ *     call_stream      -                                       all
  *     last error       belongs to its thread
  *
  * IN AN EVENT LOOP
@@ -72,6 +79,7 @@
  *     stream   procs_child_stream_fd, or take it with procs_child_take_fd
  *     cancel   procs_cancel_fd     cancelled
  *     locks    procs_shm_pending_fd, of the _start functions; then procs_shm_pending_finish until it is not PROCS_E_WOULD_BLOCK
+ *     channel  procs_channel_fd    then procs_channel_recv(..., 0, ...) until PROCS_E_WOULD_BLOCK or the end
  */
 
 #ifndef PROCS_H
@@ -318,17 +326,80 @@ typedef enum procs_stop_action {
     PROCS_STOP_KILL = 3,
 } procs_stop_action;
 
+// How the body of a message is encoded. The library passes the bytes on; encoding and decoding are the program's.
+typedef enum procs_codec {
+    // Bytes as they are.
+    PROCS_CODEC_RAW = 0,
+    // JSON text in UTF-8.
+    PROCS_CODEC_JSON = 1,
+    // Python's pickle: runs code of the sender when decoded.
+    PROCS_CODEC_PICKLE = 2,
+    // The structured clone of V8 (Node).
+    PROCS_CODEC_V8 = 3,
+} procs_codec;
+
+// What the descriptors of a message are, checked on both sides.
+typedef enum procs_handle_kind {
+    // Anything, unchecked.
+    PROCS_HANDLE_RAW = 0,
+    // A TCP socket that does not accept connections.
+    PROCS_HANDLE_TCP_SOCKET = 1,
+    // A TCP socket that accepts connections.
+    PROCS_HANDLE_TCP_LISTENER = 2,
+    // A Unix stream socket that does not accept connections.
+    PROCS_HANDLE_UNIX_SOCKET = 3,
+    // A Unix stream socket that accepts connections.
+    PROCS_HANDLE_UNIX_LISTENER = 4,
+    // A UDP socket.
+    PROCS_HANDLE_UDP_SOCKET = 5,
+    // A regular file.
+    PROCS_HANDLE_FILE = 6,
+    // Memory that cannot change its size: a memfd sealed against shrinking and growing.
+    PROCS_HANDLE_MEMORY = 7,
+} procs_handle_kind;
+
+// What is spoken on a channel to a child: the values of `procs_channel_options.wire`.
+typedef enum procs_wire {
+    // Node's for a program called `node` or a `.js`, `.mjs` or `.cjs` file, which `node` runs then; native for everything else.
+    PROCS_WIRE_AUTO = 0,
+    // For programs that use libprocs, in any language.
+    PROCS_WIRE_NATIVE = 1,
+    // What Node speaks with its own children: `process.send` and `'message'`. JSON bodies.
+    PROCS_WIRE_NODE = 2,
+} procs_wire;
+
+// What happened on a channel: the values of `procs_channel_event.kind`.
+typedef enum procs_channel_event_kind {
+    // A message came: `message`.
+    PROCS_CHANNEL_MESSAGE = 1,
+    // The other side called: `request`.
+    PROCS_CHANNEL_REQUEST = 2,
+    // Every message was given and no more comes.
+    PROCS_CHANNEL_CLOSED = 3,
+    // The child has ended; always last. `procs_child_wait` gives its status at once.
+    PROCS_CHANNEL_EXITED = 4,
+} procs_channel_event_kind;
+
+// The replies to a call, one after the other.
+typedef struct procs_call_stream procs_call_stream;
+
 // Stops every run it was given to, from any thread.
 typedef struct procs_cancel procs_cancel;
 
 // One child being captured: can be run for a while, looked at, and run on.
 typedef struct procs_capture procs_capture;
 
+// One end of a channel: messages to and from another process, or another thread of this one, in order and whole.
+typedef struct procs_channel procs_channel;
+
 // A child process, or one stage of a running pipeline.
 typedef struct procs_child procs_child;
 
 // A reader of lines over a child's standard output or standard error.
 typedef struct procs_lines procs_lines;
+
+// A message that is being built, or that was received.
+typedef struct procs_message procs_message;
 
 // A finished run: how the child ended, what it wrote, and what had to be done to it.
 typedef struct procs_output procs_output;
@@ -338,6 +409,9 @@ typedef struct procs_pipeline procs_pipeline;
 
 // A finished pipeline: how each stage ended and what the last one wrote.
 typedef struct procs_pipeline_output procs_pipeline_output;
+
+// A call of the other side, to be answered once.
+typedef struct procs_request procs_request;
 
 // Memory that several processes map. It has no name: hand its descriptor over, and it lives as long as somebody has it.
 typedef struct procs_shm procs_shm;
@@ -452,6 +526,32 @@ typedef struct procs_sink {
     // A further sink that gets the same bytes, after this one; NULL: none. At most 64 in all.
     const struct procs_sink *also;
 } procs_sink;
+
+// How a channel is made or opened; `procs_channel_options_init` writes the defaults. Each end has its own.
+typedef struct procs_channel_options {
+    // `sizeof(procs_channel_options)`, set by `procs_channel_options_init`.
+    size_t size;
+    // Bytes of body and buffers of one message that this end takes. Default: 1 GiB.
+    uint64_t max_message;
+    // Bytes that may wait: received and not asked for, or lent and not given back. Default: 256 MiB.
+    uint64_t max_queued_bytes;
+    // Bytes of large messages that may be on their way before a sender waits. Default: 1 MiB.
+    uint64_t high_water;
+    // Bytes of the ring of each direction, rounded up to a power of two, 4 KiB to 1 GiB; 0: everything goes through the socket. Default: 1 MiB.
+    uint64_t ring_bytes;
+    // How long to look again before sleeping, in microseconds: -1: as it pays (default); 0: never; else always this long.
+    int64_t spin_us;
+    // How long the rest of a message may take to come once it has begun; -1: for ever (default).
+    int64_t frame_timeout_ms;
+    // Codecs that this end takes: the sum of `1 << PROCS_CODEC_...`. Default: raw and JSON.
+    uint32_t codecs;
+    // Descriptors that this end takes with one message, at most 253. Default: 253.
+    uint32_t max_fds;
+    // One of `procs_wire`; counts when a child is started with the channel. Default: PROCS_WIRE_AUTO.
+    int wire;
+    // 0.
+    int reserved;
+} procs_channel_options;
 
 // What to run and how. Set the defaults with `procs_spawn_options_init(&o, sizeof o)`, then what differs.
 //
@@ -569,6 +669,8 @@ typedef struct procs_spawn_options {
     struct procs_sink stderr_sink;
     // run: stops the run when cancelled; it may be freed at once. Default: NULL.
     const struct procs_cancel *cancel;
+    // `procs_spawn` only: starts the child with a channel to it, made like this; see `procs_child_channel`. Default: NULL, no channel.
+    const struct procs_channel_options *channel;
 } procs_spawn_options;
 
 // One step of a stop: an action, and how long it is given before the next.
@@ -616,6 +718,20 @@ typedef struct procs_stop_report {
     // Number of processes of the tree that were seen alive afterwards.
     uint64_t survivor_count;
 } procs_stop_report;
+
+// One event of a channel. Set `size` to `sizeof(procs_channel_event)`.
+typedef struct procs_channel_event {
+    // `sizeof(procs_channel_event)`, set by the caller.
+    size_t size;
+    // One of `procs_channel_event_kind`.
+    int kind;
+    // 0.
+    int reserved;
+    // Owned: free it with `procs_message_free`. NULL unless a message came.
+    struct procs_message *message;
+    // Owned: free it with `procs_request_free`. NULL unless the other side called.
+    struct procs_request *request;
+} procs_channel_event;
 
 // How a process ended. Set `size` before the call: `procs_exit_status status = {sizeof status};` does.
 typedef struct procs_exit_status {
@@ -785,6 +901,14 @@ procs_status procs_last_error(void);
 //
 // Borrowed: valid until the next call on this thread that fails. UTF-8, unless it quotes a path that is not.
 const char *procs_last_error_message(void);
+
+// The name of the failure that the other side of a channel answered with, such as `"KeyError"`; NULL when the last error of this thread is none.
+//
+// Borrowed: valid until the next call on this thread that fails.
+const char *procs_last_error_remote_name(void);
+
+// Where that failure happened, as text for people; may be empty. NULL as for `procs_last_error_remote_name`, and borrowed like it.
+const char *procs_last_error_remote_trace(void);
 
 // The errno value of the last error of this thread; 0 when the system gave none.
 int32_t procs_last_error_os(void);
@@ -1507,6 +1631,198 @@ size_t procs_shm_block_len(const procs_shm_block *block);
 
 // Gives this process' reference back: one atomic change, no message. NULL is fine.
 procs_status procs_shm_block_free(procs_shm_block *block);
+
+/* ---- CHANNELS -------------------------------------------------------------------------------------------- */
+
+// Makes both ends of a channel; `options` may be NULL. Owned: free each with `procs_channel_free`. Use them in different threads, or hand one to
+// another process with `procs_channel_take_fd`.
+//
+// Errors: PROCS_E_EXHAUSTED when the system has no descriptor or memory left.
+procs_status procs_channel_pair(const procs_channel_options *options, procs_channel **first, procs_channel **second);
+
+// The channel to the parent that started this process with one; `options` may be NULL. Once in a process. Owned: free it with
+// `procs_channel_free`.
+//
+// Errors: PROCS_E_NOT_FOUND when this process was not given a channel; PROCS_E_INVALID_STATE when it was taken before; PROCS_E_PROTOCOL for a
+// parent of another version.
+procs_status procs_channel_from_env(const procs_channel_options *options, procs_channel **channel);
+
+// The end whose descriptor `procs_channel_take_fd` gave in this or another process; `options` may be NULL. The library takes a duplicate: `fd`
+// stays yours, and the channel ends for the other side when both are closed. Owned: free it with `procs_channel_free`.
+//
+// Errors: the first use tells when the descriptor is no end of a channel.
+procs_status procs_channel_from_fd(int fd, const procs_channel_options *options, procs_channel **channel);
+
+// The channel to a child that was started with `channel` in its options. Once. Owned: free it with `procs_channel_free`; the child may be freed
+// before.
+//
+// Errors: PROCS_E_INVALID_STATE when the child was started without, or the channel was taken before.
+procs_status procs_child_channel(const procs_child *child, procs_channel **channel);
+
+// The descriptor of an end that nobody has used, for another process: all that the process needs. Owned: close it yourself. The handle is then
+// good for `procs_channel_free` only.
+//
+// Errors: PROCS_E_INVALID_STATE when the end was used.
+procs_status procs_channel_take_fd(const procs_channel *channel, int *fd);
+
+// Sends a message; waits at most `timeout_ms` while the other side does not read. On success the message is empty: free it. On failure it is as
+// it was.
+//
+// Errors: PROCS_E_CLOSED when the other side is gone; PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0, when there was no room;
+// PROCS_E_TOO_LARGE when the other side does not take messages of this size; PROCS_E_INVALID_ARGUMENT when a descriptor is not what the message
+// says; PROCS_E_INVALID_STATE when this side has closed.
+procs_status procs_channel_send(const procs_channel *channel, procs_message *message, int64_t timeout_ms);
+
+// Sends bytes as a raw message, without a message handle. Errors: as `procs_channel_send`.
+procs_status procs_channel_send_bytes(const procs_channel *channel, const void *data, size_t len, int64_t timeout_ms);
+
+// The next message; waits for it at most `timeout_ms`. Owned: free it with `procs_message_free`.
+//
+// Errors: PROCS_E_CLOSED when everything was received and the other side has closed or is gone; PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a
+// timeout of 0; PROCS_E_PROTOCOL and PROCS_E_TOO_LARGE when what came is no message of this wire or over the limits: the channel has ended then;
+// PROCS_E_INVALID_STATE when this side has closed.
+procs_status procs_channel_recv(const procs_channel *channel, int64_t timeout_ms, procs_message **message);
+
+// As `procs_channel_recv`, into a message that is there: what it held is freed. Saves a handle for each message.
+procs_status procs_channel_recv_into(const procs_channel *channel, int64_t timeout_ms, procs_message *message);
+
+// What happens next: each message and each call of the other side in its order, then once PROCS_CHANNEL_CLOSED, then, on the channel of a child,
+// once PROCS_CHANNEL_EXITED. Waits at most `timeout_ms`.
+//
+// Errors: as `procs_channel_recv`; PROCS_E_CLOSED when all of this was given before.
+procs_status procs_channel_next_event(const procs_channel *channel, int64_t timeout_ms, procs_channel_event *event);
+
+// A descriptor to poll: readable while a message can be received or the end is to be seen. Then receive with a timeout of 0 until
+// PROCS_E_WOULD_BLOCK. Borrowed: never read from it or close it. -1 when the channel is closed by this side.
+int procs_channel_fd(const procs_channel *channel);
+
+// Waits until one of the channels has a message or has ended, and gives its index.
+//
+// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0.
+procs_status procs_channel_wait_any(const procs_channel *const *channels, size_t count, int64_t timeout_ms, size_t *index);
+
+// Waits until everything sent has left this process, so that its end cannot lose it.
+//
+// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0; PROCS_E_CLOSED when the other side is gone before.
+procs_status procs_channel_flush(const procs_channel *channel, int64_t timeout_ms);
+
+// Closes this end: the other side receives what was sent, then PROCS_E_CLOSED. Never waits. The handle stays, to be freed.
+procs_status procs_channel_close(const procs_channel *channel);
+
+// 1 when either side has closed or is gone; messages may still be there to be received.
+int procs_channel_is_closed(const procs_channel *channel);
+
+// Closes the channel and frees it. NULL is fine. A call that another thread is inside ends with PROCS_E_INVALID_STATE.
+procs_status procs_channel_free(procs_channel *channel);
+
+// Writes the defaults. `size` is `sizeof(procs_channel_options)`.
+procs_status procs_channel_options_init(procs_channel_options *options, size_t size);
+
+/* ---- CALLS ----------------------------------------------------------------------------------------------- */
+
+// Calls the other side with a message and waits at most `timeout_ms` for its reply. Owned: free the reply with `procs_message_free`. The message
+// is empty afterwards.
+//
+// Any number of threads may call at once, beside others that receive.
+//
+// Errors: PROCS_E_TIMEOUT: the other side is told, and what it still replies is dropped; PROCS_E_TASK_FAILED: the other side failed,
+// `procs_last_error_remote_name` and `_trace` say more; PROCS_E_CLOSED; as `procs_channel_send`.
+procs_status procs_channel_call(const procs_channel *channel, procs_message *message, int64_t timeout_ms, procs_message **reply);
+
+// Calls the other side for any number of replies; it may be sixteen ahead. Owned: free the stream with `procs_call_stream_free`.
+//
+// Errors: as `procs_channel_send`.
+procs_status procs_channel_call_stream(const procs_channel *channel, procs_message *message, procs_call_stream **stream);
+
+// The next reply; `*message` is NULL when there are no more. Waits at most `timeout_ms`. Owned: free it with `procs_message_free`.
+//
+// Errors: as `procs_channel_call`; after PROCS_E_TIMEOUT the stream goes on.
+procs_status procs_call_stream_next(procs_call_stream *stream, int64_t timeout_ms, procs_message **message);
+
+// Frees a stream; if it has not ended, the other side is told that no more is wanted. NULL is fine.
+procs_status procs_call_stream_free(procs_call_stream *stream);
+
+// The next call of the other side; waits at most `timeout_ms`. Owned: answer it, then free it with `procs_request_free`.
+//
+// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0; as `procs_channel_recv`.
+procs_status procs_channel_next_request(const procs_channel *channel, int64_t timeout_ms, procs_request **request);
+
+// Takes what the caller sent. Owned: free it with `procs_message_free`. A second time it is empty.
+procs_status procs_request_take_message(procs_request *request, procs_message **message);
+
+// 1 when the caller takes several replies.
+int procs_request_takes_parts(const procs_request *request);
+
+// 1 when the caller has given up: its time is over, it has dropped the call, or it is gone.
+int procs_request_is_cancelled(const procs_request *request);
+
+// Answers with this message, which is the last of the parts if there were any. The message is empty afterwards, unless it could not be sent; the
+// request counts as answered in any case.
+//
+// Errors: PROCS_E_CANCELLED when the caller no longer wants it; as `procs_channel_send`.
+procs_status procs_request_reply(procs_request *request, procs_message *message);
+
+// Sends one of several replies; waits at most `timeout_ms` until the caller takes more. The message is empty afterwards, unless it could not be
+// sent.
+//
+// Errors: as `procs_request_reply`; PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0; PROCS_E_INVALID_STATE when the caller takes one
+// reply.
+procs_status procs_request_reply_part(procs_request *request, procs_message *message, int64_t timeout_ms);
+
+// Ends the parts.
+procs_status procs_request_finish(procs_request *request);
+
+// Answers that it failed: the caller gets PROCS_E_TASK_FAILED with `message`. `name` and `trace` may be NULL. All are copied.
+procs_status procs_request_fail(procs_request *request, const char *name, const char *message, const char *trace);
+
+// Frees a request; one that was not answered fails for the caller. NULL is fine.
+procs_status procs_request_free(procs_request *request);
+
+/* ---- MESSAGES -------------------------------------------------------------------------------------------- */
+
+// Makes a message with this body, copied; `data` may be NULL when `len` is 0. `codec` is one of `procs_codec`. Owned: free it with
+// `procs_message_free`. Call next: `procs_channel_send`, or one of the `procs_message_add_` functions.
+procs_status procs_message_new(int codec, const void *data, size_t len, procs_message **message);
+
+// Adds a buffer that travels beside the body, copied. At most 4096.
+procs_status procs_message_add_buffer(procs_message *message, const void *data, size_t len);
+
+// Adds a descriptor, of which the library takes a duplicate: `fd` stays yours.
+//
+// Errors: PROCS_E_IO with EBADF when `fd` is not open; PROCS_E_EXHAUSTED.
+procs_status procs_message_add_fd(procs_message *message, int fd);
+
+// Says what all descriptors of the message are: one of `procs_handle_kind`. It is checked when the message is sent and when it is received.
+procs_status procs_message_set_handle_kind(procs_message *message, int kind);
+
+// The codec of the body, one of `procs_codec`.
+int procs_message_codec(const procs_message *message);
+
+// The body; `*len` gets its length, and may be NULL. Borrowed: valid until the message is sent, received into or freed. Not NUL-terminated.
+const void *procs_message_body(const procs_message *message, size_t *len);
+
+// How many buffers travel beside the body.
+size_t procs_message_buffer_count(const procs_message *message);
+
+// A buffer; `*len` gets its length, and may be NULL. NULL when there is no such buffer. Borrowed: as the body.
+const void *procs_message_buffer(const procs_message *message, size_t index, size_t *len);
+
+// How many descriptors the message has.
+size_t procs_message_fd_count(const procs_message *message);
+
+// A descriptor of the message; -1 when there is no such descriptor. Borrowed: closed when the message is sent, received into or freed.
+int procs_message_fd(const procs_message *message, size_t index);
+
+// What the descriptors were said to be, and are: one of `procs_handle_kind`.
+int procs_message_handle_kind(const procs_message *message);
+
+// Takes the first descriptor out of the message. Owned: close it yourself. It is close-on-exec. Call again for the next one.
+//
+// Errors: PROCS_E_INVALID_STATE when the message has none.
+procs_status procs_message_take_fd(procs_message *message, int *fd);
+
+// Frees a message and closes its descriptors. NULL is fine.
+procs_status procs_message_free(procs_message *message);
 
 /* ---- VERSION, ENGINE, SIGNALS ---------------------------------------------------------------------------- */
 

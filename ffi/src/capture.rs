@@ -72,7 +72,7 @@ pub unsafe extern "C" fn procs_capture_start(options: *const procs_spawn_options
     let operation = "procs_capture_start";
     guard(operation, || {
         let out = Out::new(operation, "capture", capture)?;
-        let Plan { mut command, run, default_stdio } = Plan::read(operation, options)?;
+        let Plan { mut command, run, default_stdio, channel: _ } = Plan::read(operation, options)?;
         let run = run.map_or_else(RunOptions::default, |run| *run);
         if default_stdio[0] {
             command.stdin(if run.input.is_some() { Stdio::pipe() } else { Stdio::null() });

@@ -9,7 +9,9 @@ use crate::results::{self, procs_exit_status, procs_stop_report, procs_usage};
 use crate::slab::{self, Object, lock};
 use crate::status::{invalid, procs_status};
 use crate::stop::{Ladder, procs_stop_options};
-use procs::{Child, ChildHandle, Deadline, Error, ErrorKind, PipeReader, PipeWriter, PipelineChild, Result, RunOptions, StopAction, StopReport};
+use procs::{
+    Channel, Child, ChildHandle, Deadline, Error, ErrorKind, PipeReader, PipeWriter, PipelineChild, Result, RunOptions, StopAction, StopReport,
+};
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::{Arc, Mutex};
@@ -37,6 +39,8 @@ pub(crate) struct ChildObject {
     retries: u32,
     /// Keeps the children of a pipeline until the last stage's handle is freed.
     pipeline: Mutex<Option<Arc<Mutex<PipelineChild>>>>,
+    /// The channel to it, until it is asked for.
+    pub(crate) channel: Mutex<Option<Channel>>,
 }
 
 impl Object for ChildObject {
@@ -57,12 +61,27 @@ impl ChildObject {
             pipes: Mutex::new(pipes),
             run: Mutex::new(run),
             pipeline: Mutex::new(None),
+            channel: Mutex::new(None),
         }
+    }
+
+    /// With this channel to it.
+    pub(crate) fn with_channel(mut self, channel: Option<Channel>) -> ChildObject {
+        self.channel = Mutex::new(channel);
+        self
     }
 
     /// A further handle to a child that something else owns.
     pub(crate) fn shared(handle: ChildHandle) -> ChildObject {
-        ChildObject { handle, owner: Mutex::new(None), pipes: Mutex::default(), run: Mutex::new(None), retries: 0, pipeline: Mutex::new(None) }
+        ChildObject {
+            handle,
+            owner: Mutex::new(None),
+            pipes: Mutex::default(),
+            run: Mutex::new(None),
+            retries: 0,
+            pipeline: Mutex::new(None),
+            channel: Mutex::new(None),
+        }
     }
 
     /// With the host's ends of these pipes.
@@ -147,8 +166,11 @@ pub unsafe extern "C" fn procs_spawn(options: *const procs_spawn_options, child:
                 plan.command.cancel(cancel);
             }
         }
-        let started = plan.command.spawn()?;
-        out.set(slab::insert(ChildObject::new(started, plan.run))?);
+        let (started, channel) = match &plan.channel {
+            None => (plan.command.spawn()?, None),
+            Some(options) => plan.command.fork_with(options).map(|(child, channel)| (child, Some(channel)))?,
+        };
+        out.set(slab::insert(ChildObject::new(started, plan.run).with_channel(channel))?);
         Ok(())
     })
 }

@@ -1,12 +1,13 @@
 //! From the structs of C to the core's `Command` and `RunOptions`.
 
 use crate::cancel::CancelObject;
+use crate::channel_options;
 use crate::choices::{self, timeout, whole_timeout, yes};
 use crate::options::*;
 use crate::ptr::{self, InputFn, Operation, UserData};
 use crate::slab;
 use crate::status::invalid;
-use procs::{Command, Input, OutputLimit, Result, RunOptions, Sink, Stdio};
+use procs::{ChannelOptions, Command, Input, OutputLimit, Result, RunOptions, Sink, Stdio};
 use std::ffi::{OsStr, c_void};
 use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
@@ -18,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) run: Option<Box<RunOptions>>,
     /// Whether the options leave standard input, output and error to the function.
     pub(crate) default_stdio: [bool; 3],
+    /// The channel that the child is started with.
+    pub(crate) channel: Option<ChannelOptions>,
 }
 
 impl Plan {
@@ -26,7 +29,7 @@ impl Plan {
         let options = ptr::read_options(operation, options, const { &DEFAULTS })?;
         let reader = Reader { operation, options: &options };
         let mut command = reader.program()?;
-        let (mut run, mut default_stdio) = (None, [true; 3]);
+        let (mut run, mut default_stdio, mut channel) = (None, [true; 3], None);
         // Few calls set more than what comes first: the rest costs one comparison then.
         if !reader.is_default(offset_of!(procs_spawn_options, stdin_from), size_of::<procs_spawn_options>()) {
             reader.search(&mut command)?;
@@ -37,9 +40,10 @@ impl Plan {
             reader.policy(&mut command)?;
             run = reader.run()?;
             command.kill_tree(yes(operation, "kill_tree", options.kill_tree)?);
+            channel = reader.channel()?;
         }
         reader.environment(&mut command)?;
-        Ok(Plan { command, run, default_stdio })
+        Ok(Plan { command, run, default_stdio, channel })
     }
 
     /// The command with the run options inside, for functions that take the command alone.
@@ -71,6 +75,16 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn channel(&self) -> Result<Option<ChannelOptions>> {
+        if self.options.channel.is_null() {
+            return Ok(None);
+        }
+        if self.operation != "procs_spawn" {
+            return Err(invalid(self.operation, "a run to the end has no channel (channel is for procs_spawn, expected NULL)"));
+        }
+        channel_options::read(self.operation, self.options.channel).map(Some)
+    }
+
     /// Whether the fields from byte `from` up to byte `to` have their defaults.
     fn is_default(&self, from: usize, to: usize) -> bool {
         ptr::same_part(self.options, const { &DEFAULTS }, from, to)

@@ -1,6 +1,7 @@
 //! The structs in which C says what to run, and their defaults.
 
 use crate::cancel::procs_cancel;
+use crate::channel_options::procs_channel_options;
 use crate::guard::guard;
 use crate::ptr::{Sized8, init_options};
 use crate::status::procs_status;
@@ -342,6 +343,8 @@ pub struct procs_spawn_options {
     pub stderr_sink: procs_sink,
     /// run: stops the run when cancelled; it may be freed at once. Default: NULL.
     pub cancel: *const procs_cancel,
+    /// `procs_spawn` only: starts the child with a channel to it, made like this; see `procs_child_channel`. Default: NULL, no channel.
+    pub channel: *const procs_channel_options,
 }
 
 // SAFETY: integers, pointers, `Option` of functions and frozen structs of these; `tests/c/abi.c` asserts that there is no padding.
@@ -417,6 +420,7 @@ pub(crate) const DEFAULTS: procs_spawn_options = procs_spawn_options {
     stdout_sink: SINK,
     stderr_sink: SINK,
     cancel: std::ptr::null(),
+    channel: std::ptr::null(),
 };
 
 /// Writes the defaults; `size` is sizeof(procs_spawn_options). Does not touch the last error on success, as no function here does.

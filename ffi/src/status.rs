@@ -89,6 +89,8 @@ struct Last {
     stage: Option<Stage>,
     message: CString,
     path: Option<CString>,
+    /// What the other side of a channel said: the name of its failure, and where it happened.
+    remote: Option<(CString, CString)>,
     payload: Payload,
 }
 
@@ -125,6 +127,7 @@ pub(crate) fn store(error: Error) -> procs_status {
         stage: error.stage(),
         message: c_string(error.to_string()),
         path: error.path().map(|path| c_string(path.as_os_str().as_bytes())),
+        remote: error.remote().map(|remote| (c_string(remote.name.as_str()), c_string(remote.trace.as_str()))),
         payload: payload(error),
     };
     // A thread that is being torn down has no last error any more; the code still goes back. The old one is dropped outside the borrow.
@@ -176,6 +179,20 @@ pub extern "C" fn procs_last_error() -> procs_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn procs_last_error_message() -> *const c_char {
     last(c"".as_ptr(), |last| last.message.as_ptr())
+}
+
+/// The name of the failure that the other side of a channel answered with, such as `"KeyError"`; NULL when the last error of this thread is none.
+///
+/// Borrowed: valid until the next call on this thread that fails.
+#[unsafe(no_mangle)]
+pub extern "C" fn procs_last_error_remote_name() -> *const c_char {
+    last(std::ptr::null(), |last| last.remote.as_ref().map_or(std::ptr::null(), |(name, _)| name.as_ptr()))
+}
+
+/// Where that failure happened, as text for people; may be empty. NULL as for `procs_last_error_remote_name`, and borrowed like it.
+#[unsafe(no_mangle)]
+pub extern "C" fn procs_last_error_remote_trace() -> *const c_char {
+    last(std::ptr::null(), |last| last.remote.as_ref().map_or(std::ptr::null(), |(_, trace)| trace.as_ptr()))
 }
 
 /// The errno value of the last error of this thread; 0 when the system gave none.

@@ -41,6 +41,9 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ),
     ("COUNTERS IN SHARED MEMORY", &["procs_shm_counter", "procs_shm_histogram"]),
     ("ARENA", &["procs_shm_arena", "procs_shm_block"]),
+    ("CHANNELS", &["procs_channel", "procs_child_channel"]),
+    ("CALLS", &["procs_request", "procs_call_stream", "procs_channel_call", "procs_channel_next_request"]),
+    ("MESSAGES", &["procs_message"]),
     ("VERSION, ENGINE, SIGNALS", &["procs_version", "procs_abi_version", "procs_engine", "procs_signal"]),
 ];
 

@@ -58,6 +58,8 @@ fn every_export_is_declared_in_the_header_and_guarded_or_plain() {
         "procs_last_error_message",
         "procs_last_error_os",
         "procs_last_error_path",
+        "procs_last_error_remote_name",
+        "procs_last_error_remote_trace",
         "procs_last_error_stage",
         "procs_max_children",
         "procs_signal_name",
@@ -65,7 +67,8 @@ fn every_export_is_declared_in_the_header_and_guarded_or_plain() {
         "procs_version",
         "procs_version_number",
     ];
-    let guarded = |body: &str| ["guard(", "guard_value(", "flag(", "stream_bytes(", "so_far("].iter().any(|call| body.contains(call));
+    let guarded =
+        |body: &str| ["guard(", "guard_value(", "flag(", "stream_bytes(", "so_far(", "field(", "ask("].iter().any(|call| body.contains(call));
     let mut seen = 0;
     for file in std::fs::read_dir(folder().join("src")).expect("the sources are there") {
         let source = std::fs::read_to_string(file.expect("an entry").path()).expect("a source is read");

@@ -250,6 +250,14 @@ impl Channel {
     /// # Errors
     /// `InvalidState` when the end was used.
     pub fn into_fd(self) -> Result<OwnedFd> {
+        self.take_fd()
+    }
+
+    /// As [`Channel::into_fd`], for a handle that others share; the handle is closed then.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn take_fd(&self) -> Result<OwnedFd> {
         let end = self.unopened.lock().take();
         end.map(|end| end.socket).ok_or_else(|| Error::new(ErrorKind::InvalidState, "channel.into_fd", "the end was used in this process"))
     }

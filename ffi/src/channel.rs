@@ -1,0 +1,372 @@
+//! Channels: messages to and from another process or thread.
+
+use crate::capture::exclusive;
+use crate::channel_options::{self, procs_channel_options};
+use crate::child::{child, not_yet, procs_child};
+use crate::choices::timeout;
+use crate::guard::{guard, guard_value};
+use crate::message::{MessageObject, message, procs_message};
+use crate::ptr::{self, Operation, Out, OutStruct, Sized8, array};
+use crate::request::{RequestObject, procs_request};
+use crate::slab::{self, Object, lock};
+use crate::status::procs_status;
+use procs::{Channel, Deadline, Error, ErrorKind, Event, Message, Result, SendError};
+use std::ffi::{c_int, c_void};
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One end of a channel: messages to and from another process, or another thread of this one, in order and whole.
+pub struct procs_channel {
+    _opaque: [u8; 0],
+}
+
+/// What happened on a channel: the values of `procs_channel_event.kind`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum procs_channel_event_kind {
+    /// A message came: `message`.
+    PROCS_CHANNEL_MESSAGE = 1,
+    /// The other side called: `request`.
+    PROCS_CHANNEL_REQUEST = 2,
+    /// Every message was given and no more comes.
+    PROCS_CHANNEL_CLOSED = 3,
+    /// The child has ended; always last. `procs_child_wait` gives its status at once.
+    PROCS_CHANNEL_EXITED = 4,
+}
+
+/// One event of a channel. Set `size` to `sizeof(procs_channel_event)`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct procs_channel_event {
+    /// `sizeof(procs_channel_event)`, set by the caller.
+    pub size: usize,
+    /// One of `procs_channel_event_kind`.
+    pub kind: c_int,
+    /// 0.
+    pub reserved: c_int,
+    /// Owned: free it with `procs_message_free`. NULL unless a message came.
+    pub message: *mut procs_message,
+    /// Owned: free it with `procs_request_free`. NULL unless the other side called.
+    pub request: *mut procs_request,
+}
+
+// SAFETY: integers and pointers; `tests/c/abi.c` asserts that there is no padding.
+unsafe impl Sized8 for procs_channel_event {
+    const NAME: &'static str = "procs_channel_event";
+}
+
+pub(crate) struct ChannelObject(Channel);
+
+impl Object for ChannelObject {
+    type Handle = procs_channel;
+    const TAG: usize = 41;
+    const NOUN: &'static str = "channel";
+}
+
+pub(crate) fn channel(operation: Operation, handle: *const procs_channel) -> Result<Arc<ChannelObject>> {
+    slab::get::<ChannelObject>(operation, handle)
+}
+
+impl ChannelObject {
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.0
+    }
+}
+
+/// Makes both ends of a channel; `options` may be NULL. Owned: free each with `procs_channel_free`. Use them in different threads, or hand one to
+/// another process with `procs_channel_take_fd`.
+///
+/// Errors: PROCS_E_EXHAUSTED when the system has no descriptor or memory left.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_pair(
+    options: *const procs_channel_options,
+    first: *mut *mut procs_channel,
+    second: *mut *mut procs_channel,
+) -> procs_status {
+    let operation = "procs_channel_pair";
+    guard(operation, || {
+        let (out_first, out_second) = (Out::new(operation, "first", first)?, Out::new(operation, "second", second)?);
+        let options = channel_options::read(operation, options)?;
+        let (a, b) = Channel::pair_with(&options)?;
+        let a = slab::insert(ChannelObject(a))?;
+        match slab::insert(ChannelObject(b)) {
+            Ok(b) => {
+                out_first.set(a);
+                out_second.set(b);
+                Ok(())
+            }
+            Err(error) => {
+                slab::remove::<ChannelObject>(operation, a)?;
+                Err(error)
+            }
+        }
+    })
+}
+
+/// The channel to the parent that started this process with one; `options` may be NULL. Once in a process. Owned: free it with
+/// `procs_channel_free`.
+///
+/// Errors: PROCS_E_NOT_FOUND when this process was not given a channel; PROCS_E_INVALID_STATE when it was taken before; PROCS_E_PROTOCOL for a
+/// parent of another version.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_from_env(options: *const procs_channel_options, channel: *mut *mut procs_channel) -> procs_status {
+    let operation = "procs_channel_from_env";
+    guard(operation, || {
+        let out = Out::new(operation, "channel", channel)?;
+        let options = channel_options::read(operation, options)?;
+        out.set(slab::insert(ChannelObject(Channel::from_env_with(&options)?))?);
+        Ok(())
+    })
+}
+
+/// The end whose descriptor `procs_channel_take_fd` gave in this or another process; `options` may be NULL. The library takes a duplicate: `fd`
+/// stays yours, and the channel ends for the other side when both are closed. Owned: free it with `procs_channel_free`.
+///
+/// Errors: the first use tells when the descriptor is no end of a channel.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_from_fd(fd: c_int, options: *const procs_channel_options, channel: *mut *mut procs_channel) -> procs_status {
+    let operation = "procs_channel_from_fd";
+    guard(operation, || {
+        let out = Out::new(operation, "channel", channel)?;
+        let options = channel_options::read(operation, options)?;
+        let copy = ptr::duplicate_fd(operation, fd)?;
+        out.set(slab::insert(ChannelObject(Channel::from_fd_with(copy, &options)?))?);
+        Ok(())
+    })
+}
+
+/// The channel to a child that was started with `channel` in its options. Once. Owned: free it with `procs_channel_free`; the child may be freed
+/// before.
+///
+/// Errors: PROCS_E_INVALID_STATE when the child was started without, or the channel was taken before.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_child_channel(child: *const procs_child, channel: *mut *mut procs_channel) -> procs_status {
+    let operation = "procs_child_channel";
+    guard(operation, || {
+        let object = self::child(operation, child)?;
+        let out = Out::new(operation, "channel", channel)?;
+        let missing = || Error::new(ErrorKind::InvalidState, operation, "the child was started without a channel, or it was taken before");
+        let taken = lock(&object.channel).take().ok_or_else(missing)?;
+        out.set(slab::insert(ChannelObject(taken))?);
+        Ok(())
+    })
+}
+
+/// The descriptor of an end that nobody has used, for another process: all that the process needs. Owned: close it yourself. The handle is then
+/// good for `procs_channel_free` only.
+///
+/// Errors: PROCS_E_INVALID_STATE when the end was used.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_take_fd(channel: *const procs_channel, fd: *mut c_int) -> procs_status {
+    let operation = "procs_channel_take_fd";
+    guard(operation, || {
+        let object = self::channel(operation, channel)?;
+        let out = Out::new(operation, "fd", fd)?;
+        out.set(object.0.take_fd()?.into_raw_fd());
+        Ok(())
+    })
+}
+
+/// When a wait is over: `None` is at once.
+pub(crate) fn until(limit: Option<Duration>) -> Option<Deadline> {
+    match limit {
+        Some(Duration::ZERO) => None,
+        limit => Some(Deadline::from_timeout(limit)),
+    }
+}
+
+/// Sends what is in the message object; it is emptied when that went well, and as it was when not.
+pub(crate) fn send_object(
+    operation: Operation,
+    object: &MessageObject,
+    send: impl FnOnce(Message) -> std::result::Result<(), SendError>,
+) -> Result<()> {
+    let mut message = exclusive(operation, &object.0)?;
+    send(std::mem::take(&mut *message)).map_err(|failed| {
+        let (error, back) = failed.into_parts();
+        *message = back;
+        error
+    })
+}
+
+/// Sends a message; waits at most `timeout_ms` while the other side does not read. On success the message is empty: free it. On failure it is as
+/// it was.
+///
+/// Errors: PROCS_E_CLOSED when the other side is gone; PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0, when there was no room;
+/// PROCS_E_TOO_LARGE when the other side does not take messages of this size; PROCS_E_INVALID_ARGUMENT when a descriptor is not what the message
+/// says; PROCS_E_INVALID_STATE when this side has closed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_send(channel: *const procs_channel, message: *mut procs_message, timeout_ms: i64) -> procs_status {
+    let operation = "procs_channel_send";
+    guard(operation, || {
+        let object = self::channel(operation, channel)?;
+        let limit = until(timeout(operation, "timeout_ms", timeout_ms)?);
+        send_object(operation, &*self::message(operation, message)?, |message| match limit {
+            Some(deadline) => object.0.send_deadline(message, deadline),
+            None => object.0.try_send(message),
+        })
+    })
+}
+
+/// Sends bytes as a raw message, without a message handle. Errors: as `procs_channel_send`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_send_bytes(channel: *const procs_channel, data: *const c_void, len: usize, timeout_ms: i64) -> procs_status {
+    let operation = "procs_channel_send_bytes";
+    guard(operation, || {
+        let object = self::channel(operation, channel)?;
+        let limit = until(timeout(operation, "timeout_ms", timeout_ms)?);
+        object.0.send_bytes_until(array(operation, "data", data.cast::<u8>(), len)?, limit)
+    })
+}
+
+fn receive(channel: &Channel, limit: Option<Duration>) -> Result<Message> {
+    match until(limit) {
+        Some(deadline) => channel.recv_deadline(deadline),
+        None => channel.try_recv(),
+    }
+}
+
+/// The next message; waits for it at most `timeout_ms`. Owned: free it with `procs_message_free`.
+///
+/// Errors: PROCS_E_CLOSED when everything was received and the other side has closed or is gone; PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a
+/// timeout of 0; PROCS_E_PROTOCOL and PROCS_E_TOO_LARGE when what came is no message of this wire or over the limits: the channel has ended then;
+/// PROCS_E_INVALID_STATE when this side has closed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_recv(channel: *const procs_channel, timeout_ms: i64, message: *mut *mut procs_message) -> procs_status {
+    let operation = "procs_channel_recv";
+    guard(operation, || {
+        let object = self::channel(operation, channel)?;
+        let limit = timeout(operation, "timeout_ms", timeout_ms)?;
+        let out = Out::new(operation, "message", message)?;
+        out.set(MessageObject::handle(receive(&object.0, limit)?)?);
+        Ok(())
+    })
+}
+
+/// As `procs_channel_recv`, into a message that is there: what it held is freed. Saves a handle for each message.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_recv_into(channel: *const procs_channel, timeout_ms: i64, message: *mut procs_message) -> procs_status {
+    let operation = "procs_channel_recv_into";
+    guard(operation, || {
+        let object = self::channel(operation, channel)?;
+        let limit = timeout(operation, "timeout_ms", timeout_ms)?;
+        let place = self::message(operation, message)?;
+        let mut place = exclusive(operation, &place.0)?;
+        *place = receive(&object.0, limit)?;
+        Ok(())
+    })
+}
+
+/// What happens next: each message and each call of the other side in its order, then once PROCS_CHANNEL_CLOSED, then, on the channel of a child,
+/// once PROCS_CHANNEL_EXITED. Waits at most `timeout_ms`.
+///
+/// Errors: as `procs_channel_recv`; PROCS_E_CLOSED when all of this was given before.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_next_event(channel: *const procs_channel, timeout_ms: i64, event: *mut procs_channel_event) -> procs_status {
+    use procs_channel_event_kind::*;
+    let operation = "procs_channel_next_event";
+    guard(operation, || {
+        let object = self::channel(operation, channel)?;
+        let limit = timeout(operation, "timeout_ms", timeout_ms)?;
+        let out = OutStruct::new(operation, event)?;
+        let next = object.0.next_event(limit)?.ok_or_else(|| not_yet(operation, "nothing happened", limit))?;
+        let mut event = procs_channel_event { size: 0, kind: 0, reserved: 0, message: std::ptr::null_mut(), request: std::ptr::null_mut() };
+        event.kind = match next {
+            Event::Message(message) => {
+                event.message = MessageObject::handle(message)?;
+                PROCS_CHANNEL_MESSAGE as c_int
+            }
+            Event::Request(request) => {
+                event.request = RequestObject::handle(request)?;
+                PROCS_CHANNEL_REQUEST as c_int
+            }
+            Event::Closed => PROCS_CHANNEL_CLOSED as c_int,
+            Event::Exited(_) => PROCS_CHANNEL_EXITED as c_int,
+            _ => return Err(Error::new(ErrorKind::Unsupported, operation, "an event that this version of the C interface does not know")),
+        };
+        out.set(event);
+        Ok(())
+    })
+}
+
+/// A descriptor to poll: readable while a message can be received or the end is to be seen. Then receive with a timeout of 0 until
+/// PROCS_E_WOULD_BLOCK. Borrowed: never read from it or close it. -1 when the channel is closed by this side.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_fd(channel: *const procs_channel) -> c_int {
+    let operation = "procs_channel_fd";
+    if channel.is_null() {
+        return -1;
+    }
+    guard_value(operation, -1, || Ok(self::channel(operation, channel)?.0.as_fd()?.as_raw_fd()))
+}
+
+/// Waits until one of the channels has a message or has ended, and gives its index.
+///
+/// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_wait_any(
+    channels: *const *const procs_channel,
+    count: usize,
+    timeout_ms: i64,
+    index: *mut usize,
+) -> procs_status {
+    let operation = "procs_channel_wait_any";
+    guard(operation, || {
+        let limit = timeout(operation, "timeout_ms", timeout_ms)?;
+        let out = Out::new(operation, "index", index)?;
+        let handles = array(operation, "channels", channels, count)?;
+        let objects: Vec<_> = handles.iter().map(|&handle| channel(operation, handle)).collect::<Result<_>>()?;
+        let channels: Vec<&Channel> = objects.iter().map(|object| &object.0).collect();
+        if channels.is_empty() {
+            return Err(crate::status::invalid(operation, "no channels (count = 0)"));
+        }
+        out.set(Channel::wait_any(&channels, limit)?.ok_or_else(|| not_yet(operation, "no channel has anything", limit))?);
+        Ok(())
+    })
+}
+
+/// Waits until everything sent has left this process, so that its end cannot lose it.
+///
+/// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0; PROCS_E_CLOSED when the other side is gone before.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_flush(channel: *const procs_channel, timeout_ms: i64) -> procs_status {
+    let operation = "procs_channel_flush";
+    guard(operation, || {
+        let object = self::channel(operation, channel)?;
+        let limit = timeout(operation, "timeout_ms", timeout_ms)?;
+        if object.0.flush(limit)? { Ok(()) } else { Err(not_yet(operation, "the other side has not made room", limit)) }
+    })
+}
+
+/// Closes this end: the other side receives what was sent, then PROCS_E_CLOSED. Never waits. The handle stays, to be freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_close(channel: *const procs_channel) -> procs_status {
+    let operation = "procs_channel_close";
+    guard(operation, || {
+        self::channel(operation, channel)?.0.close();
+        Ok(())
+    })
+}
+
+/// 1 when either side has closed or is gone; messages may still be there to be received.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_is_closed(channel: *const procs_channel) -> c_int {
+    let operation = "procs_channel_is_closed";
+    if channel.is_null() {
+        return 0;
+    }
+    guard_value(operation, 0, || Ok(self::channel(operation, channel)?.0.is_closed().into()))
+}
+
+/// Closes the channel and frees it. NULL is fine. A call that another thread is inside ends with PROCS_E_INVALID_STATE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_free(channel: *mut procs_channel) -> procs_status {
+    let operation = "procs_channel_free";
+    guard(operation, || {
+        if let Some(object) = slab::remove::<ChannelObject>(operation, channel)? {
+            object.0.close();
+        }
+        Ok(())
+    })
+}

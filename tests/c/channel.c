@@ -1,0 +1,315 @@
+/* Channels: to a child that is this program again, between threads, with buffers and descriptors; calls; the end; and what is refused. */
+#include "check.h"
+#include <sys/socket.h>
+
+static const char *program;
+
+static procs_message *message_of(int codec, const char *text) {
+    procs_message *message;
+    CHECK(procs_message_new(codec, text, strlen(text), &message) == PROCS_OK);
+    return message;
+}
+
+static int body_is(const procs_message *message, const char *text) {
+    size_t len = 0;
+    const void *body = procs_message_body(message, &len);
+    return len == strlen(text) && memcmp(body, text, len) == 0;
+}
+
+static void send_text(const procs_channel *channel, const char *text) {
+    CHECK(procs_channel_send_bytes(channel, text, strlen(text), 20000) == PROCS_OK);
+}
+
+/* The child: sends back messages as they are, answers calls by their text, until the parent closes. */
+static int peer(void) {
+    procs_channel *channel;
+    CHECK(procs_channel_from_env(NULL, &channel) == PROCS_OK);
+    procs_channel *again = NULL;
+    CHECK(procs_channel_from_env(NULL, &again) == PROCS_E_INVALID_STATE && again == NULL);
+    for (;;) {
+        procs_channel_event event = {.size = sizeof event};
+        CHECK(procs_channel_next_event(channel, 20000, &event) == PROCS_OK);
+        if (event.kind == PROCS_CHANNEL_CLOSED) break;
+        if (event.kind == PROCS_CHANNEL_MESSAGE) {
+            CHECK(event.request == NULL);
+            CHECK(procs_channel_send(channel, event.message, -1) == PROCS_OK && procs_message_free(event.message) == PROCS_OK);
+            continue;
+        }
+        procs_message *message;
+        CHECK(event.kind == PROCS_CHANNEL_REQUEST && procs_request_take_message(event.request, &message) == PROCS_OK);
+        if (body_is(message, "fail")) {
+            CHECK(procs_request_fail(event.request, "KeyError", "no such key", "line 1") == PROCS_OK);
+            CHECK(procs_request_finish(event.request) == PROCS_E_INVALID_STATE);
+        } else if (body_is(message, "parts")) {
+            CHECK(procs_request_takes_parts(event.request) == 1);
+            for (int i = 0; i < 100; i++) {
+                procs_message *part = message_of(PROCS_CODEC_RAW, "part");
+                CHECK(procs_request_reply_part(event.request, part, 20000) == PROCS_OK && procs_message_free(part) == PROCS_OK);
+            }
+            CHECK(procs_request_finish(event.request) == PROCS_OK);
+        } else if (!body_is(message, "forget")) {
+            CHECK(procs_request_takes_parts(event.request) == 0);
+            CHECK(procs_request_reply(event.request, message) == PROCS_OK);
+        }
+        CHECK(procs_message_free(message) == PROCS_OK && procs_request_free(event.request) == PROCS_OK);
+    }
+    CHECK(procs_channel_free(channel) == PROCS_OK);
+    return 7;
+}
+
+static procs_child *start(procs_channel_options *channel_options, procs_channel **channel) {
+    const char *argv[] = {program, "peer", NULL};
+    procs_spawn_options options = options_for(argv);
+    procs_child *child;
+    CHECK(procs_channel_options_init(channel_options, sizeof *channel_options) == PROCS_OK);
+    options.channel = channel_options;
+    CHECK(procs_spawn(&options, &child) == PROCS_OK);
+    CHECK(procs_child_channel(child, channel) == PROCS_OK);
+    procs_channel *again;
+    CHECK(procs_child_channel(child, &again) == PROCS_E_INVALID_STATE);
+    return child;
+}
+
+static void messages_to_a_child(void) {
+    procs_channel_options channel_options;
+    procs_channel *channel;
+    procs_child *child = start(&channel_options, &channel);
+    procs_exit_status status = {.size = sizeof status};
+    char *large = malloc(3 << 20);
+    memset(large, 'x', 3 << 20);
+    procs_message *message = message_of(PROCS_CODEC_JSON, "{\"a\":1}");
+    int fds[2];
+    CHECK(pipe(fds) == 0);
+    CHECK(procs_message_add_buffer(message, large, 3 << 20) == PROCS_OK && procs_message_add_buffer(message, NULL, 0) == PROCS_OK);
+    CHECK(procs_message_add_fd(message, fds[1]) == PROCS_OK);
+    close(fds[1]);
+    CHECK(procs_channel_send(channel, message, 20000) == PROCS_OK);
+    CHECK(procs_message_fd_count(message) == 0 && procs_message_buffer_count(message) == 0 && body_is(message, ""));
+    /* Received into the handle that was sent. */
+    CHECK(procs_channel_recv_into(channel, 20000, message) == PROCS_OK);
+    size_t len;
+    const char *buffer = procs_message_buffer(message, 0, &len);
+    CHECK(procs_message_codec(message) == PROCS_CODEC_JSON && body_is(message, "{\"a\":1}") && procs_message_buffer_count(message) == 2);
+    CHECK(len == 3 << 20 && memcmp(buffer, large, len) == 0 && procs_message_fd_count(message) == 1);
+    CHECK(procs_message_fd(message, 0) > 2 && procs_message_handle_kind(message) == PROCS_HANDLE_RAW);
+    int end;
+    CHECK(procs_message_take_fd(message, &end) == PROCS_OK && write(end, "y", 1) == 1 && close(end) == 0);
+    CHECK(procs_message_take_fd(message, &end) == PROCS_E_INVALID_STATE);
+    char byte;
+    CHECK(read(fds[0], &byte, 1) == 1 && byte == 'y');
+    close(fds[0]);
+    CHECK(procs_message_free(message) == PROCS_OK);
+    free(large);
+
+    for (int i = 0; i < 100; i++) send_text(channel, "again");
+    for (int i = 0; i < 100; i++) {
+        struct pollfd ready = {procs_channel_fd(channel), POLLIN, 0};
+        procs_status got;
+        while ((got = procs_channel_recv(channel, 0, &message)) == PROCS_E_WOULD_BLOCK) CHECK(poll(&ready, 1, 20000) == 1);
+        CHECK(got == PROCS_OK && body_is(message, "again") && procs_message_free(message) == PROCS_OK);
+    }
+    CHECK(procs_channel_recv(channel, 10, &message) == PROCS_E_TIMEOUT);
+    CHECK(procs_channel_flush(channel, 20000) == PROCS_OK && procs_channel_is_closed(channel) == 0);
+    CHECK(procs_channel_free(channel) == PROCS_OK);
+    CHECK(procs_child_wait(child, 20000, &status) == PROCS_OK && status.kind == PROCS_EXIT_CODE && status.code == 7);
+    CHECK(procs_child_free(child) == PROCS_OK);
+    ok("messages to a child");
+}
+
+static void calls_to_a_child(void) {
+    procs_channel_options channel_options;
+    procs_channel *channel;
+    procs_child *child = start(&channel_options, &channel);
+    for (int i = 0; i < count(1000); i++) {
+        procs_message *message = message_of(PROCS_CODEC_RAW, "ping"), *reply;
+        CHECK(procs_channel_call(channel, message, 20000, &reply) == PROCS_OK && body_is(reply, "ping"));
+        CHECK(procs_message_free(message) == PROCS_OK && procs_message_free(reply) == PROCS_OK);
+    }
+    procs_message *message = message_of(PROCS_CODEC_RAW, "fail"), *reply = NULL;
+    CHECK(procs_channel_call(channel, message, 20000, &reply) == PROCS_E_TASK_FAILED && reply == NULL);
+    CHECK(strcmp(procs_last_error_remote_name(), "KeyError") == 0 && strcmp(procs_last_error_remote_trace(), "line 1") == 0);
+    CHECK(strstr(procs_last_error_message(), "no such key") != NULL);
+    CHECK(procs_message_free(message) == PROCS_OK);
+    message = message_of(PROCS_CODEC_RAW, "forget");
+    CHECK(procs_channel_call(channel, message, 20000, &reply) == PROCS_E_TASK_FAILED && procs_message_free(message) == PROCS_OK);
+
+    procs_call_stream *stream;
+    message = message_of(PROCS_CODEC_RAW, "parts");
+    CHECK(procs_channel_call_stream(channel, message, &stream) == PROCS_OK && procs_message_free(message) == PROCS_OK);
+    for (int i = 0; i < 100; i++) {
+        CHECK(procs_call_stream_next(stream, 20000, &message) == PROCS_OK && body_is(message, "part"));
+        CHECK(procs_message_free(message) == PROCS_OK);
+    }
+    CHECK(procs_call_stream_next(stream, 20000, &message) == PROCS_OK && message == NULL);
+    CHECK(procs_call_stream_free(stream) == PROCS_OK);
+
+    CHECK(procs_channel_close(channel) == PROCS_OK && procs_channel_is_closed(channel) == 1);
+    CHECK(procs_channel_fd(channel) == -1 && procs_channel_recv(channel, 0, &message) == PROCS_E_INVALID_STATE);
+    CHECK(procs_channel_free(channel) == PROCS_OK);
+    CHECK(procs_child_wait(child, 20000, NULL) == PROCS_OK && procs_child_free(child) == PROCS_OK);
+    ok("calls to a child");
+}
+
+static void events_of_a_child(void) {
+    const char *argv[] = {"true", NULL};
+    procs_spawn_options options = options_for(argv);
+    procs_channel_options channel_options;
+    procs_channel *channel;
+    procs_child *child;
+    procs_channel_event event = {.size = sizeof event};
+    procs_exit_status status = {.size = sizeof status};
+    CHECK(procs_channel_options_init(&channel_options, sizeof channel_options) == PROCS_OK);
+    options.channel = &channel_options;
+    CHECK(procs_spawn(&options, &child) == PROCS_OK && procs_child_channel(child, &channel) == PROCS_OK);
+    CHECK(procs_channel_next_event(channel, 20000, &event) == PROCS_OK && event.kind == PROCS_CHANNEL_CLOSED);
+    CHECK(procs_channel_next_event(channel, 20000, &event) == PROCS_OK && event.kind == PROCS_CHANNEL_EXITED);
+    CHECK(procs_child_try_wait(child, &status) == PROCS_OK && status.kind == PROCS_EXIT_CODE && status.code == 0);
+    CHECK(procs_channel_next_event(channel, 20000, &event) == PROCS_E_CLOSED);
+    CHECK(procs_channel_send_bytes(channel, "x", 1, 0) == PROCS_E_CLOSED);
+    CHECK(procs_channel_free(channel) == PROCS_OK && procs_child_free(child) == PROCS_OK);
+    procs_output *output;
+    CHECK(procs_run(&options, &output) == PROCS_E_INVALID_ARGUMENT);
+    ok("events of a child");
+}
+
+static void *echo(void *channel) {
+    procs_message *message;
+    while (procs_channel_recv(channel, -1, &message) == PROCS_OK) {
+        CHECK(procs_channel_send(channel, message, -1) == PROCS_OK && procs_message_free(message) == PROCS_OK);
+    }
+    CHECK(procs_last_error() == PROCS_E_CLOSED);
+    return NULL;
+}
+
+static void between_threads(void) {
+    procs_channel *here, *there, *other, *quiet;
+    pthread_t thread;
+    CHECK(procs_channel_pair(NULL, &here, &there) == PROCS_OK && procs_channel_pair(NULL, &other, &quiet) == PROCS_OK);
+    CHECK(pthread_create(&thread, NULL, echo, there) == 0);
+    const procs_channel *both[] = {other, here};
+    for (int i = 0; i < count(10000); i++) {
+        procs_message *message;
+        size_t index = 9;
+        send_text(here, "ping");
+        CHECK(procs_channel_wait_any(both, 2, 20000, &index) == PROCS_OK && index == 1);
+        CHECK(procs_channel_recv(here, 0, &message) == PROCS_OK && body_is(message, "ping") && procs_message_free(message) == PROCS_OK);
+    }
+    size_t index;
+    CHECK(procs_channel_wait_any(both, 2, 0, &index) == PROCS_E_WOULD_BLOCK && procs_channel_wait_any(both, 2, 5, &index) == PROCS_E_TIMEOUT);
+    CHECK(procs_channel_free(here) == PROCS_OK && pthread_join(thread, NULL) == 0 && procs_channel_free(there) == PROCS_OK);
+
+    /* An end by its descriptor. */
+    int fd;
+    CHECK(procs_channel_take_fd(quiet, &fd) == PROCS_OK && procs_channel_take_fd(quiet, &fd) == PROCS_E_INVALID_STATE);
+    CHECK(procs_channel_free(quiet) == PROCS_OK && procs_channel_from_fd(fd, NULL, &quiet) == PROCS_OK && close(fd) == 0);
+    procs_message *message;
+    send_text(other, "by descriptor");
+    CHECK(procs_channel_recv(quiet, 20000, &message) == PROCS_OK && body_is(message, "by descriptor"));
+    CHECK(procs_message_free(message) == PROCS_OK && procs_channel_free(quiet) == PROCS_OK && procs_channel_free(other) == PROCS_OK);
+    ok("between threads");
+}
+
+/* Full, and gone, are told apart; the message is still there after both. */
+static void full_and_gone(void) {
+    procs_channel_options options;
+    procs_channel *here, *there;
+    procs_status sent;
+    char block[1024] = {0};
+    CHECK(procs_channel_options_init(&options, sizeof options) == PROCS_OK);
+    options.ring_bytes = 4096;
+    options.spin_us = 0;
+    CHECK(procs_channel_pair(&options, &here, &there) == PROCS_OK);
+    int number = 0;
+    while ((sent = procs_channel_send_bytes(here, block, sizeof block, 0)) == PROCS_OK) number++;
+    CHECK(sent == PROCS_E_WOULD_BLOCK && number > 0 && procs_channel_send_bytes(here, block, sizeof block, 5) == PROCS_E_TIMEOUT);
+    procs_message *message = message_of(PROCS_CODEC_RAW, "kept");
+    for (int i = 0; procs_channel_send(here, message, 0) == PROCS_OK; i++) {
+        CHECK(i < 100 && procs_message_free(message) == PROCS_OK);
+        message = message_of(PROCS_CODEC_RAW, "kept");
+    }
+    CHECK(procs_last_error() == PROCS_E_WOULD_BLOCK && body_is(message, "kept"));
+    CHECK(procs_channel_free(there) == PROCS_OK);
+    CHECK(procs_channel_send(here, message, 20000) == PROCS_E_CLOSED && body_is(message, "kept"));
+    CHECK(procs_message_free(message) == PROCS_OK && procs_channel_free(here) == PROCS_OK);
+    ok("full and gone");
+}
+
+static void refused(void) {
+    procs_channel_options options;
+    procs_channel *here = NULL, *there = NULL;
+    procs_message *message = NULL;
+    REFUSED(procs_channel_options_init(NULL, sizeof options));
+    REFUSED(procs_channel_pair(NULL, NULL, &there));
+    REFUSED(procs_channel_pair(NULL, &here, NULL));
+    CHECK(procs_channel_from_env(NULL, &here) == PROCS_E_NOT_FOUND && here == NULL);
+    CHECK(procs_channel_options_init(&options, sizeof options) == PROCS_OK && options.max_fds == 253 && options.spin_us == -1);
+    options.codecs = 16;
+    REFUSED(procs_channel_pair(&options, &here, &there));
+    options.codecs = 1 << PROCS_CODEC_RAW;
+    options.max_fds = 254;
+    REFUSED(procs_channel_pair(&options, &here, &there));
+    options.max_fds = 1;
+    options.spin_us = -2;
+    REFUSED(procs_channel_pair(&options, &here, &there));
+    options.spin_us = 0;
+    options.wire = 3;
+    REFUSED(procs_channel_pair(&options, &here, &there));
+    options.wire = PROCS_WIRE_AUTO;
+    options.max_message = 100;
+    CHECK(procs_channel_pair(&options, &here, &there) == PROCS_OK);
+    REFUSED(procs_channel_recv(here, -2, &message));
+    REFUSED(procs_channel_recv(here, 0, NULL));
+    REFUSED(procs_channel_recv((procs_channel *)message, 0, &message));
+    REFUSED(procs_channel_send(here, NULL, 0));
+    REFUSED(procs_channel_send(here, (procs_message *)there, 0));
+    REFUSED(procs_channel_send_bytes(here, NULL, 1, 0));
+    REFUSED(procs_channel_wait_any(NULL, 0, 0, NULL));
+    REFUSED(procs_message_new(4, "", 0, &message));
+    REFUSED(procs_message_new(PROCS_CODEC_RAW, NULL, 1, &message));
+    CHECK(procs_channel_recv(here, 0, &message) == PROCS_E_WOULD_BLOCK && message == NULL);
+    CHECK(procs_message_new(PROCS_CODEC_RAW, NULL, 0, &message) == PROCS_OK);
+    REFUSED(procs_message_set_handle_kind(message, 8));
+    CHECK(procs_message_add_fd(message, -1) != PROCS_OK && procs_last_error_os() == EBADF);
+    CHECK(procs_message_fd(message, 0) == -1 && procs_message_buffer(message, 0, NULL) == NULL && procs_message_fd(NULL, 0) == -1);
+    CHECK(procs_message_add_fd(message, 0) == PROCS_OK && procs_message_set_handle_kind(message, PROCS_HANDLE_TCP_LISTENER) == PROCS_OK);
+    REFUSED(procs_channel_send(here, message, 0));
+    CHECK(procs_message_fd_count(message) == 1 && procs_message_free(message) == PROCS_OK);
+    REFUSED(procs_message_free(message));
+    char large[101];
+    CHECK(procs_channel_send_bytes(here, large, sizeof large, 0) == PROCS_E_TOO_LARGE);
+    /* A codec that the other side does not take ends the channel there. */
+    message = message_of(PROCS_CODEC_JSON, "{}");
+    procs_status sent = procs_channel_send(here, message, 0);
+    CHECK(procs_message_free(message) == PROCS_OK);
+    CHECK(sent != PROCS_OK || procs_channel_recv(there, 20000, &message) == PROCS_E_PROTOCOL);
+    CHECK(procs_channel_free(here) == PROCS_OK && procs_channel_free(there) == PROCS_OK && procs_channel_free(NULL) == PROCS_OK);
+    REFUSED(procs_channel_free(here));
+    /* What is no end of a channel is told at the first use. */
+    int fds[2];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0 && write(fds[1], "this is not a hello of any version at all", 41) == 41);
+    CHECK(procs_channel_from_fd(fds[0], NULL, &here) == PROCS_OK && procs_channel_recv(here, 20000, &message) == PROCS_E_PROTOCOL);
+    CHECK(procs_channel_free(here) == PROCS_OK && close(fds[0]) == 0 && close(fds[1]) == 0);
+    ok("what is refused");
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "peer") == 0) return peer();
+    program = argv[0];
+    procs_child *warm;
+    const char *quick[] = {"true", NULL};
+    procs_spawn_options options = options_for(quick);
+    CHECK(procs_spawn(&options, &warm) == PROCS_OK && procs_child_wait(warm, -1, NULL) == PROCS_OK && procs_child_free(warm) == PROCS_OK);
+    between_threads(); /* starts what the library keeps */
+    int before = open_descriptors();
+    messages_to_a_child();
+    calls_to_a_child();
+    events_of_a_child();
+    between_threads();
+    full_and_gone();
+    refused();
+    if (open_descriptors() != before) {
+        list_descriptors();
+        CHECK(!"descriptors were left open");
+    }
+    return 0;
+}
