@@ -3,7 +3,9 @@
 A program written for ``subprocess`` runs with ``import procs as subprocess``. Times are seconds, sizes are bytes.
 """
 
+from ._channel import fork
 from ._cmdline import list2cmdline
+from ._codecs import Message
 from ._compat import _USE_POSIX_SPAWN as _USE_POSIX_SPAWN
 from ._compat import _USE_VFORK as _USE_VFORK
 from ._compat import _active as _active
@@ -38,7 +40,26 @@ from ._errors import (
     WouldBlockError,
 )
 from ._many import run_many
-from ._native import CancelHandle, engine_info
+from ._native import (
+    AtomicCell,
+    Buffer,
+    CancelHandle,
+    Channel,
+    Counter,
+    Counters,
+    Histogram,
+    SharedBarrier,
+    SharedEvent,
+    SharedMemory,
+    SharedMutex,
+    SharedOnce,
+    SharedRwLock,
+    SharedSemaphore,
+    engine_info,
+    memory_layout,
+    parent_channel,
+    wait_any_channel,
+)
 from ._native import __version__ as __version__
 from ._options import DEVNULL, PIPE, STDOUT
 from ._pipeline import Pipeline, PipelineChild, PipelineResult, Stage
@@ -47,11 +68,13 @@ from ._records import CompletedProcess, ExitStatus, StopReport, StreamReport, Us
 from ._run import call, check_call, check_output, getoutput, getstatusoutput, run
 
 __all__ = [
-    "CalledProcessError", "CancelHandle", "CancelledError", "ClosedError", "CompletedProcess", "DEVNULL", "ExhaustedError", "ExitStatus",
-    "InvalidArgumentError", "InvalidStateError", "NoDirectoryError", "NoMemoryError", "NoProcessError", "NotFoundError",
-    "OwnerDiedError", "PIPE", "PanicError", "PermissionDeniedError", "Pipeline", "PipelineChild", "PipelineResult", "Popen", "ProcsError",
-    "ProtocolError", "STDOUT", "Stage", "StopReport", "StreamReport", "SubprocessError", "SystemCallError", "TaskFailedError",
+    "AtomicCell", "Buffer", "CalledProcessError", "CancelHandle", "CancelledError", "Channel", "ClosedError",
+    "CompletedProcess", "Counter", "Counters", "DEVNULL", "ExhaustedError", "ExitStatus", "Histogram", "InvalidArgumentError",
+    "InvalidStateError", "Message", "NoDirectoryError", "NoMemoryError", "NoProcessError", "NotFoundError", "OwnerDiedError",
+    "PIPE", "PanicError", "PermissionDeniedError", "Pipeline", "PipelineChild", "PipelineResult", "Popen", "ProcsError",
+    "ProtocolError", "STDOUT", "SharedBarrier", "SharedEvent", "SharedMemory", "SharedMutex", "SharedOnce", "SharedRwLock",
+    "SharedSemaphore", "Stage", "StopReport", "StreamReport", "SubprocessError", "SystemCallError", "TaskFailedError",
     "TimedOutError", "TimeoutExpired", "TooLargeError", "TryAgainError", "UnsupportedError", "Usage", "WorkerLostError",
-    "WouldBlockError", "call", "check_call", "check_output", "engine_info", "getoutput", "getstatusoutput", "run",
-    "run_many", "wait_any",
+    "WouldBlockError", "call", "check_call", "check_output", "engine_info", "fork", "getoutput", "getstatusoutput",
+    "memory_layout", "parent_channel", "run", "run_many", "wait_any", "wait_any_channel",
 ]

@@ -54,9 +54,11 @@ class Popen:
 
     Besides: ``kill_tree`` (stopping reaches all descendants), ``limits`` (``{"nofile": 64}``), ``nice``, ``affinity``,
     ``no_new_privs``, ``die_with_parent``, ``controlling_tty``, ``foreground``, ``fds`` (``{child number: descriptor or PIPE}``),
-    ``signals`` (``"restore"``, ``"default"`` or ``"inherit"``), ``tree_level``, ``kill_on_drop`` and ``offload``.
+    ``signals`` (``"restore"``, ``"default"`` or ``"inherit"``), ``tree_level``, ``kill_on_drop``, ``offload``
+    and ``channel`` (True, or a dict with ``codec`` and the options of a ``Channel``).
 
-    Attributes: ``args``, ``pid``, ``returncode`` (None while it runs, negative for a signal), ``stdin``, ``stdout``, ``stderr``.
+    Attributes: ``args``, ``pid``, ``returncode`` (None while it runs, negative for a signal), ``stdin``, ``stdout``, ``stderr``,
+    ``channel`` (None without one).
     A ``Popen`` that is collected leaves the process running, with a ResourceWarning; it is reaped when it ends.
     """
 
@@ -68,8 +70,9 @@ class Popen:
                  encoding=None, errors=None, text=None, umask=-1, pipesize=-1, process_group=None, kill_tree=False,
                  tree_level=None, limits=None, nice=None, affinity=None, no_new_privs=False, die_with_parent=False,
                  parent_death_signal=None, controlling_tty=None, foreground=False, signals=None, fds=None, kill_on_drop=False,
-                 offload=False):
+                 offload=False, channel=None):
         given = dict(locals())
+        del given["channel"]
         if bufsize is None:
             bufsize = -1
         if not isinstance(bufsize, int):
@@ -87,7 +90,11 @@ class Popen:
         options = _options.native_options(given)
         sys.audit("subprocess.Popen", program, argv, cwd, env)
         try:
-            self._child = _native.spawn(argv, options)
+            if channel is None or channel is False:
+                self._child, self.channel = _native.spawn(argv, options), None
+            else:
+                settings = {} if channel is True else dict(channel)
+                self._child, self.channel = _native.spawn_with_channel(argv, options, settings.pop("codec", "json"), settings)
         except OSError as error:
             raise _options.start_error(error, argv, given)
         self._child_created = True

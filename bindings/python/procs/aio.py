@@ -10,8 +10,9 @@ import inspect
 import os
 import weakref
 
-from . import _native, _options, _pipeline
+from . import _channel, _native, _options, _pipeline
 from ._aio_streams import StreamReader, open_writer
+from ._channel import AsyncChannel
 from ._errors import NoProcessError
 from ._many import Job
 from ._options import DEVNULL, PIPE, STDOUT
@@ -21,8 +22,8 @@ from ._records import StopReport
 from ._run import output_options
 
 __all__ = [
-    "DEVNULL", "PIPE", "Pipeline", "PipelineChild", "Process", "STDOUT", "StreamReader", "call", "check_call", "check_output", "create_subprocess_exec",
-    "create_subprocess_shell", "getoutput", "getstatusoutput", "run", "run_many", "wait_any",
+    "AsyncChannel", "DEVNULL", "PIPE", "Pipeline", "PipelineChild", "Process", "STDOUT", "StreamReader", "call", "check_call", "check_output", "create_subprocess_exec",
+    "create_subprocess_shell", "fork", "getoutput", "getstatusoutput", "parent_channel", "run", "run_many", "wait", "wait_any",
 ]
 
 
@@ -412,3 +413,34 @@ class Pipeline(_pipeline.Pipeline):
         loop = asyncio.get_running_loop()
         running = super().spawn(stdin=stdin, stdout=stdout, stderr=stderr, bufsize=0, kill_tree=kill_tree)
         return PipelineChild([await _adopt(popen, loop) for popen in running.children])
+
+
+async def fork(program, *args, codec="json", channel=None, **options):
+    """``procs.fork`` for an event loop: the process, whose ``channel`` is an ``AsyncChannel``."""
+    popen = _channel.fork(program, *args, codec=codec, channel=channel, bufsize=0, **options)
+    process = await _adopt(popen, asyncio.get_running_loop())
+    process.channel = AsyncChannel(popen.channel)
+    return process
+
+
+def parent_channel(*, codec="json", **options):
+    """The channel to the parent, once in a process, as an ``AsyncChannel``."""
+    return AsyncChannel(_native.parent_channel(codec=codec, **options))
+
+
+_WAITS = {
+    _native.SharedMutex: "_acquire_async", _native.SharedSemaphore: "_acquire_async", _native.SharedEvent: "_wait_async",
+    _native.SharedBarrier: "_wait_async",
+}
+
+
+async def wait(lock, timeout=None, *, how=None):
+    """Awaits a lock of shared memory without blocking the loop: takes a ``SharedMutex`` or ``SharedSemaphore``, waits for a
+    ``SharedEvent`` or at a ``SharedBarrier``, takes a ``SharedRwLock`` with ``how="read"`` or ``"write"``.
+
+    Gives what the blocking call gives; raises ``TimedOutError`` when the time is over. The thread of the loop then holds the lock.
+    """
+    name = {"read": "_read_async", "write": "_write_async"}[how] if how else _WAITS.get(type(lock))
+    if name is None or not hasattr(lock, name):
+        raise TypeError(f"a lock of shared memory is expected (lock = {lock!r}, how = {how!r})")
+    return await _result(lambda hub, number: getattr(lock, name)(hub, number, timeout))

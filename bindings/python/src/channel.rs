@@ -3,16 +3,19 @@
 //! A call tries without giving the GIL up, and gives it up only to wait. Python objects travel in the codec of the channel: JSON, pickle or
 //! bytes as they are; pickle is decoded only where the user chose it.
 
+use crate::child::Child;
 use crate::convert;
 use crate::error::{IntoPy, guard, raise};
 use crate::interrupt;
-use crate::shared::Buffer;
+use crate::options::Request;
+use crate::aio::Hub;
+use crate::shared::{AsyncWait, Buffer};
 use procs::{Channel as Core, ChannelOptions, Codec, CodecSet, Deadline, Error, ErrorKind, Message, Spin};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What Python needs for each codec, looked up once.
@@ -82,15 +85,13 @@ fn deadline(timeout: Option<f64>) -> PyResult<Deadline> {
 /// One end of a channel; see `procs/__init__.pyi`.
 #[pyclass(frozen, weakref, module = "procs", name = "Channel")]
 pub(crate) struct Channel {
-    core: Core,
+    core: Arc<Core>,
     codec: Codec,
-    /// Where small bodies land before they become `bytes`.
-    scratch: Mutex<Vec<u8>>,
 }
 
 impl Channel {
     pub(crate) fn new(core: Core, codec: Codec) -> Channel {
-        Channel { core, codec, scratch: Mutex::new(Vec::new()) }
+        Channel { core: Arc::new(core), codec }
     }
 
     /// Sends what is there now without giving the GIL up; waits without it.
@@ -120,16 +121,6 @@ impl Channel {
             done => return done.or_raise(py),
         }
         let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.recv_deadline(slice)))?;
-        done.ok_or_else(|| raise(py, &Error::new(ErrorKind::Timeout, "channel.recv", "no message came before the deadline")))
-    }
-
-    /// The body of the next message, in `out`.
-    fn receive_into(&self, py: Python<'_>, out: &mut Vec<u8>, timeout: Option<f64>) -> PyResult<()> {
-        match self.core.recv_into_until(out, None) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock && timeout != Some(0.0) => {}
-            done => return done.or_raise(py),
-        }
-        let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.recv_into_until(out, Some(slice))))?;
         done.ok_or_else(|| raise(py, &Error::new(ErrorKind::Timeout, "channel.recv", "no message came before the deadline")))
     }
 
@@ -222,6 +213,37 @@ impl Channel {
         guard(py, || Channel::decode(py, self.receive(py, timeout)?))
     }
 
+    /// The next object, or `default` when none is there; for event loops.
+    fn _take<'py>(&self, py: Python<'py>, default: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        guard(py, || match self.core.try_recv() {
+            Ok(message) => Channel::decode(py, message),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(default),
+            Err(error) => Err(raise(py, &error)),
+        })
+    }
+
+    /// Sends an object if there is room now; whether it was sent.
+    #[pyo3(signature = (obj, fds = None))]
+    fn _give(&self, obj: &Bound<'_, PyAny>, fds: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        let py = obj.py();
+        guard(py, || match self.core.try_send(with_fds(self.encode(obj)?, fds)?) {
+            Ok(()) => Ok(true),
+            Err(failed) if failed.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(failed) => Err(raise(py, failed.error())),
+        })
+    }
+
+    /// Sends an object when there is room, for event loops.
+    #[pyo3(signature = (hub, number, obj, fds = None))]
+    fn _send_async(&self, hub: &Hub, number: u64, obj: &Bound<'_, PyAny>, fds: Option<&Bound<'_, PyAny>>) -> PyResult<AsyncWait> {
+        let py = obj.py();
+        guard(py, || {
+            let message = with_fds(self.encode(obj)?, fds)?;
+            let core = Arc::clone(&self.core);
+            Ok(AsyncWait::new(hub, number, async move { core.send_async(message).await.map(|()| true).map_err(procs::Error::from) }))
+        })
+    }
+
     /// Sends a bytes-like object as it is.
     #[pyo3(signature = (data, timeout = None))]
     fn send_bytes(&self, data: &Bound<'_, PyAny>, timeout: Option<f64>) -> PyResult<()> {
@@ -248,18 +270,8 @@ impl Channel {
     #[pyo3(signature = (timeout = None))]
     fn recv_bytes<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyBytes>> {
         guard(py, || {
-            let mut scratch = match self.scratch.try_lock() {
-                Ok(scratch) => scratch,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                // Another thread waits in here with it.
-                Err(TryLockError::WouldBlock) => return Ok(PyBytes::new(py, &self.receive(py, timeout)?.body)),
-            };
-            self.receive_into(py, &mut scratch, timeout)?;
-            let bytes = PyBytes::new(py, &scratch);
-            if scratch.capacity() > SCRATCH {
-                *scratch = Vec::new();
-            }
-            Ok(bytes)
+            // A large body lies in shared memory: this is its only copy.
+            Ok(PyBytes::new(py, &self.receive(py, timeout)?.body))
         })
     }
 
@@ -378,9 +390,6 @@ impl Channel {
     }
 }
 
-/// Bodies above this are not kept room for.
-const SCRATCH: usize = 256 << 10;
-
 /// Adds copies of descriptors, given as numbers or as objects with `fileno`.
 fn with_fds(mut message: Message, fds: Option<&Bound<'_, PyAny>>) -> PyResult<Message> {
     let Some(fds) = fds else { return Ok(message) };
@@ -406,12 +415,30 @@ pub(crate) fn parent_channel(py: Python<'_>, codec: &str, settings: Option<&Boun
     })
 }
 
+/// Starts a child with a channel to it; `options` are those of `procs._options`.
+#[pyfunction]
+#[pyo3(signature = (argv, options, codec, settings = None))]
+pub(crate) fn spawn_with_channel(
+    py: Python<'_>,
+    argv: &Bound<'_, PyAny>,
+    options: Option<&Bound<'_, PyDict>>,
+    codec: &str,
+    settings: Option<&Bound<'_, PyDict>>,
+) -> PyResult<(Child, Channel)> {
+    guard(py, || {
+        let (codec, settings) = self::options(py, codec, settings)?;
+        let mut request = Request::new(argv, options)?;
+        let (child, channel) = py.detach(|| request.command.fork_with(&settings)).or_raise(py)?;
+        Ok((Child::new(child), Channel::new(channel, codec)))
+    })
+}
+
 /// The place of the first channel of a list that has a message or has ended; `None` when the time is over.
 #[pyfunction]
 #[pyo3(signature = (channels, timeout = None))]
 pub(crate) fn wait_any_channel(py: Python<'_>, channels: Vec<Py<Channel>>, timeout: Option<f64>) -> PyResult<Option<usize>> {
     guard(py, || {
-        let ends: Vec<&Core> = channels.iter().map(|channel| &channel.get().core).collect();
+        let ends: Vec<&Core> = channels.iter().map(|channel| &*channel.get().core).collect();
         let limit = deadline(timeout)?;
         interrupt::until(py, limit, |slice| Core::wait_any(&ends, Some(slice.remaining().unwrap_or(Duration::from_millis(50)))))
     })

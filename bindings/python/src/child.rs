@@ -34,11 +34,15 @@ pub(crate) fn spawn(py: Python<'_>, argv: &Bound<'_, PyAny>, options: Option<&Bo
     guard(py, || {
         let mut request = Request::new(argv, options)?;
         let child = py.detach(|| request.command.spawn()).or_raise(py)?;
-        Ok(Child { handle: child.handle().clone(), spawn_retries: child.spawn_retries(), owner: Mutex::new(Some(child)) })
+        Ok(Child::new(child))
     })
 }
 
 impl Child {
+    pub(crate) fn new(child: procs::Child) -> Child {
+        Child { handle: child.handle().clone(), spawn_retries: child.spawn_retries(), owner: Mutex::new(Some(child)) }
+    }
+
     pub(crate) fn handle(&self) -> &ChildHandle {
         &self.handle
     }

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::cell::{Cell, Number};
+use super::{locks, table};
 use crate::convert;
 use crate::error::{IntoPy, guard};
 use procs::{SharedMemory as Core, SharedMemoryOptions};
@@ -15,7 +16,18 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Makes, opens, or whichever is needed.
+macro_rules! placed {
+    ($kind:ident, $create:expr, $memory:expr, $offset:expr $(; $more:expr)?) => {
+        match $create {
+            Some(true) => procs::$kind::create($memory, $offset $(, $more)?),
+            Some(false) => procs::$kind::open($memory, $offset),
+            None => procs::$kind::open_or_create($memory, $offset $(, $more)?),
+        }
+    };
+}
 
 /// The memory while it is open, and how many views of it exist. A closed one lives on until the last view is released.
 struct Held {
@@ -171,6 +183,62 @@ impl SharedMemory {
                 }
             }))
         })
+    }
+
+    /// The mutex at an offset; `create`: true makes it, false opens it, `None` does what is needed.
+    #[pyo3(signature = (offset, create = None))]
+    fn mutex(&self, py: Python<'_>, offset: usize, create: Option<bool>) -> PyResult<locks::Mutex> {
+        guard(py, || {
+            let memory = self.open(py)?;
+            let core = placed!(SharedMutex, create, &memory, offset).or_raise(py)?;
+            Ok(locks::Mutex { core, owner_died: Arc::default() })
+        })
+    }
+
+    /// The readers-writer lock at an offset.
+    #[pyo3(signature = (offset, create = None))]
+    fn rwlock(&self, py: Python<'_>, offset: usize, create: Option<bool>) -> PyResult<locks::RwLock> {
+        guard(py, || {
+            let memory = self.open(py)?;
+            let core = placed!(SharedRwLock, create, &memory, offset).or_raise(py)?;
+            Ok(locks::RwLock { core, owner_died: Arc::default() })
+        })
+    }
+
+    /// The semaphore at an offset; `value` counts when it is made.
+    #[pyo3(signature = (offset, value = 1, create = None))]
+    fn semaphore(&self, py: Python<'_>, offset: usize, value: u32, create: Option<bool>) -> PyResult<locks::Semaphore> {
+        guard(py, || placed!(SharedSemaphore, create, &self.open(py)?, offset; value).or_raise(py).map(locks::Semaphore))
+    }
+
+    /// The event at an offset.
+    #[pyo3(signature = (offset, create = None))]
+    fn event(&self, py: Python<'_>, offset: usize, create: Option<bool>) -> PyResult<locks::Event> {
+        guard(py, || placed!(SharedEvent, create, &self.open(py)?, offset).or_raise(py).map(locks::Event))
+    }
+
+    /// The barrier at an offset; `parties` counts when it is made.
+    #[pyo3(signature = (offset, parties = 2, create = None))]
+    fn barrier(&self, py: Python<'_>, offset: usize, parties: u32, create: Option<bool>) -> PyResult<locks::Barrier> {
+        guard(py, || placed!(SharedBarrier, create, &self.open(py)?, offset; parties).or_raise(py).map(locks::Barrier))
+    }
+
+    /// The work that is done once at an offset.
+    #[pyo3(signature = (offset, create = None))]
+    fn once(&self, py: Python<'_>, offset: usize, create: Option<bool>) -> PyResult<locks::Once> {
+        guard(py, || placed!(SharedOnce, create, &self.open(py)?, offset).or_raise(py).map(locks::Once))
+    }
+
+    /// The table of counters at an offset; `capacity` counts when it is made.
+    #[pyo3(signature = (offset, capacity = 32, create = None))]
+    fn counters(&self, py: Python<'_>, offset: usize, capacity: u32, create: Option<bool>) -> PyResult<table::Counters> {
+        guard(py, || placed!(Counters, create, &self.open(py)?, offset; capacity).or_raise(py).map(table::Counters))
+    }
+
+    /// The histogram at an offset.
+    #[pyo3(signature = (offset, create = None))]
+    fn histogram(&self, py: Python<'_>, offset: usize, create: Option<bool>) -> PyResult<table::Histogram> {
+        guard(py, || placed!(Histogram, create, &self.open(py)?, offset).or_raise(py).map(table::Histogram))
     }
 
     /// Gives the memory up. Views that exist stay valid; the mapping goes with the last of them.

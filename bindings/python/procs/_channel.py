@@ -1,0 +1,99 @@
+# mypy: ignore-errors
+# Private: the types that users see are in __init__.pyi and aio.pyi.
+"""Children with a channel, and channels in an event loop."""
+
+import asyncio
+import os
+import sys
+
+from ._popen import Popen
+
+_NOTHING = object()
+
+
+def fork(program, *args, codec="json", channel=None, **options):
+    """Starts ``program`` with a channel to it and gives the ``Popen``, whose ``channel`` talks to it.
+
+    A ``.py`` file is run by this interpreter, a ``.js``, ``.mjs`` or ``.cjs`` file by ``node``, which then has ``process.send``; anything
+    else is executed. The child finds its end with ``procs.parent_channel()``, or the call of that name in its language.
+    ``codec`` is what ``send`` and ``recv`` speak: "json" (default), "raw" (bytes-like objects) or "pickle", which only suits children that
+    you trust. ``channel`` holds options such as ``{"max_message": 1 << 20}``; the others are those of ``Popen``.
+    """
+    name = os.fspath(program)
+    suffix = b".py" if isinstance(name, bytes) else ".py"
+    argv = [sys.executable, name, *args] if name.endswith(suffix) else [name, *args]
+    return Popen(argv, channel={"codec": codec, **(channel or {})}, **options)
+
+
+class AsyncChannel:
+    """A channel in an event loop: ``await`` instead of blocking. Made by ``aio.fork``, ``aio.parent_channel`` or from a ``procs.Channel``."""
+
+    def __init__(self, channel):
+        self._channel = channel
+        self._waiting = []
+
+    def fileno(self):
+        """The descriptor that the loop watches."""
+        return self._channel.fileno()
+
+    @property
+    def closed(self):
+        """Whether either side has closed."""
+        return self._channel.closed
+
+    async def send(self, obj, *, fds=None):
+        """Sends an object; waits while the other side does not read."""
+        from .aio import _result  # here, because it imports this module
+
+        if not self._channel._give(obj, fds):
+            await _result(lambda hub, number: self._channel._send_async(hub, number, obj, fds))
+
+    async def recv(self):
+        """The next object. Raises ``EOFError`` once everything was received and the other side is gone."""
+        while True:
+            obj = self._channel._take(_NOTHING)
+            if obj is not _NOTHING:
+                return obj
+            await self._readable()
+
+    async def _readable(self):
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        if not self._waiting:
+            loop.add_reader(self._channel.fileno(), self._wake)
+        self._waiting.append(future)
+        try:
+            await future
+        finally:
+            if future in self._waiting:
+                self._waiting.remove(future)
+                if not self._waiting:
+                    loop.remove_reader(self._channel.fileno())
+
+    def _wake(self):
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        try:
+            return await self.recv()
+        except EOFError:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *error):
+        self.close()
+
+    def close(self):
+        """Closes this end; those who wait for a message get ``InvalidStateError``."""
+        if self._waiting:
+            asyncio.get_running_loop().remove_reader(self._channel.fileno())
+            self._wake()
+            self._waiting = []
+        self._channel.close()

@@ -1,0 +1,297 @@
+//! Locks in shared memory as objects of Python: with the names of `threading`, and as waits for an event loop.
+
+use super::wait::{AsyncWait, block_on, timeout};
+use crate::aio::Hub;
+use crate::error::{IntoPy, guard};
+use crate::interrupt;
+use procs::{Deadline, ErrorKind, OnceEnd, SharedBarrier, SharedEvent, SharedMutex, SharedOnce, SharedRwLock, SharedSemaphore};
+use pyo3::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Waits in slices, so that signal handlers run; false when the time is over.
+fn wait<T: Send>(py: Python<'_>, limit: Option<f64>, mut step: impl FnMut(Duration) -> procs::Result<T> + Send) -> PyResult<Option<T>> {
+    let deadline = Deadline::from_timeout(timeout(limit)?);
+    interrupt::until(py, deadline, |slice| match step(slice.remaining().unwrap_or(Duration::from_millis(50))) {
+        Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::WouldBlock) => Ok(None),
+        done => done.map(Some),
+    })
+}
+
+/// A lock that one thread holds, in any process; it tells when its holder died.
+#[pyclass(frozen, module = "procs", name = "SharedMutex")]
+pub(crate) struct Mutex {
+    pub(super) core: SharedMutex,
+    pub(super) owner_died: std::sync::Arc<AtomicBool>,
+}
+
+#[pymethods]
+impl Mutex {
+    /// Bytes of memory that it takes.
+    #[classattr]
+    const SIZE: usize = SharedMutex::SIZE;
+
+    #[pyo3(signature = (timeout = None))]
+    fn acquire(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        guard(py, || {
+            let died = wait(py, timeout, |slice| self.core.acquire(Some(slice)))?;
+            self.owner_died.store(died == Some(true), Ordering::Relaxed);
+            Ok(died.is_some())
+        })
+    }
+
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        guard(py, || self.core.release().or_raise(py))
+    }
+
+    /// Whether the holder before the last `acquire` died with the lock.
+    #[getter]
+    fn owner_died(&self) -> bool {
+        self.owner_died.load(Ordering::Relaxed)
+    }
+
+    /// Says that what the lock protects is whole again.
+    fn repair(&self) {
+        self.core.repair();
+    }
+
+    fn _acquire_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
+        let future = self.core.acquire_async(timeout(limit)?);
+        let owner_died = std::sync::Arc::clone(&self.owner_died);
+        Ok(AsyncWait::new(hub, number, async move {
+            let died = future.await?;
+            owner_died.store(died, Ordering::Relaxed);
+            Ok(true)
+        }))
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        slf.get().acquire(slf.py(), None)?;
+        Ok(slf)
+    }
+
+    #[pyo3(signature = (*_error))]
+    fn __exit__(&self, py: Python<'_>, _error: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.release(py)
+    }
+}
+
+/// A lock that many hold for reading or one for writing.
+#[pyclass(frozen, module = "procs", name = "SharedRwLock")]
+pub(crate) struct RwLock {
+    pub(super) core: SharedRwLock,
+    pub(super) owner_died: std::sync::Arc<AtomicBool>,
+}
+
+#[pymethods]
+impl RwLock {
+    /// Bytes of memory that it takes.
+    #[classattr]
+    const SIZE: usize = SharedRwLock::SIZE;
+
+    #[pyo3(signature = (timeout = None))]
+    fn acquire_read(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        guard(py, || Ok(wait(py, timeout, |slice| self.core.read_timeout(slice).map(procs::SharedReadGuard::leave))?.is_some()))
+    }
+
+    #[pyo3(signature = (timeout = None))]
+    fn acquire_write(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        guard(py, || {
+            let died = wait(py, timeout, |slice| {
+                self.core.write_timeout(slice).map(|held| {
+                    let died = held.owner_died();
+                    held.leave();
+                    died
+                })
+            })?;
+            self.owner_died.store(died == Some(true), Ordering::Relaxed);
+            Ok(died.is_some())
+        })
+    }
+
+    fn release_read(&self, py: Python<'_>) -> PyResult<()> {
+        guard(py, || self.core.release_read().or_raise(py))
+    }
+
+    fn release_write(&self, py: Python<'_>) -> PyResult<()> {
+        guard(py, || self.core.release_write().or_raise(py))
+    }
+
+    /// Whether the writer before the last `acquire_write` died with the lock.
+    #[getter]
+    fn owner_died(&self) -> bool {
+        self.owner_died.load(Ordering::Relaxed)
+    }
+
+    fn repair(&self) {
+        self.core.repair();
+    }
+
+    fn _read_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
+        let future = self.core.read_async(timeout(limit)?);
+        Ok(AsyncWait::new(hub, number, async move {
+            future.await?.leave();
+            Ok(true)
+        }))
+    }
+
+    fn _write_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
+        let future = self.core.write_async(timeout(limit)?);
+        let owner_died = std::sync::Arc::clone(&self.owner_died);
+        Ok(AsyncWait::new(hub, number, async move {
+            let held = future.await?;
+            owner_died.store(held.owner_died(), Ordering::Relaxed);
+            held.leave();
+            Ok(true)
+        }))
+    }
+}
+
+/// So many permits; those of a process that dies are free again.
+#[pyclass(frozen, module = "procs", name = "SharedSemaphore")]
+pub(crate) struct Semaphore(pub(super) SharedSemaphore);
+
+#[pymethods]
+impl Semaphore {
+    /// Bytes of memory that it takes.
+    #[classattr]
+    const SIZE: usize = SharedSemaphore::SIZE;
+
+    #[pyo3(signature = (timeout = None))]
+    fn acquire(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        guard(py, || Ok(wait(py, timeout, |slice| self.0.acquire_timeout(slice).map(procs::SemaphorePermit::leave))?.is_some()))
+    }
+
+    /// Gives permits back; adds new ones when this process holds none.
+    #[pyo3(signature = (n = 1))]
+    fn release(&self, py: Python<'_>, n: u32) -> PyResult<()> {
+        guard(py, || (0..n).try_for_each(|_| self.0.give_back()).or_raise(py))
+    }
+
+    /// Permits that are free now.
+    #[getter]
+    fn available(&self, py: Python<'_>) -> PyResult<u64> {
+        guard(py, || self.0.available().or_raise(py))
+    }
+
+    fn _acquire_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
+        let future = self.0.acquire_async(timeout(limit)?);
+        Ok(AsyncWait::new(hub, number, async move {
+            future.await?.leave();
+            Ok(true)
+        }))
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        slf.get().acquire(slf.py(), None)?;
+        Ok(slf)
+    }
+
+    #[pyo3(signature = (*_error))]
+    fn __exit__(&self, py: Python<'_>, _error: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.release(py, 1)
+    }
+}
+
+/// Something that has happened or not.
+#[pyclass(frozen, module = "procs", name = "SharedEvent")]
+pub(crate) struct Event(pub(super) SharedEvent);
+
+#[pymethods]
+impl Event {
+    /// Bytes of memory that it takes.
+    #[classattr]
+    const SIZE: usize = SharedEvent::SIZE;
+
+    fn set(&self) {
+        self.0.set();
+    }
+
+    fn clear(&self) {
+        self.0.clear();
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.is_set()
+    }
+
+    #[pyo3(signature = (timeout = None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        guard(py, || Ok(wait(py, timeout, |slice| self.0.wait_timeout(slice))?.is_some()))
+    }
+
+    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
+        let future = self.0.wait_async(timeout(limit)?);
+        Ok(AsyncWait::new(hub, number, async move { future.await.map(|()| true) }))
+    }
+}
+
+/// A place where so many wait for one another.
+#[pyclass(frozen, module = "procs", name = "SharedBarrier")]
+pub(crate) struct Barrier(pub(super) SharedBarrier);
+
+#[pymethods]
+impl Barrier {
+    /// Bytes of memory that it takes.
+    #[classattr]
+    const SIZE: usize = SharedBarrier::SIZE;
+
+    #[getter]
+    fn parties(&self) -> u32 {
+        self.0.parties()
+    }
+
+    /// Waits for the others: true for one of them. A time-out withdraws, and the others wait on.
+    #[pyo3(signature = (timeout = None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        guard(py, || block_on(py, self.0.wait_async(super::wait::timeout(timeout)?)))
+    }
+
+    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
+        Ok(AsyncWait::new(hub, number, self.0.wait_async(timeout(limit)?)))
+    }
+}
+
+/// Work that is done once, by whichever process comes first.
+#[pyclass(frozen, module = "procs", name = "SharedOnce")]
+pub(crate) struct Once(pub(super) SharedOnce);
+
+#[pymethods]
+impl Once {
+    /// Bytes of memory that it takes.
+    #[classattr]
+    const SIZE: usize = SharedOnce::SIZE;
+
+    #[getter]
+    fn done(&self) -> bool {
+        self.0.is_done()
+    }
+
+    /// True when the work is this caller's to do, who then calls `finish`; false when it is done.
+    #[pyo3(signature = (timeout = None))]
+    fn begin(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        guard(py, || {
+            let turn = wait(py, timeout, |slice| {
+                self.0.begin_timeout(slice).map(|turn| turn.map(procs::OnceTurn::leave).is_some())
+            })?;
+            turn.ok_or_else(|| crate::error::raise(py, &procs::Error::new(ErrorKind::Timeout, "once", "another process was at it in that time")))
+        })
+    }
+
+    /// Ends the turn: the work is done, or has failed and the next one has to do it.
+    #[pyo3(signature = (*, failed = false))]
+    fn finish(&self, failed: bool) -> bool {
+        self.0.finish(if failed { OnceEnd::Failed } else { OnceEnd::Done })
+    }
+
+    /// Calls `work` if nobody has done it yet; waits while another does.
+    #[pyo3(signature = (work, timeout = None))]
+    fn call_once(&self, py: Python<'_>, work: &Bound<'_, PyAny>, timeout: Option<f64>) -> PyResult<()> {
+        if self.begin(py, timeout)? {
+            let result = work.call0();
+            self.finish(result.is_err());
+            result?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! Counters and histograms in shared memory.
+
+use crate::error::{IntoPy, guard};
+use pyo3::prelude::*;
+
+/// A table of named numbers that many processes add to.
+#[pyclass(frozen, module = "procs", name = "Counters")]
+pub(crate) struct Counters(pub(super) procs::Counters);
+
+#[pymethods]
+impl Counters {
+    /// How many names there is room for.
+    #[getter]
+    fn capacity(&self) -> u32 {
+        self.0.capacity()
+    }
+
+    /// The number of that name, made with 0 if there is none.
+    fn counter(&self, py: Python<'_>, name: &str) -> PyResult<Counter> {
+        guard(py, || self.0.counter(name).or_raise(py).map(Counter))
+    }
+
+    /// Every name and its value.
+    fn values(&self, py: Python<'_>) -> PyResult<std::collections::BTreeMap<String, i64>> {
+        guard(py, || Ok(self.0.list().or_raise(py)?.into_iter().collect()))
+    }
+}
+
+/// One number of a table.
+#[pyclass(frozen, module = "procs", name = "Counter")]
+pub(crate) struct Counter(procs::Counter);
+
+#[pymethods]
+impl Counter {
+    /// Adds, or subtracts what is negative; gives the value before.
+    #[pyo3(signature = (amount = 1))]
+    fn add(&self, amount: i64) -> i64 {
+        self.0.add(amount)
+    }
+
+    fn set(&self, value: i64) {
+        self.0.set(value);
+    }
+
+    #[getter]
+    fn value(&self) -> i64 {
+        self.0.value()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<procs.Counter {}>", self.0.value())
+    }
+}
+
+/// How often values of which size were recorded, by all processes.
+#[pyclass(frozen, module = "procs", name = "Histogram")]
+pub(crate) struct Histogram(pub(super) procs::Histogram);
+
+#[pymethods]
+impl Histogram {
+    /// Bytes of memory that it takes.
+    #[classattr]
+    const SIZE: usize = procs::Histogram::SIZE;
+
+    fn record(&self, value: u64) {
+        self.0.record(value);
+    }
+
+    #[getter]
+    fn count(&self) -> u64 {
+        self.0.snapshot().count()
+    }
+
+    #[getter]
+    fn sum(&self) -> u64 {
+        self.0.snapshot().sum()
+    }
+
+    #[getter]
+    fn min(&self) -> u64 {
+        self.0.snapshot().min()
+    }
+
+    #[getter]
+    fn max(&self) -> u64 {
+        self.0.snapshot().max()
+    }
+
+    /// A value that this part of the recorded ones, between 0 and 1, does not exceed; about 6 % exact.
+    fn quantile(&self, part: f64) -> u64 {
+        self.0.snapshot().quantile(part)
+    }
+}

@@ -1,0 +1,88 @@
+//! A wait of the core that an event loop polls when its descriptor says so.
+
+use crate::aio::{Bell, Hub};
+use crate::convert;
+use crate::error::{IntoPy, guard, raise};
+use procs::{Error, ErrorKind};
+use pyo3::prelude::*;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Seconds to wait at most; `None` for ever.
+pub(crate) fn timeout(limit: Option<f64>) -> PyResult<Option<Duration>> {
+    limit.map(convert::seconds).transpose()
+}
+
+struct Unpark(std::thread::Thread);
+
+impl std::task::Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for a future whose wish must not be uttered twice; a signal handler that raises withdraws it.
+pub(super) fn block_on<T: Send>(py: Python<'_>, mut future: impl Future<Output = procs::Result<T>> + Send + Unpin) -> PyResult<T> {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        let polled = py.detach(|| {
+            let polled = Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
+            if polled.is_pending() {
+                std::thread::park_timeout(Duration::from_millis(50));
+            }
+            polled
+        });
+        match polled {
+            Poll::Ready(result) => return result.or_raise(py),
+            Poll::Pending => py.check_signals()?,
+        }
+    }
+}
+
+type Wish = Pin<Box<dyn Future<Output = procs::Result<bool>> + Send>>;
+
+/// A wait under way; `procs.aio` polls it when the hub names its number. Dropping it withdraws the wish.
+#[pyclass(frozen, module = "procs._native")]
+pub(crate) struct AsyncWait {
+    future: Mutex<Option<Wish>>,
+    bell: Arc<Bell>,
+    waker: Waker,
+}
+
+impl AsyncWait {
+    pub(crate) fn new(hub: &Hub, number: u64, future: impl Future<Output = procs::Result<bool>> + Send + 'static) -> AsyncWait {
+        let bell = hub.bell(number);
+        AsyncWait { future: Mutex::new(Some(Box::pin(future))), waker: Waker::from(Arc::clone(&bell)), bell }
+    }
+}
+
+#[pymethods]
+impl AsyncWait {
+    /// The result once there is one.
+    fn poll(&self, py: Python<'_>) -> PyResult<Option<bool>> {
+        guard(py, || {
+            let mut slot = self.future.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(future) = slot.as_mut() else {
+                return Err(raise(py, &Error::new(ErrorKind::Cancelled, "wait", "it was withdrawn")));
+            };
+            match future.as_mut().poll(&mut Context::from_waker(&self.waker)) {
+                Poll::Ready(result) => {
+                    *slot = None;
+                    result.or_raise(py).map(Some)
+                }
+                Poll::Pending => Ok(None),
+            }
+        })
+    }
+
+    /// Withdraws the wish.
+    fn cancel(&self) {
+        let withdrawn = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if withdrawn.is_some() {
+            self.bell.ring();
+        }
+    }
+}
