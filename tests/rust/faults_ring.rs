@@ -260,14 +260,18 @@ fn e16_a_forked_copy_is_refused() {
             let (a, b) = Channel::pair_with(&options).expect("a pair");
             a.send_bytes(b"before").expect("sent");
             assert_eq!(b.recv().expect("a message").body, *b"before");
+            // Of the second pair nothing was used yet: the copy must not take its hello.
+            let (c, d) = Channel::pair_with(&options).expect("a pair");
+            c.send_bytes(b"first").expect("sent");
             let copy = host::fork(|| {
                 let refused = |result: procs::Result<()>| result.is_err_and(|error| error.kind() == ErrorKind::InvalidState);
-                let all = refused(a.send_bytes(b"from the copy")) && refused(b.recv().map(drop)) && refused(a.flush(None).map(drop));
+                let all = refused(a.send_bytes(b"from the copy")) && refused(b.recv().map(drop)) && refused(a.flush(None).map(drop)) && refused(d.recv().map(drop));
                 a.close();
                 b.close();
                 i32::from(!all)
             });
             assert_eq!(host::wait_for(copy).expect("a wait"), 0, "the copy was not refused, or died");
+            assert_eq!(d.recv().expect("a message").body, *b"first");
             for number in 0..1000_u32 {
                 a.send_bytes(&number.to_le_bytes()).expect("sent");
                 assert_eq!(b.recv().expect("a message").body, number.to_le_bytes());

@@ -3,8 +3,7 @@
 use super::handoff::{Given, take_from_env};
 use super::link::Link;
 use super::message::Message;
-use super::native::Native;
-use super::native::Wait;
+use super::native::{self, Native, Wait};
 use super::native::pair::{Unopened, open, pair};
 use super::options::ChannelOptions;
 use super::peer::PeerProcess;
@@ -13,6 +12,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::reactor::Watch;
 use crate::shm::Block;
+use crate::sys::fork;
 use crate::sys::poll::{Events, PollFd, poll};
 use parking_lot::Mutex;
 use std::fmt;
@@ -155,7 +155,7 @@ impl Channel {
     /// # Errors
     /// Never now; the first use tells when the descriptor is not an end of a channel.
     pub fn from_fd_with(fd: impl Into<OwnedFd>, options: &ChannelOptions) -> Result<Channel> {
-        Ok(Channel::unopened(Unopened { socket: fd.into(), rings: None }, options))
+        Ok(Channel::unopened(Unopened { socket: fd.into(), rings: None, generation: fork::generation() }, options))
     }
 
     /// The channel to the parent that started this process with one. Once in a process: the descriptor is taken out of the environment and is
@@ -236,6 +236,9 @@ impl Channel {
     #[cold]
     fn open(&self) -> Result<&Link> {
         let mut unopened = self.unopened.lock();
+        if unopened.as_ref().is_some_and(|end| end.generation != fork::generation()) {
+            return Err(Error::new(ErrorKind::InvalidState, "channel", native::FORKED));
+        }
         if let Some(end) = unopened.take() {
             let native = open(end, &self.options)?;
             let _ = self.link.set(Link::Native(Arc::new(native)));

@@ -223,7 +223,7 @@ impl Line {
     #[cold]
     fn refusal(&self, operation: &'static str) -> Error {
         let detail = if self.is_forked() {
-            "this process is a forked copy, the channel belongs to the process that was forked"
+            super::FORKED
         } else {
             "the channel was closed by this side"
         };

@@ -38,6 +38,9 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+/// Why a forked copy is refused.
+pub(in crate::channel) const FORKED: &str = "this process is a forked copy, the channel belongs to the process that was forked";
+
 /// How long to wait: not at all, or until a deadline.
 pub(super) type Wait = Option<Deadline>;
 

@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::rings::{Rings, Side};
 use crate::sys::poll::{EventFd, Events, PollFd, poll};
-use crate::sys::{message, socket};
+use crate::sys::{fork, message, socket};
 use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -25,6 +25,8 @@ pub(in crate::channel) struct Unopened {
     pub(in crate::channel) socket: OwnedFd,
     /// The rings, when this process made them: no need to map them again.
     pub(in crate::channel) rings: Option<Rings>,
+    /// The process that has the socket: a forked copy would take the hello from it.
+    pub(in crate::channel) generation: u64,
 }
 
 fn failed(error: &std::io::Error, detail: &str) -> Error {
@@ -53,7 +55,8 @@ pub(in crate::channel) fn pair(options: &ChannelOptions) -> Result<(Unopened, Un
         let sent = message::send(from.as_fd(), &[IoSlice::new(&header), IoSlice::new(&payload)], &fds);
         sent.map_err(|error| failed(&error, "cannot send the hello"))?;
     }
-    Ok((Unopened { socket: zero, rings: rings.clone() }, Unopened { socket: one, rings }))
+    let generation = fork::generation();
+    Ok((Unopened { socket: zero, rings: rings.clone(), generation }, Unopened { socket: one, rings, generation }))
 }
 
 /// Rings, unless this system has no memory of that kind: then everything goes through the socket.
@@ -67,7 +70,7 @@ fn rings(bytes: usize) -> Result<Option<Rings>> {
 
 /// Reads the hello and takes the end into use.
 pub(in crate::channel) fn open(end: Unopened, options: &ChannelOptions) -> Result<Native> {
-    let Unopened { socket, rings } = end;
+    let Unopened { socket, rings, .. } = end;
     let (hello, fds) = read_hello(socket.as_fd())?;
     let limits = Limits { max_message: options.max_message, max_fds: options.max_fds, codecs: options.codecs };
     if hello.flags & HELLO_RINGS == 0 {
