@@ -56,6 +56,13 @@ class AsyncChannel:
                 return obj
             await self._readable()
 
+    async def call(self, obj, timeout=None):
+        """Asks the other side, which serves, and gives its reply. Cancelling the await cancels the call there."""
+        from .aio import _result
+
+        async with asyncio.timeout(timeout):
+            return (await _result(lambda hub, number: self._channel._call_async(hub, number, obj)))[0]
+
     async def _readable(self):
         loop = asyncio.get_running_loop()
         future = loop.create_future()

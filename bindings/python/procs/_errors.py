@@ -117,9 +117,11 @@ class WorkerLostError(ProcsError, _BrokenProcessPool):
 
 
 class TaskFailedError(ProcsError):
-    """User code failed in the worker."""
+    """User code failed on the other side: ``remote_type`` names its exception, ``remote_traceback`` says where."""
 
     kind = "TASK_FAILED"
+    remote_type = ""
+    remote_traceback = ""
 
 
 class OwnerDiedError(ProcsError, RuntimeError):

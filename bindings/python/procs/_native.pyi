@@ -3,6 +3,23 @@
 from collections.abc import Callable
 from typing import Any
 
+from . import AtomicCell as AtomicCell
+from . import Buffer as Buffer
+from . import Channel as Channel
+from . import Counter as Counter
+from . import Counters as Counters
+from . import Histogram as Histogram
+from . import SharedBarrier as SharedBarrier
+from . import SharedEvent as SharedEvent
+from . import SharedMemory as SharedMemory
+from . import SharedMutex as SharedMutex
+from . import SharedOnce as SharedOnce
+from . import SharedRwLock as SharedRwLock
+from . import SharedSemaphore as SharedSemaphore
+from . import memory_layout as memory_layout
+from . import parent_channel as parent_channel
+from . import wait_any_channel as wait_any_channel
+
 __version__: str
 
 class CancelHandle:
@@ -83,3 +100,15 @@ class AsyncJob:
 
 def stop_async(hub: Hub, number: int, children: list[Child], steps: list[tuple[int | str, float]], tree: bool | None) -> AsyncJob: ...
 def run_pipeline_async(hub: Hub, number: int, stages: list[tuple[Any, dict[str, Any]]], options: dict[str, Any]) -> AsyncJob: ...
+
+class AsyncWait:
+    def poll(self) -> bool | None: ...
+    def cancel(self) -> None: ...
+
+class AsyncCall:
+    def poll(self) -> list[Any] | None: ...
+    def cancel(self) -> None: ...
+
+class Replies: ...
+
+def spawn_with_channel(argv: Any, options: dict[str, Any] | None, codec: str, settings: dict[str, Any] | None = None) -> tuple[Child, Channel]: ...

@@ -7,15 +7,15 @@ use crate::child::Child;
 use crate::convert;
 use crate::error::{IntoPy, guard, raise};
 use crate::interrupt;
-use crate::options::Request;
 use crate::aio::Hub;
+use crate::shared::wait::block_on_until as block_on;
 use crate::shared::{AsyncWait, Buffer};
-use procs::{Channel as Core, ChannelOptions, Codec, CodecSet, Deadline, Error, ErrorKind, Message, Spin};
+use procs::{Channel as Core, ChannelOptions, Codec, CodecSet, Deadline, Error, ErrorKind, Message, RemoteFailure, Request, Spin};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What Python needs for each codec, looked up once.
@@ -169,6 +169,119 @@ fn in_time<T>(result: procs::Result<T>) -> procs::Result<Option<T>> {
     }
 }
 
+impl Channel {
+    /// Lets the handler work on one call. An exception of it becomes the caller's; one of ours ends the serving.
+    fn answer(&self, mut request: Request, handler: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = handler.py();
+        let outcome = Channel::decode(py, request.take_message()).and_then(|obj| handler.call1((obj,)));
+        let value = match outcome {
+            Ok(value) => value,
+            Err(error) => return failed(py, request, &error),
+        };
+        let sent = if request.takes_parts() && value.hasattr("__next__")? {
+            for part in value.try_iter()? {
+                let part = match part {
+                    Ok(part) => self.encode(&part)?,
+                    Err(error) => return failed(py, request, &error),
+                };
+                if py.detach(|| request.reply_part(part)).is_err() {
+                    return Ok(()); // the caller wants no more of it, or is gone
+                }
+            }
+            request.finish();
+            return Ok(());
+        } else {
+            match self.encode(&value) {
+                Ok(message) => py.detach(|| request.reply(message)),
+                Err(error) => return failed(py, request, &error),
+            }
+        };
+        match sent {
+            Err(error) if !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Closed) => Err(raise(py, error.error())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Tells the caller what the handler raised. Ctrl-C and its like end the serving as well.
+fn failed(py: Python<'_>, request: Request, error: &PyErr) -> PyResult<()> {
+    let trace = error.traceback(py).and_then(|trace| trace.format().ok()).unwrap_or_default();
+    let name = error.get_type(py).name().map(|name| name.to_string()).unwrap_or_default();
+    let message = error.value(py).str().map(|text| text.to_string()).unwrap_or_default();
+    request.fail(RemoteFailure { name, message, trace });
+    if error.is_instance_of::<pyo3::exceptions::PyException>(py) { Ok(()) } else { Err(error.clone_ref(py)) }
+}
+
+/// The exception of a call, with what the other side told about its own.
+fn remote(py: Python<'_>, error: &Error) -> PyErr {
+    let exception = raise(py, error);
+    if let Some(failure) = error.remote() {
+        let value = exception.value(py);
+        let told = value.setattr("remote_type", &failure.name).and_then(|()| value.setattr("remote_traceback", &failure.trace));
+        if let Err(other) = told {
+            return other;
+        }
+    }
+    exception
+}
+
+/// The replies to one call, as they come.
+#[pyclass(frozen, module = "procs._native")]
+pub(crate) struct Replies(Mutex<procs::CallStream>);
+
+#[pymethods]
+impl Replies {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        guard(py, || {
+            let next = interrupt::until(py, Deadline::NEVER, |slice| {
+                let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                match stream.next_timeout(Some(slice.remaining().unwrap_or(Duration::from_millis(50)))) {
+                    Err(error) if error.kind() == ErrorKind::Timeout => Ok(None),
+                    // An error of the call itself is raised below, with what the other side told.
+                    found => Ok(Some(found)),
+                }
+            })?;
+            match next {
+                Some(Ok(Some(message))) => Channel::decode(py, message).map(Some),
+                Some(Ok(None)) | None => Ok(None),
+                Some(Err(error)) => Err(remote(py, &error)),
+            }
+        })
+    }
+}
+
+type Reply = Arc<Mutex<Option<procs::Result<Message>>>>;
+
+/// A call under way in an event loop.
+#[pyclass(frozen, module = "procs._native")]
+pub(crate) struct AsyncCall {
+    wait: AsyncWait,
+    reply: Reply,
+}
+
+#[pymethods]
+impl AsyncCall {
+    /// A list with the reply once it is there.
+    fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        if self.wait.poll(py)?.is_none() {
+            return Ok(None);
+        }
+        match self.reply.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(Ok(message)) => Ok(Some(PyList::new(py, [Channel::decode(py, message)?])?)),
+            Some(Err(error)) => Err(remote(py, &error)),
+            None => Ok(None),
+        }
+    }
+
+    fn cancel(&self) {
+        self.wait.cancel();
+    }
+}
+
 #[pymethods]
 impl Channel {
     /// Both ends of a new channel.
@@ -241,6 +354,64 @@ impl Channel {
             let message = with_fds(self.encode(obj)?, fds)?;
             let core = Arc::clone(&self.core);
             Ok(AsyncWait::new(hub, number, async move { core.send_async(message).await.map(|()| true).map_err(procs::Error::from) }))
+        })
+    }
+
+    /// Asks the other side, which serves, and waits for its reply.
+    #[pyo3(signature = (obj, timeout = None))]
+    fn call<'py>(&self, obj: &Bound<'py, PyAny>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        let py = obj.py();
+        guard(py, || {
+            let message = self.encode(obj)?;
+            let reply = block_on(py, deadline(timeout)?, self.core.call_async(message))?;
+            match reply {
+                Some(Ok(reply)) => Channel::decode(py, reply),
+                Some(Err(error)) => Err(remote(py, &error)),
+                None => Err(raise(py, &Error::new(ErrorKind::Timeout, "channel.call", "no reply came before the deadline"))),
+            }
+        })
+    }
+
+    /// Asks for several replies: an iterator over them.
+    fn call_stream(slf: Py<Self>, obj: &Bound<'_, PyAny>) -> PyResult<Replies> {
+        let py = obj.py();
+        guard(py, || {
+            let channel = slf.get();
+            let message = channel.encode(obj)?;
+            Ok(Replies(Mutex::new(py.detach(|| channel.core.call_stream(message)).or_raise(py)?)))
+        })
+    }
+
+    /// Answers the calls of the other side with what `handler` returns, until it closes. A generator sends each value it yields.
+    fn serve(&self, handler: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = handler.py();
+        guard(py, || loop {
+            let asked = interrupt::until(py, Deadline::NEVER, |slice| match self.core.next_request(slice.remaining()) {
+                Err(error) if error.kind() == ErrorKind::Closed => Ok(Some(None)),
+                found => found.map(|request| request.map(Some)),
+            })?;
+            match asked.flatten() {
+                Some(request) => self.answer(request, handler)?,
+                None => return Ok(()),
+            }
+        })
+    }
+
+    /// Sends a call for event loops; its reply is fetched with `take`.
+    #[pyo3(signature = (hub, number, obj))]
+    fn _call_async(&self, hub: &Hub, number: u64, obj: &Bound<'_, PyAny>) -> PyResult<AsyncCall> {
+        let py = obj.py();
+        guard(py, || {
+            let message = self.encode(obj)?;
+            let core = Arc::clone(&self.core);
+            let reply = Arc::new(Mutex::new(None));
+            let slot = Arc::clone(&reply);
+            let wait = AsyncWait::new(hub, number, async move {
+                let result = core.call_async(message).await;
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                Ok(true)
+            });
+            Ok(AsyncCall { wait, reply })
         })
     }
 
@@ -427,7 +598,7 @@ pub(crate) fn spawn_with_channel(
 ) -> PyResult<(Child, Channel)> {
     guard(py, || {
         let (codec, settings) = self::options(py, codec, settings)?;
-        let mut request = Request::new(argv, options)?;
+        let mut request = crate::options::Request::new(argv, options)?;
         let (child, channel) = py.detach(|| request.command.fork_with(&settings)).or_raise(py)?;
         Ok((Child::new(child), Channel::new(channel, codec)))
     })

@@ -64,7 +64,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<aio::Hub>()?;
     module.add_class::<cancel::CancelHandle>()?;
     module.add_class::<capture::Capture>()?;
+    module.add_class::<channel::AsyncCall>()?;
     module.add_class::<channel::Channel>()?;
+    module.add_class::<channel::Replies>()?;
     module.add_class::<child::Child>()?;
     module.add_class::<drain::Drain>()?;
     module.add_class::<outcome::Outcome>()?;

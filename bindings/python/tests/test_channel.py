@@ -239,3 +239,46 @@ def test_fork_takes_the_options_of_popen(tmp_path):
     file = script(tmp_path, code)
     with procs.fork(file, "one", "two words", env={**os.environ, "A": "b"}, cwd="/", channel={"max_message": 1000}) as child:
         assert child.channel.recv(timeout=60) == [["one", "two words"], "b", "/"]
+
+
+SERVER = """
+import procs
+def handler(question):
+    if question == "many":
+        return (n * n for n in range(100))
+    if question == "slow":
+        import time; time.sleep(30)
+    return {"answer": 10 // question}
+with procs.parent_channel() as channel:
+    channel.serve(handler)
+"""
+
+
+def test_calls_are_answered_and_failures_are_told(tmp_path):
+    with procs.fork(script(tmp_path, SERVER)) as child:
+        assert child.channel.call(5, timeout=60) == {"answer": 2}
+        with pytest.raises(procs.TaskFailedError, match="ZeroDivisionError") as caught:
+            child.channel.call(0, timeout=60)
+        assert caught.value.remote_type == "ZeroDivisionError" and "handler" in caught.value.remote_traceback
+        assert list(child.channel.call_stream("many")) == [n * n for n in range(100)]
+        with pytest.raises(TimeoutError):
+            child.channel.call("slow", timeout=0.1)
+        child.kill()
+        with pytest.raises(EOFError):
+            child.channel.call(1, timeout=60)
+
+
+def test_calls_of_an_event_loop(tmp_path):
+    async def main():
+        child = await aio.fork(script(tmp_path, SERVER))
+        async with child.channel as channel:
+            answers = await asyncio.wait_for(asyncio.gather(*(channel.call(n) for n in range(1, 30))), 60)
+            assert answers == [{"answer": 10 // n} for n in range(1, 30)]
+            with pytest.raises(procs.TaskFailedError):
+                await channel.call(0)
+            with pytest.raises(TimeoutError):
+                await channel.call("slow", timeout=0.05)
+            child.kill()
+        await asyncio.wait_for(child.wait(), 60)
+
+    asyncio.run(main())

@@ -61,7 +61,7 @@ def test_every_keyword_argument_is_typed():
     typed = members(names["_StartOptions"]) | members(names["_RunOptions"])
     spelled_out = {"bufsize", "universal_newlines", "encoding", "errors", "text"}
     assert typed | spelled_out == _options._STANDARD | _options._OWN
-    assert members(names["_StartOptions"]) | spelled_out | {"self", "args"} == set(inspect.signature(procs.Popen.__init__).parameters)
+    assert members(names["_StartOptions"]) | members(names["_PopenOptions"]) | spelled_out | {"self", "args"} == set(inspect.signature(procs.Popen.__init__).parameters)
 
 
 def test_keyword_arguments_are_those_of_subprocess():

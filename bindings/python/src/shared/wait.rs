@@ -3,10 +3,10 @@
 use crate::aio::{Bell, Hub};
 use crate::convert;
 use crate::error::{IntoPy, guard, raise};
-use procs::{Error, ErrorKind};
+use procs::{Deadline, Error, ErrorKind};
 use pyo3::prelude::*;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -25,18 +25,29 @@ impl std::task::Wake for Unpark {
 }
 
 /// Waits for a future whose wish must not be uttered twice; a signal handler that raises withdraws it.
-pub(super) fn block_on<T: Send>(py: Python<'_>, mut future: impl Future<Output = procs::Result<T>> + Send + Unpin) -> PyResult<T> {
+pub(super) fn block_on<T: Send>(py: Python<'_>, future: impl Future<Output = procs::Result<T>> + Send) -> PyResult<T> {
+    match block_on_until(py, Deadline::NEVER, future)? {
+        Some(result) => result.or_raise(py),
+        None => Err(raise(py, &Error::new(ErrorKind::Timeout, "wait", "the time is over"))),
+    }
+}
+
+/// As [`block_on`], `None` when the deadline passed; the future is then dropped.
+pub(crate) fn block_on_until<T: Send>(py: Python<'_>, deadline: Deadline, future: impl Future<Output = T> + Send) -> PyResult<Option<T>> {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
     loop {
         let polled = py.detach(|| {
-            let polled = Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
+            let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
             if polled.is_pending() {
-                std::thread::park_timeout(Duration::from_millis(50));
+                let slice = Duration::from_millis(50);
+                std::thread::park_timeout(deadline.remaining().map_or(slice, |left| left.min(slice)));
             }
             polled
         });
         match polled {
-            Poll::Ready(result) => return result.or_raise(py),
+            Poll::Ready(result) => return Ok(Some(result)),
+            Poll::Pending if deadline.passed() => return Ok(None),
             Poll::Pending => py.check_signals()?,
         }
     }
@@ -62,7 +73,7 @@ impl AsyncWait {
 #[pymethods]
 impl AsyncWait {
     /// The result once there is one.
-    fn poll(&self, py: Python<'_>) -> PyResult<Option<bool>> {
+    pub(crate) fn poll(&self, py: Python<'_>) -> PyResult<Option<bool>> {
         guard(py, || {
             let mut slot = self.future.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(future) = slot.as_mut() else {
@@ -79,7 +90,7 @@ impl AsyncWait {
     }
 
     /// Withdraws the wish.
-    fn cancel(&self) {
+    pub(crate) fn cancel(&self) {
         let withdrawn = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
         if withdrawn.is_some() {
             self.bell.ring();
