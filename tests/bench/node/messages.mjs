@@ -53,9 +53,15 @@ async function oneWay(link, message, count) {
 async function doubled(batch, seconds) {
   await batch(1);
   let count = 1;
-  let taken = await batch(count);
-  while (taken < seconds && count < 2 ** 24) taken = await batch(count *= 2);
+  let taken = await twice(batch, count, seconds);
+  while (taken < seconds && count < 2 ** 24) taken = await twice(batch, count *= 2, seconds);
   return { count, taken };
+}
+
+/** The seconds of a batch; one that only just took long enough may have been interrupted and is run again. */
+async function twice(batch, count, seconds) {
+  const taken = await batch(count);
+  return taken >= seconds && taken < 4 * seconds ? Math.min(taken, await batch(count)) : taken;
 }
 
 /** The size in the name of a metric. */
