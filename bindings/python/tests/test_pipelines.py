@@ -160,7 +160,7 @@ def test_a_signal_handler_runs_at_once(name):
     late = []
     previous = signal.signal(signal.SIGALRM, lambda *_: late.append(time.monotonic() - begin - 0.01))
     try:
-        for _ in range(5):
+        for _ in range(20):
             with procs.Popen(["sleep", "0.3"], stdout=procs.PIPE, stderr=procs.PIPE) as child:
                 begin = time.monotonic()
                 signal.setitimer(signal.ITIMER_REAL, 0.01)
