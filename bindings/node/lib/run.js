@@ -38,7 +38,8 @@ function outputLimit(value, name) {
 function inputBytes(input) {
   if (input == null || isFlow(input)) return undefined;
   if (typeof input === 'string') return Buffer.from(input);
-  if (ArrayBuffer.isView(input)) return check.viewBytes(input);
+  // Refuses a view whose memory was transferred away: as in all our own calls, nothing is guessed.
+  if (ArrayBuffer.isView(input)) return new Uint8Array(input.buffer, input.byteOffset, input.byteLength);
   throw nodeError('ERR_INVALID_ARG_TYPE', 'options.input', ['string', 'Buffer', 'TypedArray', 'DataView', 'Readable'], input);
 }
 

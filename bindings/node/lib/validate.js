@@ -103,7 +103,7 @@ function path(value, name) {
   return result;
 }
 
-/** The bytes behind a view; those of one whose memory was transferred away are none. */
+/** The bytes behind a view; those of one whose memory was transferred away are none, as for child_process. */
 function viewBytes(view) {
   // The length of what was transferred is 0; a new view of it cannot be made.
   return view.byteLength === 0 ? new Uint8Array(0) : new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
