@@ -25,7 +25,7 @@
  *     lines while it runs ....................... procs_spawn, procs_lines_new, procs_lines_next
  *     end it, with its descendants .............. procs_child_stop, kill_tree, timeout_ms
  *     a | b | c ................................. procs_pipeline_new, procs_pipeline_add, procs_pipeline_run
- *     many at once .............................. procs_run_many, procs_wait_any
+ *     many at once .............................. procs_run_many, procs_wait_any, procs_stop_all
  *     memory that processes share ............... procs_shm_new, procs_shm_fd, procs_shm_from_fd, procs_shm_data
  *     a lock in it, also if its holder is killed  procs_shm_mutex_new, procs_shm_mutex_lock; rwlock, semaphore, event, barrier, once
  *     numbers in it ............................. procs_shm_add64, procs_shm_counter_new, procs_shm_histogram_new
@@ -44,7 +44,7 @@
  *   Ownership. "Owned": free it with the function named. "Borrowed": valid until the end that is named. "Copied": yours again at once.
  *     Functions never consume a handle, apart from _free.
  *   Structs. The first field of options and results is their size. For options the _init function sets it; for results you do:
- *     procs_exit_status status = {sizeof status}; -- so a program built with an older or newer header keeps working.
+ *     procs_exit_status status; status.size = sizeof status; -- so a program built with an older or newer header keeps working.
  *   Times are milliseconds (int64_t, -1 means no limit where that is said, other negative numbers are refused) unless the name says _us. Sizes
  *     are bytes. Strings in: NUL-terminated bytes, UTF-8 is not demanded. Bytes out: pointer and length, without NUL.
  *   The process. The library installs no signal handler, raises no SIGPIPE, changes no global state of yours. Its descriptors are close-on-exec
@@ -733,7 +733,7 @@ typedef struct procs_channel_event {
     struct procs_request *request;
 } procs_channel_event;
 
-// How a process ended. Set `size` before the call: `procs_exit_status status = {sizeof status};` does.
+// How a process ended. Set `size` before the call: `procs_exit_status status; status.size = sizeof status;`.
 typedef struct procs_exit_status {
     // sizeof(procs_exit_status), set by the caller.
     size_t size;
@@ -1249,6 +1249,12 @@ procs_status procs_pipeline_output_free(procs_pipeline_output *output);
 //
 // Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0, when all still run.
 procs_status procs_wait_any(const procs_child *const *children, size_t count, int64_t timeout_ms, size_t *index);
+
+// Ends several children together, such as the stages of a pipeline, by one ladder: each step is taken for all of them. NULL for `options` is
+// SIGTERM, 5 s, SIGKILL. `survivors`, the number of those that outlive the last step, may be NULL.
+//
+// Works also for children that have ended already. With a ladder of one PROCS_STOP_KILL step it kills them all at once.
+procs_status procs_stop_all(const procs_child *const *children, size_t count, const procs_stop_options *options, size_t *survivors);
 
 // Runs every command to its end, at most `jobs` at once (0: one for each CPU), and gives the results in the order of the commands.
 //

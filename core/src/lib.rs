@@ -23,7 +23,7 @@ mod sys;
 
 pub use capture::{
     Bytes, Capture, ChunkStream, Chunks, Collector, LineStream, Lines, Output, OutputFuture, Pipeline, PipelineChild, PipelineOutput, StageResult,
-    StreamReport, run_many,
+    StreamReport, run_many, stop_all,
 };
 pub use channel::{
     Buffer, CallFuture, CallStream, Channel, ChannelOptions, ChannelStats, Codec, CodecSet, HandleKind, JsonLimits, Message, RecvFuture,

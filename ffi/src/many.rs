@@ -7,8 +7,9 @@ use crate::guard::guard;
 use crate::options::procs_spawn_options;
 use crate::output::{OutputObject, procs_output};
 use crate::ptr::{self, Out, ProgressFn, UserData, array, array_mut};
-use crate::slab;
+use crate::slab::{self, lock};
 use crate::status::{c_string, invalid, procs_status, store};
+use crate::stop::{Ladder, procs_stop_options};
 use procs::{ChildHandle, Error, Output, Result};
 use std::ffi::{c_char, c_int, c_void};
 
@@ -31,6 +32,40 @@ pub unsafe extern "C" fn procs_wait_any(children: *const *const procs_child, cou
         let ended = procs::wait_any(&handles, limit)?;
         out.set(ended.ok_or_else(|| not_yet(operation, "all children still run", limit))?);
         Ok(())
+    })
+}
+
+/// Ends several children together, such as the stages of a pipeline, by one ladder: each step is taken for all of them. NULL for `options` is
+/// SIGTERM, 5 s, SIGKILL. `survivors`, the number of those that outlive the last step, may be NULL.
+///
+/// Works also for children that have ended already. With a ladder of one PROCS_STOP_KILL step it kills them all at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_stop_all(
+    children: *const *const procs_child,
+    count: usize,
+    options: *const procs_stop_options,
+    survivors: *mut usize,
+) -> procs_status {
+    let operation = "procs_stop_all";
+    guard(operation, || {
+        let objects: Vec<_> = array(operation, "children", children, count)?.iter().map(|&handle| child(operation, handle)).collect::<Result<_>>()?;
+        if objects.is_empty() {
+            return Err(invalid(operation, "no children (count = 0)"));
+        }
+        let ladder = Ladder::read(operation, options)?;
+        let handles: Vec<&ChildHandle> = objects.iter().map(|object| &object.handle).collect();
+        let mut alive = 0;
+        for (closes, part) in ladder.parts() {
+            if closes {
+                objects.iter().for_each(|object| lock(&object.pipes).stdin = None);
+            }
+            let reports = procs::stop_all(&handles, &part)?;
+            alive = reports.iter().filter(|report| report.status.is_none() || !report.survivors.is_empty()).count();
+            if alive == 0 {
+                break;
+            }
+        }
+        ptr::set_optional(operation, "survivors", survivors, alive)
     })
 }
 

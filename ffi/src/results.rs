@@ -20,7 +20,7 @@ pub enum procs_exit_kind {
     PROCS_EXIT_UNKNOWN = 3,
 }
 
-/// How a process ended. Set `size` before the call: `procs_exit_status status = {sizeof status};` does.
+/// How a process ended. Set `size` before the call: `procs_exit_status status; status.size = sizeof status;`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct procs_exit_status {

@@ -89,6 +89,14 @@ impl Ladder {
         }
     }
 
+    /// The parts in order, and whether standard input is to be closed before each: every close begins a part.
+    pub(crate) fn parts(&self) -> Vec<(bool, Stop)> {
+        let closes = |index: usize| self.steps[index].0 == StopAction::CloseStdin;
+        let mut starts: Vec<usize> = (0..self.steps.len()).filter(|&index| index == 0 || closes(index)).collect();
+        starts.push(self.steps.len());
+        starts.windows(2).map(|ends| (closes(ends[0]), self.part(ends[0]..ends[1]))).collect()
+    }
+
     /// All steps.
     pub(crate) fn whole(&self) -> Stop {
         self.part(0..self.steps.len())

@@ -24,7 +24,7 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("LINES", &["procs_lines"]),
     ("CAPTURE", &["procs_capture", "procs_child_capture"]),
     ("PIPELINE", &["procs_pipeline", "procs_last_error_take_pipeline_output"]),
-    ("SEVERAL AT ONCE", &["procs_run_many", "procs_wait_any", "procs_max_children", "procs_set_max_children"]),
+    ("SEVERAL AT ONCE", &["procs_run_many", "procs_wait_any", "procs_stop_all", "procs_max_children", "procs_set_max_children"]),
     ("CANCEL", &["procs_cancel"]),
     ("SHARED MEMORY", &["procs_shm_"]),
     (

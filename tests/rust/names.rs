@@ -19,7 +19,7 @@ use procs::{
     Bytes, CancelHandle, Capture, Child, ChildHandle, Chunks, Collector, Command, Deadline, EngineInfo, Error, ErrorKind, Exit, ExitStatus, Input,
     LineStream, Lines, Output, OutputFuture, OutputLimit, PipeReader, PipeWriter, Pipeline, PipelineChild, PipelineOutput, ReadySet, Resource,
     RunOptions, SignalPolicy, Sink, Stage, StageResult, Stdio, Stop, StopAction, StopReport, StreamReport, TreeLevel, Usage, WaitFuture, engine_info,
-    run_many, signal_name, signal_number, wait_any,
+    run_many, signal_name, signal_number, stop_all, wait_any,
 };
 
 /// One concept: names that must exist. No names: the language has the concept elsewhere (Node: `process.versions`, `package.json`). A name with a dot is a field or option of a type: only its last part is looked up.
@@ -72,6 +72,7 @@ const TABLE: &[Row] = &[
     Row { concept: "cancel", c: &["procs_cancel"], python: &["CancelHandle"], node: &["AbortSignal"] },
     Row { concept: "pipeline", c: &["procs_pipeline"], python: &["Pipeline"], node: &["pipeline"] },
     Row { concept: "wait for any of many", c: &["procs_wait_any"], python: &["wait_any"], node: &["waitAny"] },
+    Row { concept: "stop several together", c: &["procs_stop_all"], python: &["stop"], node: &["stop"] },
     Row { concept: "many, some at once", c: &["procs_run_many"], python: &["run_many"], node: &["runMany"] },
     Row { concept: "what the kernel offers", c: &["procs_engine", "procs_engine_info"], python: &["engine_info"], node: &["engineInfo"] },
     Row {

@@ -38,7 +38,7 @@ pub use future::OutputFuture;
 pub use lines::Lines;
 pub use many::run_many;
 pub use output::{Output, StreamReport};
-pub use pipeline::{Pipeline, PipelineChild};
+pub use pipeline::{Pipeline, PipelineChild, stop_all};
 pub use run::Capture;
 pub use stages::{PipelineOutput, StageResult};
 pub use stream::{ChunkStream, LineStream};

@@ -10,7 +10,9 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result, Stage};
 use crate::io::transfer;
 use crate::io::{PipeReader, PipeWriter};
-use crate::spawn::{CancelHandle, Child, Command, ExitStatus, Input, OutputLimit, RunOptions, Sink, Stdio, Stop, StopAction, StopReport};
+use crate::spawn::{
+    CancelHandle, Child, ChildHandle, Command, ExitStatus, Input, OutputLimit, RunOptions, Sink, Stdio, Stop, StopAction, StopReport,
+};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -289,11 +291,28 @@ impl PipelineChild {
         if how.steps.iter().any(|(action, _)| *action == StopAction::CloseStdin) {
             self.stdin = None;
         }
-        let handles = self.children.iter().map(|child| child.handle().clone()).collect();
-        let rules = Rules::new(&RunOptions::default(), Deadline::NEVER);
-        let mut drain = Drain::new(handles, Vec::new(), Vec::new(), rules);
-        let reports = drain.stop(how);
-        drain.release();
-        reports
+        stop_all(&self.children.iter().map(Child::handle).collect::<Vec<_>>(), how)
     }
+}
+
+/// Stops several children together by one ladder: each step is taken for all, then all are waited for. One report for each, in order. A step
+/// that closes standard input only waits here: the pipes belong to the caller.
+///
+/// # Errors
+/// The system's failure to signal or to wait.
+///
+/// ```
+/// use procs::{Command, Stop, stop_all};
+/// let children: Vec<_> = (0..3).map(|_| Command::new("sleep").arg("100").spawn()).collect::<Result<_, _>>()?;
+/// let handles: Vec<_> = children.iter().map(|child| child.handle()).collect();
+/// let reports = stop_all(&handles, &Stop::default())?;
+/// assert!(reports.iter().all(|report| report.status.is_some()));
+/// # Ok::<(), procs::Error>(())
+/// ```
+pub fn stop_all(children: &[&ChildHandle], how: &Stop) -> Result<Vec<StopReport>> {
+    let handles = children.iter().map(|&child| child.clone()).collect();
+    let mut drain = Drain::new(handles, Vec::new(), Vec::new(), Rules::new(&RunOptions::default(), Deadline::NEVER));
+    let reports = drain.stop(how);
+    drain.release();
+    reports
 }
