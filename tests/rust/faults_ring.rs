@@ -161,7 +161,8 @@ fn e05_a_killed_producer_leaves_whole_messages() {
                         Ok(message) => {
                             let number = u64::from_le_bytes((*message.body)[..8].try_into().expect("eight bytes"));
                             assert_eq!(number, rest, "{name}: out of order");
-                            assert!(message.body[8..].iter().all(|byte| *byte == number as u8), "{name}: message {number} is torn");
+                            let whole = message.body.len().to_string() == size && message.body[8..].iter().all(|byte| *byte == number as u8);
+                            assert!(whole, "{name}: message {number} of {size} bytes is torn");
                             rest += 1;
                         }
                         Err(error) => break error,
@@ -265,7 +266,10 @@ fn e16_a_forked_copy_is_refused() {
             c.send_bytes(b"first").expect("sent");
             let copy = host::fork(|| {
                 let refused = |result: procs::Result<()>| result.is_err_and(|error| error.kind() == ErrorKind::InvalidState);
-                let all = refused(a.send_bytes(b"from the copy")) && refused(b.recv().map(drop)) && refused(a.flush(None).map(drop)) && refused(d.recv().map(drop));
+                let all = refused(a.send_bytes(b"from the copy"))
+                    && refused(b.recv().map(drop))
+                    && refused(a.flush(None).map(drop))
+                    && refused(d.recv().map(drop));
                 a.close();
                 b.close();
                 i32::from(!all)
