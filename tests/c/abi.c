@@ -91,7 +91,6 @@ FIELD(procs_spawn_options, stderr_limit, 352);
 FIELD(procs_spawn_options, stdout_sink, 368);
 FIELD(procs_spawn_options, stderr_sink, 408);
 FIELD(procs_spawn_options, cancel, 448);
-FIELD(procs_spawn_options, stderr_sink, 400);
 FIELD(procs_spawn_options, channel, 456);
 SIZE(procs_channel_options, 72);
 FIELD(procs_channel_options, size, 0);

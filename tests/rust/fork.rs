@@ -225,3 +225,32 @@ fn a_host_without_standard_streams() {
         host::close(kept);
     });
 }
+
+/// Whoever reads docs/wire.md can write the other end: a hundred lines of Python that use nothing of this library.
+#[test]
+fn a_fifth_implementation_speaks_the_wire() {
+    run("a_fifth_implementation_speaks_the_wire", |_| {
+        let mut command = Command::new(procs_tests::python());
+        command.arg(procs_tests::root().join("tests/wire/fifth.py"));
+        let options = ChannelOptions { ring_bytes: 0, ..ChannelOptions::default() };
+        let (mut child, channel) = command.fork_with(&options).expect("a child with a channel");
+        for size in [0, 1, 1000, 3 << 20] {
+            let body = vec![b'x'; size];
+            let (read, _write) = std::io::pipe().expect("a pipe");
+            let message = Message::raw(body.clone()).with_buffer("one").with_buffer("").with_fd(read);
+            channel.send(message).expect("sent");
+            let back = channel.recv_timeout(Duration::from_secs(20)).expect("an echo");
+            assert!(*back.body == *body && back.buffers[0] == *b"one" && back.buffers[1].is_empty() && back.fds.len() == 1, "{size} bytes");
+        }
+        let json = Message::json(&serde_json::json!({ "k": [1, 2] })).expect("json");
+        let reply = channel.call(json, PATIENCE).expect("a reply");
+        assert_eq!(reply.to_json().expect("json")["k"][1], 2);
+        let error = channel.call(Message::raw("fail"), PATIENCE).expect_err("it fails");
+        assert_eq!((error.kind(), error.detail()), (ErrorKind::TaskFailed, "LookupError: nothing \u{e9}"));
+        assert_eq!(error.remote().map(|remote| remote.trace.as_str()), Some("line 7"));
+        let parts: Vec<String> = channel.call_stream(Message::raw("parts")).expect("a call").map(|part| text(&part.expect("a part"))).collect();
+        assert_eq!(parts, ["one", "two", "three"]);
+        channel.close();
+        assert_eq!(child.wait().expect("a wait"), ExitStatus::Exited(5));
+    });
+}

@@ -423,4 +423,6 @@ pub(crate) fn encode_head(mut header: Header, body: Place, buffers: &[Place]) ->
 }
 
 #[cfg(test)]
+mod document;
+#[cfg(test)]
 mod tests;
