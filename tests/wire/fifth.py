@@ -56,7 +56,8 @@ class Wire:
         self.sent += 1
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         done = self.sock.sendmsg([head, payload], rights)
-        self.sock.sendall((head + payload)[done:])
+        if rest := (head + payload)[done:]:
+            self.sock.sendall(rest)
         for fd in fds:
             os.close(fd)
 
