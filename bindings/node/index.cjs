@@ -3,6 +3,7 @@
 // procs-native: node:child_process on libprocs, and what child_process lacks.
 
 const { spawn } = require('./lib/spawn.js');
+const { fork } = require('./lib/fork.js');
 const { exec, execFile } = require('./lib/exec.js');
 const { spawnSync, execFileSync, execSync } = require('./lib/sync.js');
 const { ChildProcess } = require('./lib/child-process.js');
@@ -13,12 +14,17 @@ const { lines } = require('./lib/lines.js');
 const { ProcsError } = require('./lib/errors.js');
 const { engineInfo } = require('./lib/native.js');
 
+// Threads are Node's own: one require serves for both.
+const workerThreads = require('node:worker_threads');
+
 module.exports = {
+  ...workerThreads,
   ChildProcess,
   exec,
   execFile,
   execFileSync,
   execSync,
+  fork,
   spawn,
   spawnSync,
   run,

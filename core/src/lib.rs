@@ -26,7 +26,7 @@ pub use capture::{
     StreamReport, run_many, stop_all,
 };
 pub use channel::{
-    Buffer, CallFuture, CallStream, Channel, ChannelOptions, ChannelStats, Codec, CodecSet, HandleKind, JsonLimits, Message, RecvFuture,
+    Buffer, CallFuture, CallStream, Channel, ChannelOptions, ChannelStats, Codec, CodecSet, HandleKind, JsonLimits, Message, NodeLink, RecvFuture,
     RemoteFailure, Request, SendError, SendFuture, Wire,
 };
 pub use deadline::{Deadline, interruptible};

@@ -4,8 +4,11 @@
 
 const { EventEmitter } = require('node:events');
 const { constants: { errno: ERRNO } } = require('node:os');
-const { nodeError, errnoError, fromFailure, annotate } = require('./errors.js');
+const { environmentPairs } = require('./arguments.js');
+const { setUp: setUpChannel, kChannel } = require('./channel.js');
+const { nodeError, errnoError, fromFailure, isFailure, annotate } = require('./errors.js');
 const { Handle } = require('./handle.js');
+const { hub, newId } = require('./hub.js');
 const stdio = require('./stdio.js');
 const { Streams } = require('./streams.js');
 const check = require('./validate.js');
@@ -35,6 +38,12 @@ Object.setPrototypeOf(ChildProcess.prototype, EventEmitter.prototype);
 Object.setPrototypeOf(ChildProcess, EventEmitter);
 
 function ended(child, code, signal, record) {
+  // What the child sent comes before its end.
+  if (child[kChannel]?.linkReady()) process.nextTick(tellEnd, child, code, signal, record);
+  else tellEnd(child, code, signal, record);
+}
+
+function tellEnd(child, code, signal, record) {
   if (signal) child.signalCode = signal;
   else child.exitCode = code;
   const streams = child[kStreams];
@@ -71,8 +80,12 @@ ChildProcess.prototype.spawn = function spawn(options) {
   check.object(options, 'options');
   const plans = stdio.plan(options.stdio || 'pipe', false);
   checkSpawn(this, options);
-  stdio.refuseChannel(plans);
+  const link = openChannel(options, plans);
   const result = this._handle.spawn(options, plans);
+  if (link !== 0) {
+    if (result === 0) hub.linkStarted(link);
+    else hub.closeLink(link);
+  }
   if (REPORTED.has(result)) {
     process.nextTick(() => this._handle.onexit(result));
     if (NO_DESCRIPTORS.has(result)) return result;
@@ -87,8 +100,25 @@ ChildProcess.prototype.spawn = function spawn(options) {
   const streams = new Streams(this._handle, plans, () => streamClosed(this));
   this._closesNeeded += streams.outputs;
   this[kStreams] = streams;
+  if (link !== 0 && result === 0) {
+    this._closesNeeded++;
+    setUpChannel(this, link, options.serialization || 'json', () => streamClosed(this));
+  }
   return result;
 };
+
+/** Makes the channel that the plans ask for and puts the child's end into them; its number, or 0. */
+function openChannel(options, plans) {
+  const place = stdio.channelOf(plans);
+  if (place < 0) return 0;
+  const link = newId();
+  const fd = hub.openLink(link, options.serialization === 'advanced');
+  if (isFailure(fd)) throw fromFailure(fd);
+  plans[place] = { code: fd };
+  options.envPairs ??= environmentPairs();
+  options.envPairs.push(`NODE_CHANNEL_FD=${place}`, `NODE_CHANNEL_SERIALIZATION_MODE=${options.serialization || 'json'}`);
+  return link;
+}
 
 function started(child) {
   // Only now, so that streams which the caller of spawn uses are never read here first.

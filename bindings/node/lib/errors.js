@@ -79,6 +79,12 @@ const MESSAGES = {
   ERR_CHILD_PROCESS_STDIO_MAXBUFFER: [RangeError, (stream) => `${stream} maxBuffer length exceeded`],
   ERR_IPC_SYNC_FORK: [Error, () => 'IPC cannot be used with synchronous forks'],
   ERR_IPC_ONE_PIPE: [Error, () => 'Child process can have only one IPC pipe'],
+  ERR_IPC_CHANNEL_CLOSED: [Error, () => 'Channel closed'],
+  ERR_IPC_DISCONNECTED: [Error, () => 'IPC channel is already disconnected'],
+  ERR_MISSING_ARGS: [TypeError, (name) => `The "${name}" argument must be specified`],
+  ERR_INVALID_HANDLE_TYPE: [TypeError, () => 'This handle type cannot be sent'],
+  ERR_CHILD_PROCESS_IPC_REQUIRED: [Error, (name) => `Forked processes must have an IPC channel, missing value 'ipc' in ${name}`],
+  ERR_CHILD_CLOSED_BEFORE_REPLY: [Error, () => 'Child closed before reply received'],
   ERR_INVALID_SYNC_FORK_INPUT: [TypeError, (input) =>
     `Asynchronous forks do not support Buffer, TypedArray, DataView or string input: ${input}`],
   ERR_INVALID_URL_SCHEME: [TypeError, () => 'The URL must be of scheme file'],

@@ -9,6 +9,7 @@ const { isFailure, fromFailure } = require('./errors.js');
 /** What a notice says. */
 const EXIT = 0;
 const END = 1;
+const OVER = 2;
 
 const SIGNAL_NAMES = [];
 for (const [name, number] of Object.entries(SIGNALS)) SIGNAL_NAMES[number] ??= name;
@@ -66,8 +67,10 @@ function onNotice(id, what, first, signal, userMs, systemMs, maxRssBytes, wallMs
     handle.ended(first < 0 ? null : first, name, { usage, wallMs });
   } else if (what === END) {
     handle.streamEnded(first);
-  } else {
+  } else if (what === OVER) {
     handle.streamOver(first);
+  } else {
+    handle.linkReady();
   }
 }
 

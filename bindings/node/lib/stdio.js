@@ -10,7 +10,7 @@ const native = require('./native.js');
 /** Codes of the native module; 0 and up is a descriptor of this process. */
 const PIPE = -1;
 const IGNORE = -2;
-/** The channel, which only checks know: it is refused once everything else was found right. */
+/** The channel; its descriptor takes the place of this once it is made. */
 const IPC = -3;
 
 const HANDLES = new Set(['Pipe', 'TTY', 'TCP', 'UDP']);
@@ -26,6 +26,12 @@ function shorthand(stdio) {
     default:
       throw nodeError('ERR_INVALID_ARG_VALUE', 'stdio', stdio);
   }
+}
+
+/** The place of the channel, or -1. */
+function channelOf(plans) {
+  for (let index = 0; index < plans.length; index++) if (plans[index].code === IPC) return index;
+  return -1;
 }
 
 function handleOf(stream) {
@@ -70,12 +76,6 @@ function plan(stdio, sync) {
     plans.push(entry);
   }
   return plans;
-}
-
-/** Refuses plans with a channel. */
-function refuseChannel(plans) {
-  if (!plans.some(({ code }) => code === IPC)) return;
-  throw nodeError('ERR_PROCS_UNSUPPORTED', "spawn: 'ipc' is not available (stdio, expected any other form)");
 }
 
 /** A stream that was handed to a child is not read here until somebody resumes it: both would take bytes from one description. */
@@ -148,4 +148,4 @@ function socketFor(fd, index) {
   return socket;
 }
 
-module.exports = { PIPE, IGNORE, plan, refuseChannel, release, socketFor };
+module.exports = { PIPE, IGNORE, plan, shorthand, channelOf, release, socketFor };

@@ -22,6 +22,8 @@ pub(crate) enum Notice {
     End(u32, u32),
     /// A collected stream has exceeded its limit and is not read any more.
     Over(u32, u32),
+    /// Something can be received from a channel.
+    Link(u32),
 }
 
 const NONE: f64 = -1.0;
@@ -39,6 +41,7 @@ impl Notice {
                 [f64::from(*id), 0.0, number(exit.status.code()), number(exit.status.signal()), user, system, peak, milliseconds(exit.wall_time)]
             }
             Notice::End(id, fd) => [f64::from(*id), 1.0, f64::from(*fd), NONE, NONE, NONE, NONE, NONE],
+            Notice::Link(id) => [f64::from(*id), 3.0, NONE, NONE, NONE, NONE, NONE, NONE],
             Notice::Over(id, fd) => [f64::from(*id), 2.0, f64::from(*fd), NONE, NONE, NONE, NONE, NONE],
         }
     }
@@ -80,6 +83,8 @@ pub(crate) struct Children {
 
 /// What stands for the child itself in the numbers of the set.
 const CHILD: u32 = 0;
+/// What stands for a channel.
+const LINK: u32 = 3;
 
 fn number(id: u32, fd: u32) -> u64 {
     u64::from(id) << 2 | u64::from(fd)
@@ -101,6 +106,15 @@ impl Children {
         Ok(())
     }
 
+    /// Watches a channel, which has a number like a child, until it is closed.
+    pub(crate) fn add_link(&self, id: u32, link: &impl AsFd) -> procs::Result<()> {
+        self.set.add(link, number(id, LINK))
+    }
+
+    pub(crate) fn remove_link(&self, link: &impl AsFd) {
+        let _ = self.set.remove(link);
+    }
+
     /// Calls `f` with a child that has not ended.
     pub(crate) fn with<T>(&self, id: u32, f: impl FnOnce(&mut Child) -> T) -> Option<T> {
         self.entries.borrow_mut().get_mut(&id).and_then(|entry| entry.child.as_mut()).map(f)
@@ -114,7 +128,11 @@ impl Children {
         }
         for number in ready {
             let (id, fd) = ((number >> 2) as u32, (number & 3) as u32);
-            let notice = if fd == CHILD { self.ended(id) } else { self.readable(id, fd) };
+            let notice = match fd {
+                CHILD => self.ended(id),
+                LINK => Some(Notice::Link(id)),
+                fd => self.readable(id, fd),
+            };
             if let Some(notice) = notice {
                 tell(notice);
             }

@@ -2,7 +2,7 @@
 
 use crate::error::Failure;
 use crate::memory::to_buffer;
-use napi::bindgen_prelude::{Buffer, Either4, FnArgs};
+use napi::bindgen_prelude::{Buffer, Either5, FnArgs};
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi::{Env, Status};
 use napi_derive::napi;
@@ -117,7 +117,7 @@ pub struct PipelineInfo {
 }
 
 /// What arrives in JavaScript.
-pub(crate) type Answer = Either4<RunInfo, StopInfo, PipelineInfo, Failure>;
+pub(crate) type Answer = Either5<RunInfo, StopInfo, PipelineInfo, Failure, bool>;
 
 /// The arguments of the function that receives answers: whose, and what.
 pub(crate) type AnswerArgs = FnArgs<(u32, Answer)>;
@@ -130,6 +130,8 @@ pub(crate) enum Event {
     Run(u32, procs::Result<Output>),
     Stop(u32, procs::Result<StopReport>),
     Pipeline(u32, procs::Result<PipelineOutput>),
+    /// Nothing is unwritten on a channel.
+    Written(u32),
 }
 
 impl Event {
@@ -137,6 +139,7 @@ impl Event {
         let (id, answer) = match self {
             Event::Run(id, run) => (id, answer(run, |output| RunInfo::new(env, output).map(Answer::A))),
             Event::Stop(id, stop) => (id, answer(stop, |report| Ok(Answer::B(StopInfo::from(&report))))),
+            Event::Written(id) => (id, Ok(Answer::E(true))),
             Event::Pipeline(id, run) => (id, answer(run, |output| PipelineInfo::new(env, output).map(Answer::C))),
         };
         Ok((id, answer?).into())

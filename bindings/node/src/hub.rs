@@ -3,6 +3,7 @@
 use crate::children::Children;
 use crate::event::{AnswerArgs, Event, Wake};
 use crate::executor::Executor;
+use crate::link::Links;
 use crate::poller::{Poller, Receiver};
 use napi::Env;
 use napi::bindgen_prelude::Function;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub struct Hub {
     pub(crate) wake: Arc<Wake>,
     pub(crate) children: Rc<Children>,
+    pub(crate) links: Links,
     executor: OnceCell<Executor>,
     poller: Poller,
     holds: Cell<u32>,
@@ -39,7 +41,7 @@ pub fn open_hub(env: Env, receive: Function<'_, AnswerArgs, ()>, notice: Functio
     let receiver = Receiver::new(&env, &notice)?;
     let watched = children.clone();
     let poller = Poller::start(&env, children.as_fd(), move || watched.look(|notice| receiver.call(notice.numbers())))?;
-    Ok(Hub { wake: Arc::new(wake), children, executor: OnceCell::new(), poller, holds: Cell::new(0) })
+    Ok(Hub { wake: Arc::new(wake), children, links: Links::default(), executor: OnceCell::new(), poller, holds: Cell::new(0) })
 }
 
 impl Hub {

@@ -15,6 +15,7 @@ pub mod error;
 pub mod event;
 pub mod executor;
 pub mod hub;
+pub mod link;
 mod memory;
 pub mod options;
 pub mod pipeline;

@@ -31,5 +31,6 @@ pub use codec::{Codec, CodecSet, JsonLimits};
 pub use handle::HandleKind;
 pub use handoff::Wire;
 pub use message::{Buffer, Message};
+pub use node::NodeLink;
 pub use options::ChannelOptions;
 pub use request::{CallFuture, CallStream, Request};

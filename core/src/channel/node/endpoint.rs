@@ -83,6 +83,7 @@ pub(super) struct Locked {
     watches: Watches,
     recv_wakers: Vec<Waker>,
     send_wakers: Vec<Waker>,
+    written_wakers: Vec<Waker>,
     /// The endpoint was dropped; what is left is written for it.
     abandoned: bool,
 }
@@ -106,6 +107,7 @@ impl NodeEndpoint {
             watches: Watches::default(),
             recv_wakers: Vec::new(),
             send_wakers: Vec::new(),
+            written_wakers: Vec::new(),
             abandoned: false,
         };
         let inner = Arc::new(Inner {
@@ -299,6 +301,22 @@ impl NodeEndpoint {
         self.0.locked.lock().state.output_bytes()
     }
 
+    /// Whether everything accepted is in the socket; if not, wakes once it is or never can be.
+    pub(crate) fn poll_written(&self, waker: &Waker) -> bool {
+        let Ok(mut guard) = self.0.enter("channel.flush") else { return true };
+        let written = !guard.state.has_output();
+        if !written {
+            add_waker(&mut guard.written_wakers, waker);
+        }
+        self.0.leave(guard);
+        written
+    }
+
+    /// What [`as_fd`](NodeEndpoint::as_fd) gave before; the socket if that was never asked for.
+    pub(crate) fn made_fd(&self) -> BorrowedFd<'_> {
+        self.0.pollable.get().map_or(self.0.fd(), AsFd::as_fd)
+    }
+
     /// A descriptor that polls readable while something may be received or the end may be seen: receive without waiting until `WouldBlock`.
     ///
     /// # Errors
@@ -388,6 +406,9 @@ impl Inner {
         }
         if sendable {
             wakers.append(&mut locked.send_wakers);
+        }
+        if !locked.state.has_output() {
+            wakers.append(&mut locked.written_wakers);
         }
         let read = locked.state.may_read() && !locked.abandoned && (locked.state.awaits_answer() || !locked.recv_wakers.is_empty());
         let write = locked.state.has_output();

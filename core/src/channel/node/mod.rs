@@ -1,13 +1,14 @@
 //! Node's own channel, so that an unmodified Node program can be child or parent: `docs/wire.md`, section "Node's wire".
 //!
 //! `line` cuts bytes into messages, `json` looks them over, `handle` knows Node's reserved messages, `outgoing` wraps a user's, `state` puts them
-//! together without waiting, `endpoint` waits, `watch` wakes.
+//! together without waiting, `endpoint` waits, `watch` wakes, `raw` is for those who read reserved messages themselves.
 
 mod endpoint;
 mod handle;
 mod json;
 mod line;
 mod outgoing;
+mod raw;
 mod state;
 mod watch;
 
@@ -18,3 +19,4 @@ pub(crate) use endpoint::{NodeEndpoint, NodeOptions};
 pub(crate) use line::Framing;
 #[cfg(test)]
 use outgoing::Handles;
+pub use raw::NodeLink;

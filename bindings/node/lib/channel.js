@@ -1,0 +1,299 @@
+'use strict';
+
+// Node's channel on a child: send, disconnect, 'message', 'disconnect', handles and their acknowledgement. The bytes are the core's.
+
+const { EventEmitter } = require('node:events');
+const { deprecate } = require('node:util');
+const { hub, answer, attend, forget } = require('./hub.js');
+const { encodings } = require('./encodings.js');
+const { nodeError, errnoError, fromFailure, isFailure } = require('./errors.js');
+const handles = require('./handles.js');
+const check = require('./validate.js');
+
+/** How often a handle is sent again when it did not arrive. */
+const RETRANSMISSIONS = 3;
+/** From this many unwritten bytes on `send` says false. */
+const HIGH_WATER = 128 * 1024;
+const PREFIX = 'NODE_';
+
+const kChannel = Symbol('kChannel');
+
+function isInternal(message) {
+  const cmd = message !== null && typeof message === 'object' ? message.cmd : undefined;
+  return typeof cmd === 'string' && cmd.length > PREFIX.length && cmd.startsWith(PREFIX);
+}
+
+/** What users see as `child.channel`: keeps the event loop alive, or not. */
+class Control extends EventEmitter {
+  #channel;
+
+  constructor(channel) {
+    super();
+    this.#channel = channel;
+  }
+
+  ref() {
+    this.#channel.reference(true);
+  }
+
+  unref() {
+    this.#channel.reference(false);
+  }
+
+  hasRef() {
+    return this.#channel.referenced;
+  }
+
+  get fd() {
+    return this.#channel.fd;
+  }
+}
+
+class Channel {
+  #target;
+  #id;
+  #encode;
+  #decode;
+  #open = true;
+  #closes;
+  /** Descriptors that came and whose message has not. */
+  #arrived = [];
+  /** Messages that wait until a handle was acknowledged; null while none is on its way. */
+  #queue = null;
+  /** A connection that was sent and is closed here once it has arrived. */
+  #unanswered = null;
+  /** Messages for which nobody listens yet. */
+  #pending = [];
+  referenced = true;
+  sockets = { got: {}, send: {} };
+
+  constructor(target, id, serialization, closes) {
+    this.#target = target;
+    this.#id = id;
+    this.#closes = closes;
+    ({ encode: this.#encode, decode: this.#decode } = encodings[serialization]);
+    attend(id, this);
+    hub.hold();
+    target.on('internalMessage', (message, fd) => this.#internal(message, fd));
+    target.on('newListener', () => process.nextTick(() => this.#deliverPending()));
+  }
+
+  get fd() {
+    return this.#open ? hub.linkFd(this.#id) : undefined;
+  }
+
+  reference(on) {
+    if (!this.#open || on === this.referenced) return;
+    this.referenced = on;
+    if (on) hub.hold();
+    else hub.letGo();
+  }
+
+  /** The notice that something has come. True when there was something. */
+  linkReady() {
+    let came = false;
+    for (;;) {
+      if (!this.#open) return came;
+      const { messages, fds, places, ended, more } = hub.linkReceive(this.#id);
+      let nextFd = 0;
+      for (let index = 0; index < messages.length; index++) {
+        while (nextFd < fds.length && places[nextFd] <= index) this.#arrived.push(fds[nextFd++]);
+        came = true;
+        this.#received(this.#decode(messages[index]));
+      }
+      if (ended) {
+        this.#end();
+        return true;
+      }
+      if (!more) return came;
+    }
+  }
+
+  #received(message) {
+    if (!isInternal(message)) this.#hand('message', message);
+    else this.#hand('internalMessage', message, message.cmd === 'NODE_HANDLE' ? this.#arrived.shift() : undefined);
+  }
+
+  #hand(event, message, handle) {
+    process.nextTick(() => this.#emit(event, message, handle));
+  }
+
+  #emit(event, message, handle) {
+    if (event === 'internalMessage' || this.#target.listenerCount('message') > 0) this.#target.emit(event, message, handle);
+    else this.#pending.push([event, message, handle]);
+  }
+
+  #deliverPending() {
+    if (this.#target.listenerCount('message') === 0) return;
+    for (const [event, message, handle] of this.#pending.splice(0)) this.#target.emit(event, message, handle);
+  }
+
+  #internal(message, fd) {
+    if (message.cmd === 'NODE_HANDLE_ACK' || message.cmd === 'NODE_HANDLE_NACK') {
+      this.#answered(message.cmd === 'NODE_HANDLE_ACK');
+    } else if (message.cmd === 'NODE_HANDLE') {
+      this.#write({ cmd: fd === undefined ? 'NODE_HANDLE_NACK' : 'NODE_HANDLE_ACK' }, -1, undefined, true);
+      if (fd === undefined) return;
+      handles.attach(message, fd, this.#target, this.sockets, (object) => {
+        this.#hand(isInternal(message.msg) ? 'internalMessage' : 'message', message.msg, object);
+      });
+    }
+  }
+
+  /** A handle arrived, or its descriptor did not. An answer that nobody awaits is nothing. */
+  #answered(arrived) {
+    if (this.#queue === null) return;
+    const queue = this.#queue;
+    this.#queue = null;
+    const sent = this.#unanswered;
+    if (sent !== null && arrived) {
+      this.#closeUnanswered();
+    } else if (sent !== null && sent.retransmissions++ === RETRANSMISSIONS) {
+      this.#closeUnanswered();
+      process.emitWarning('Handle did not reach the receiving process correctly', 'SentHandleNotReceivedWarning');
+    } else if (sent !== null) {
+      this.#queue = [];
+      this.#write(sent.message, sent.handle.fd, undefined, true);
+    }
+    for (const { message, handle, options, callback } of queue) this.send(message, handle, options, callback);
+    if (!this.#target.connected && this.#target.channel && this.#queue === null) this.disconnect();
+  }
+
+  #closeUnanswered() {
+    this.#unanswered?.handle.close();
+    this.#unanswered = null;
+  }
+
+  /** Sends or queues; whether the caller may go on at once. */
+  send(message, handle, options, callback) {
+    if (message === undefined) throw nodeError('ERR_MISSING_ARGS', 'message');
+    if (!['string', 'object', 'number', 'boolean'].includes(typeof message)) {
+      throw nodeError('ERR_INVALID_ARG_TYPE', 'message', ['string', 'object', 'number', 'boolean'], message);
+    }
+    if (typeof options === 'boolean') options = { swallowErrors: options };
+    options ??= {};
+    if (!handle) {
+      const isAnswer = message?.cmd === 'NODE_HANDLE_ACK' || message?.cmd === 'NODE_HANDLE_NACK';
+      if (this.#queue !== null && !isAnswer) return this.#enqueue({ message, handle: null, options, callback });
+      return this.#write(message, -1, callback, options.swallowErrors);
+    }
+    const wrapped = { cmd: 'NODE_HANDLE', type: handles.typeOf(handle), msg: message };
+    if (this.#queue !== null) return this.#enqueue({ message, handle, options, callback });
+    const raw = handles.detach(wrapped, handle, options, this.#target, this.sockets);
+    // Sent before, or closed: the message goes alone.
+    if (raw === undefined) return this.#write(message, -1, callback, options.swallowErrors);
+    this.#queue = [];
+    const taken = wrapped.type === 'net.Socket' && !options.keepOpen;
+    if (taken) this.#unanswered = { message: wrapped, handle: raw, retransmissions: 0 };
+    const result = this.#write(wrapped, raw.fd, callback, options.swallowErrors);
+    if (result === undefined) {
+      this.#queue = null;
+      if (taken) this.#closeUnanswered();
+      return false;
+    }
+    return result;
+  }
+
+  #enqueue(entry) {
+    this.#queue.push(entry);
+    return this.#queue.length === 1;
+  }
+
+  /** Undefined when it failed. */
+  #write(message, fd, callback, quiet) {
+    const queued = this.#open ? hub.linkSend(this.#id, this.#encode(message), fd) : { failed: true, code: 'EPIPE', errno: 32 };
+    if (isFailure(queued)) {
+      const error = queued.code === 'EPIPE' || queued.errno ? errnoError(-(queued.errno || 32), 'write') : fromFailure(queued);
+      if (!quiet) {
+        if (typeof callback === 'function') process.nextTick(callback, error);
+        else process.nextTick(() => this.#target.emit('error', error));
+      }
+      return undefined;
+    }
+    if (queued === 0) {
+      if (typeof callback === 'function') process.nextTick(callback, null);
+    } else {
+      // Unwritten bytes keep the loop alive, as in Node.
+      answer((event) => hub.linkWritten(this.#id, event), () => null)
+        .then(() => { if (typeof callback === 'function') process.nextTick(callback, null); });
+    }
+    return queued < HIGH_WATER;
+  }
+
+  /** Whether a handle is on its way, so that a disconnect has to wait. */
+  get isBusy() {
+    return this.#queue !== null;
+  }
+
+  #close() {
+    if (!this.#open) return false;
+    this.reference(false);
+    this.#open = false;
+    forget(this.#id);
+    hub.closeLink(this.#id);
+    for (const fd of this.#arrived.splice(0)) require('node:fs').closeSync(fd);
+    return true;
+  }
+
+  /** Ends the channel from this side. */
+  disconnect() {
+    const target = this.#target;
+    target.channel = null;
+    this.#closeUnanswered();
+    process.nextTick(() => {
+      if (this.#close()) target.emit('disconnect');
+    });
+  }
+
+  /** The other side has ended it. */
+  #end() {
+    const target = this.#target;
+    const was = target.channel;
+    target.connected = false;
+    target.channel = null;
+    this.#queue = null;
+    this.#closeUnanswered();
+    this.#close();
+    if (was) process.nextTick(() => target.emit('disconnect'));
+    this.#closes();
+  }
+}
+
+const deprecated = '_channel is deprecated. Use ChildProcess.channel instead.';
+
+/** Gives a child its channel: the methods and events of Node. `closes` is called when the other side has ended it. */
+function setUp(target, id, serialization, closes) {
+  const channel = new Channel(target, id, serialization, closes);
+  target[kChannel] = channel;
+  target.channel = new Control(channel);
+  Object.defineProperty(target, '_channel', {
+    get: deprecate(() => target.channel, deprecated, 'DEP0129'),
+    set: deprecate((value) => { target.channel = value; }, deprecated, 'DEP0129'),
+    configurable: true,
+    enumerable: false,
+  });
+  target.connected = true;
+  target.send = function send(message, handle, options, callback) {
+    if (typeof handle === 'function') [callback, handle, options] = [handle, undefined, undefined];
+    else if (typeof options === 'function') [callback, options] = [options, undefined];
+    else if (options !== undefined) check.object(options, 'options');
+    if (this.connected) return channel.send(message, handle, { ...options }, callback);
+    const error = nodeError('ERR_IPC_CHANNEL_CLOSED');
+    if (typeof callback === 'function') process.nextTick(callback, error);
+    else process.nextTick(() => this.emit('error', error));
+    return false;
+  };
+  target._send = (message, handle, options, callback) => channel.send(message, handle, options, callback);
+  target.disconnect = function disconnect() {
+    if (!this.connected) {
+      this.emit('error', nodeError('ERR_IPC_DISCONNECTED'));
+      return;
+    }
+    // No new messages; those that wait for a handle's acknowledgement still go.
+    this.connected = false;
+    if (!channel.isBusy) this._disconnect();
+  };
+  target._disconnect = () => channel.disconnect();
+}
+
+module.exports = { setUp, kChannel };
