@@ -5,6 +5,8 @@
 import * as cp from 'node:child_process';
 import { Readable, Writable } from 'node:stream';
 
+export * from 'node:worker_threads';
+
 export type {
   CommonExecOptions,
   CommonOptions,
@@ -23,7 +25,13 @@ export type {
   ExecSyncOptions,
   ExecSyncOptionsWithBufferEncoding,
   ExecSyncOptionsWithStringEncoding,
+  ForkOptions,
   IOType,
+  MessageOptions,
+  MessagingOptions,
+  SendHandle,
+  Serializable,
+  SerializationType,
   ProcessEnvOptions,
   PromiseWithChild,
   SpawnOptions,
@@ -169,6 +177,7 @@ export interface Spawn {
 }
 
 export const spawn: Spawn & typeof cp.spawn;
+export const fork: typeof cp.fork;
 export const exec: typeof cp.exec;
 export const execFile: typeof cp.execFile;
 export const spawnSync: typeof cp.spawnSync;

@@ -78,6 +78,12 @@ function plan(stdio, sync) {
   return plans;
 }
 
+/** Refuses plans with a channel, where nobody could use it. */
+function refuseChannel(plans) {
+  if (channelOf(plans) < 0) return;
+  throw nodeError('ERR_PROCS_UNSUPPORTED', "run: 'ipc' is not available (stdio, expected any other form)");
+}
+
 /** A stream that was handed to a child is not read here until somebody resumes it: both would take bytes from one description. */
 function release(stream) {
   if (typeof stream.pause !== 'function') return;
@@ -148,4 +154,4 @@ function socketFor(fd, index) {
   return socket;
 }
 
-module.exports = { PIPE, IGNORE, plan, shorthand, channelOf, release, socketFor };
+module.exports = { PIPE, IGNORE, plan, shorthand, channelOf, refuseChannel, release, socketFor };

@@ -1,0 +1,172 @@
+'use strict';
+
+// fork and channels: messages, handles and ends, as node:child_process has them.
+
+const assert = require('node:assert');
+const dgram = require('node:dgram');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const test = require('node:test');
+const procs = require('..');
+
+/** Sends back what comes, handles too; ends with 7 once its parent has disconnected. */
+const ECHO = `
+process.on('message', (message, handle) => {
+  if (message === 'kill yourself') process.kill(process.pid, 'SIGKILL');
+  process.send(message, handle, () => { if (handle && handle.close) handle.close(); });
+});
+process.on('disconnect', () => { process.exitCode = 7; });
+`;
+const BURST = `
+for (let index = 0; index < 500; index++) process.send({ index, text: 'x'.repeat(2000) });
+`;
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'procs-fork-'));
+test.after(() => fs.rmSync(folder, { recursive: true }));
+
+function script(name, text) {
+  const file = path.join(folder, name);
+  fs.writeFileSync(file, text);
+  return file;
+}
+
+const echo = script('echo.cjs', ECHO);
+const burst = script('burst.cjs', BURST);
+
+/** Sends one message and gives what comes back. */
+async function ask(child, message, handle) {
+  const answer = once(child, 'message');
+  child.send(message, handle);
+  return answer;
+}
+
+async function end(child) {
+  const exit = once(child, 'exit');
+  const disconnect = once(child, 'disconnect');
+  child.disconnect();
+  assert.strictEqual(child.connected, false);
+  await disconnect;
+  assert.strictEqual(child.channel, null);
+  assert.deepStrictEqual(await exit, [7, null]);
+}
+
+for (const serialization of ['json', 'advanced']) {
+  test(`messages of every kind and size (${serialization})`, async () => {
+    const child = procs.fork(echo, [], { serialization });
+    const values = [{ a: [1, 'ü😀\n', null] }, 'text', 0, false, null, [], '\ud800', 'x'.repeat(1 << 20), 'é'.repeat(8 << 20)];
+    if (serialization === 'advanced') values.push(new Map([[1, new Set('a')]]), 10n ** 30n, new Uint8Array(100_000).fill(7), new Date(5));
+    for (const value of values) {
+      if (typeof value === 'bigint') assert.throws(() => child.send(value), { code: 'ERR_INVALID_ARG_TYPE' });
+      else assert.deepStrictEqual((await ask(child, value))[0], value);
+    }
+    await end(child);
+  });
+
+  test(`handles there and back, in order (${serialization})`, async () => {
+    const child = procs.fork(echo, [], { serialization });
+    const server = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const udp = dgram.createSocket('udp4').bind(0, '127.0.0.1');
+    await once(udp, 'listening');
+    const client = net.connect(server.address().port, '127.0.0.1');
+    const [connection] = await once(server, 'connection');
+    const got = [];
+    const all = new Promise((resolve) => child.on('message', (...answer) => { if (got.push(answer) === 6) resolve(); }));
+    const written = new Promise((resolve, reject) => child.send('before', (error) => (error ? reject(error) : resolve())));
+    child.send('server', server);
+    child.send('between');
+    child.send('connection', connection);
+    child.send('udp', udp);
+    child.send('after');
+    await Promise.all([all, written]);
+    assert.deepStrictEqual(got.map(([message]) => message), ['before', 'server', 'between', 'connection', 'udp', 'after']);
+    const [, [, server2], , [, connection2], [, udp2]] = got;
+    assert.strictEqual(server2.address().port, server.address().port);
+    assert.strictEqual(udp2.address().port, udp.address().port);
+    client.setEncoding('utf8');
+    connection2.end('through two processes');
+    assert.deepStrictEqual(await once(client, 'data'), ['through two processes']);
+    client.destroy();
+    for (const handle of [server, server2, udp, udp2]) handle.close();
+    await end(child);
+  });
+}
+
+test('a server asks the child about the connections that it was sent', async () => {
+  const child = procs.fork(script('answer.cjs', "process.on('message', (message, socket) => socket.end('from the child'));"));
+  const server = net.createServer((connection) => child.send('connection', connection)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  for (let round = 0; round < 3; round++) {
+    const client = net.connect(server.address().port, '127.0.0.1').setEncoding('utf8');
+    assert.deepStrictEqual(await once(client, 'data'), ['from the child']);
+    client.end();
+    await once(client, 'close');
+  }
+  await new Promise((resolve) => server.close(resolve));
+  child.disconnect();
+  await once(child, 'exit');
+});
+
+test('what was sent before the end arrives before it', async () => {
+  for (let round = 0; round < 5; round++) {
+    const child = procs.spawn(process.execPath, [burst], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    let count = 0;
+    let disconnected = false;
+    child.on('message', ({ index }) => assert.strictEqual(index, count++));
+    child.on('disconnect', () => { disconnected = true; });
+    child.on('exit', () => assert.strictEqual(count, 500));
+    assert.deepStrictEqual(await once(child, 'close'), [0, null]);
+    assert.ok(disconnected);
+  }
+});
+
+test('a killed child is disconnected', async () => {
+  const child = procs.fork(echo);
+  const ends = Promise.all([once(child, 'exit'), once(child, 'disconnect'), once(child, 'close')]);
+  child.send('kill yourself');
+  const [exit] = await ends;
+  assert.deepStrictEqual(exit, [null, 'SIGKILL']);
+  const refused = await new Promise((resolve) => assert.strictEqual(child.send('late', resolve), false));
+  assert.strictEqual(refused.code, 'ERR_IPC_CHANNEL_CLOSED');
+  const emitted = once(child, 'error');
+  child.disconnect();
+  assert.strictEqual((await emitted)[0].code, 'ERR_IPC_DISCONNECTED');
+});
+
+test('bad arguments have the codes of Node', async () => {
+  assert.throws(() => procs.fork(), { code: 'ERR_INVALID_ARG_TYPE' });
+  assert.throws(() => procs.fork(echo, 'args'), { code: 'ERR_INVALID_ARG_TYPE' });
+  assert.throws(() => procs.fork(echo, [], { stdio: ['pipe', 'pipe', 'pipe'] }), { code: 'ERR_CHILD_PROCESS_IPC_REQUIRED' });
+  assert.throws(() => procs.fork(echo, [], { serialization: 'pickle' }), { code: 'ERR_INVALID_ARG_VALUE' });
+  assert.throws(() => procs.spawn('true', [], { stdio: ['ipc', 'ipc'] }), { code: 'ERR_IPC_ONE_PIPE' });
+  const child = procs.fork(echo);
+  assert.throws(() => child.send(), { code: 'ERR_MISSING_ARGS' });
+  assert.throws(() => child.send(() => {}), { code: 'ERR_INVALID_ARG_TYPE' });
+  assert.throws(() => child.send('x', {}), { code: 'ERR_INVALID_HANDLE_TYPE' });
+  assert.throws(() => child.send('x', undefined, 'options'), { code: 'ERR_INVALID_ARG_TYPE' });
+  await end(child);
+});
+
+test('a channel without reference lets its process end', async () => {
+  const program = `const child = require(${JSON.stringify(path.join(__dirname, '..'))}).fork(${JSON.stringify(echo)}); child.unref(); child.channel.unref();`;
+  await procs.run(process.execPath, ['-e', program], { timeout: 30_000, check: true });
+});
+
+test('a slow child: send says so and nothing is lost', async () => {
+  const child = procs.fork(echo);
+  let said = true;
+  let count = 0;
+  const all = new Promise((resolve) => child.on('message', () => { if (++count === 40) resolve(); }));
+  for (let index = 0; index < 40; index++) said = child.send('y'.repeat(100_000)) && said;
+  assert.strictEqual(said, false);
+  await all;
+  await end(child);
+});
+
+test('threads come from the same module', () => {
+  const threads = require('node:worker_threads');
+  for (const name of Object.keys(threads)) assert.strictEqual(procs[name], threads[name], name);
+});
