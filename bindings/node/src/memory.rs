@@ -54,3 +54,21 @@ fn wrap(env: &Env, mut bytes: Bytes, given_back: impl FnOnce() + 'static) -> nap
     };
     wrapped?.into_buffer(env)
 }
+
+/// Shared memory as a Buffer.
+pub(crate) type WholeMemory = Buffer;
+
+/// The whole of shared memory as a Buffer over the mapping itself, which it keeps. A copy where this process cannot write to the memory (a
+/// write would be a fault) and where the runtime forbids foreign memory.
+pub(crate) fn to_shared_buffer(env: &Env, memory: &procs::SharedMemory) -> napi::Result<WholeMemory> {
+    if !memory.is_writable() {
+        let bytes = memory.read(0, memory.len()).map_err(|error| napi::Error::from_reason(error.to_string()))?;
+        return BufferSlice::copy_from(env, bytes)?.into_buffer(env);
+    }
+    let kept = memory.clone();
+    // SAFETY: address and length are those of a mapping that `kept` keeps until the buffer is collected. JavaScript reads and writes plain
+    // bytes, for which it is no matter that other processes do so at the same time. Each mapping is wrapped once: `lib/shared-memory.js`
+    // keeps the one buffer of its memory.
+    let wrapped = unsafe { BufferSlice::from_external(env, memory.as_ptr(), memory.len(), kept, |_, kept| drop(kept)) };
+    wrapped?.into_buffer(env)
+}
