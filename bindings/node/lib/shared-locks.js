@@ -26,24 +26,15 @@ async function settled(start, options = {}) {
   check.object(options, 'options');
   const { timeout, signal } = options;
   const ms = milliseconds(timeout);
-  if (signal !== undefined) check.signal(signal, 'options.signal');
+  if (signal !== undefined) check.abortSignal(signal, 'options.signal');
   if (signal?.aborted) throw new AbortError(signal.reason);
   const wait = start(ms);
-  let aborted = false;
-  let wake;
-  const abort = () => {
-    aborted = true;
-    wait.cancel();
-    wake?.();
-  };
+  const abort = () => wait.cancel();
   signal?.addEventListener('abort', abort, { once: true });
   try {
     for (;;) {
-      await new Promise((resolve, reject) => {
-        wake = resolve;
-        answer((id) => wait.look(hub, id), () => undefined).then(resolve, reject);
-      });
-      if (aborted) throw new AbortError(signal.reason);
+      await answer((id) => wait.look(hub, id), () => undefined);
+      if (signal?.aborted) throw new AbortError(signal.reason);
       const result = wait.result();
       if (result !== null) return unwrap(result);
     }

@@ -56,11 +56,13 @@ enum State {
 #[napi]
 pub struct LockWait {
     state: Mutex<State>,
+    /// Rung when the wish is withdrawn: somebody waits for its answer.
+    bell: Mutex<Option<Arc<Bell>>>,
 }
 
 impl LockWait {
     pub(crate) fn new(future: impl Future<Output = Result<bool>> + Send + 'static) -> LockWait {
-        LockWait { state: Mutex::new(State::Waiting(Box::pin(future))) }
+        LockWait { state: Mutex::new(State::Waiting(Box::pin(future))), bell: Mutex::new(None) }
     }
 }
 
@@ -70,6 +72,7 @@ impl LockWait {
     #[napi]
     pub fn look(&self, hub: &Hub, id: u32) {
         let bell = Bell::new(hub, id);
+        *self.bell.lock().unwrap_or_else(PoisonError::into_inner) = Some(bell.clone());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Waiting(future) = &mut *state {
             let waker = Waker::from(bell.clone());
@@ -101,5 +104,8 @@ impl LockWait {
     #[napi]
     pub fn cancel(&self) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Over;
+        if let Some(bell) = self.bell.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            bell.ring();
+        }
     }
 }
