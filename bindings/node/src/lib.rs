@@ -21,4 +21,5 @@ pub mod options;
 pub mod pipeline;
 mod poller;
 pub mod run;
+pub mod shared;
 pub mod sync;
