@@ -7,8 +7,11 @@ use crate::channel::fuzz as channel;
 use crate::error::ErrorKind;
 use crate::shm::fuzz as shm;
 
+/// What is called with the bytes of one case.
+pub type Target = fn(&[u8]);
+
 /// A function per target of `tests/fuzz`, by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 3] = [("frames", frames), ("json", json), ("layout", layout)];
+pub const TARGETS: [(&str, Target); 3] = [("frames", frames), ("json", json), ("layout", layout)];
 
 /// A stream of frames: at once and in pieces, then the states of the calls it makes.
 pub fn frames(data: &[u8]) {

@@ -308,7 +308,7 @@ fn e05_a_killed_parent_ends_the_conversation() {
             kill_now(&child);
             child.wait().expect("a wait");
             t.wait_until("the grandchild's end", || has_ended(grandchild));
-            drop(take_all(&channel, "host"));
+            let _ = take_all(&channel, "host");
         }
     });
 }

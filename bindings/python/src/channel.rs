@@ -3,54 +3,25 @@
 //! A call tries without giving the GIL up, and gives it up only to wait. Python objects travel in the codec of the channel: JSON, pickle or
 //! bytes as they are; pickle is decoded only where the user chose it.
 
+use crate::aio::Hub;
+use crate::calls::{self, AsyncCall, Replies};
 use crate::child::Child;
+use crate::codec;
 use crate::convert;
 use crate::error::{IntoPy, guard, raise};
 use crate::interrupt;
-use crate::aio::Hub;
 use crate::shared::wait::block_on_until as block_on;
 use crate::shared::{AsyncWait, Buffer};
-use procs::{Channel as Core, ChannelOptions, Codec, CodecSet, Deadline, Error, ErrorKind, Message, RemoteFailure, Request, Spin};
+use procs::{Channel as Core, ChannelOptions, Codec, CodecSet, Deadline, Error, ErrorKind, Message, Spin};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList};
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-
-/// What Python needs for each codec, looked up once.
-struct Tools {
-    json_encode: Py<PyAny>,
-    json_decode: Py<PyAny>,
-    pickle_dumps: Py<PyAny>,
-    pickle_loads: Py<PyAny>,
-}
-
-static TOOLS: PyOnceLock<Tools> = PyOnceLock::new();
-
-fn tools(py: Python<'_>) -> PyResult<&Tools> {
-    TOOLS.get_or_try_init(py, || {
-        let module = py.import("procs._codecs")?;
-        let get = |name: &str| module.getattr(name).map(Bound::unbind);
-        Ok(Tools {
-            json_encode: get("json_encode")?,
-            json_decode: get("json_decode")?,
-            pickle_dumps: get("pickle_dumps")?,
-            pickle_loads: get("pickle_loads")?,
-        })
-    })
-}
-
-fn codec_named(py: Python<'_>, name: &str) -> PyResult<Codec> {
-    Codec::ALL.iter().copied().find(|codec| codec.name() == name).ok_or_else(|| {
-        let detail = format!("no such codec (codec = {name:?}, expected \"json\", \"raw\", \"pickle\" or \"v8\")");
-        raise(py, &Error::new(ErrorKind::InvalidArgument, "channel", detail))
-    })
-}
 
 /// The options of a channel from keyword arguments; `codec` is the one that `send` uses, and raw is always understood.
 pub(crate) fn options(py: Python<'_>, codec: &str, given: Option<&Bound<'_, PyDict>>) -> PyResult<(Codec, ChannelOptions)> {
-    let codec = codec_named(py, codec)?;
+    let codec = codec::named(py, codec)?;
     let codecs = CodecSet::default().with(codec);
     let mut options = ChannelOptions { codecs, ..ChannelOptions::default() };
     let Some(given) = given else { return Ok((codec, options)) };
@@ -85,7 +56,7 @@ fn deadline(timeout: Option<f64>) -> PyResult<Deadline> {
 /// One end of a channel; see `procs/__init__.pyi`.
 #[pyclass(frozen, weakref, module = "procs", name = "Channel")]
 pub(crate) struct Channel {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     codec: Codec,
 }
 
@@ -124,40 +95,8 @@ impl Channel {
         done.ok_or_else(|| raise(py, &Error::new(ErrorKind::Timeout, "channel.recv", "no message came before the deadline")))
     }
 
-    /// The message that carries an object.
-    fn encode(&self, value: &Bound<'_, PyAny>) -> PyResult<Message> {
-        let py = value.py();
-        match self.codec {
-            Codec::Json => {
-                let text = tools(py)?.json_encode.bind(py).call1((value,))?;
-                Ok(Message::encoded(Codec::Json, text.cast::<PyString>()?.to_str()?.as_bytes().to_vec()))
-            }
-            Codec::Pickle => {
-                let pair = tools(py)?.pickle_dumps.bind(py).call1((value,))?;
-                let pair = pair.cast::<PyTuple>()?;
-                let mut message = Message::encoded(Codec::Pickle, convert::bytes_like(&pair.get_item(0)?)?);
-                for buffer in pair.get_item(1)?.try_iter()? {
-                    message = message.with_buffer(convert::bytes_like(&buffer?)?);
-                }
-                Ok(message)
-            }
-            codec => Ok(Message::encoded(codec, convert::bytes_like(value)?)),
-        }
-    }
-
-    /// The object that a message carries.
-    fn decode<'py>(py: Python<'py>, message: Message) -> PyResult<Bound<'py, PyAny>> {
-        match message.codec {
-            Codec::Json => tools(py)?.json_decode.bind(py).call1((PyBytes::new(py, &message.body),)),
-            Codec::Pickle => {
-                let buffers = PyList::empty(py);
-                for buffer in message.buffers {
-                    buffers.append(Bound::new(py, Buffer::new(buffer))?)?;
-                }
-                tools(py)?.pickle_loads.bind(py).call1((PyBytes::new(py, &message.body), buffers))
-            }
-            _ => Ok(PyBytes::new(py, &message.body).into_any()),
-        }
+    pub(crate) fn encode(&self, value: &Bound<'_, PyAny>) -> PyResult<Message> {
+        codec::encode(self.codec, value)
     }
 }
 
@@ -166,119 +105,6 @@ fn in_time<T>(result: procs::Result<T>) -> procs::Result<Option<T>> {
     match result {
         Err(error) if error.kind() == ErrorKind::Timeout => Ok(None),
         done => done.map(Some),
-    }
-}
-
-impl Channel {
-    /// Lets the handler work on one call. An exception of it becomes the caller's; one of ours ends the serving.
-    fn answer(&self, mut request: Request, handler: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = handler.py();
-        let outcome = Channel::decode(py, request.take_message()).and_then(|obj| handler.call1((obj,)));
-        let value = match outcome {
-            Ok(value) => value,
-            Err(error) => return failed(py, request, &error),
-        };
-        let sent = if request.takes_parts() && value.hasattr("__next__")? {
-            for part in value.try_iter()? {
-                let part = match part {
-                    Ok(part) => self.encode(&part)?,
-                    Err(error) => return failed(py, request, &error),
-                };
-                if py.detach(|| request.reply_part(part)).is_err() {
-                    return Ok(()); // the caller wants no more of it, or is gone
-                }
-            }
-            request.finish();
-            return Ok(());
-        } else {
-            match self.encode(&value) {
-                Ok(message) => py.detach(|| request.reply(message)),
-                Err(error) => return failed(py, request, &error),
-            }
-        };
-        match sent {
-            Err(error) if !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Closed) => Err(raise(py, error.error())),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Tells the caller what the handler raised. Ctrl-C and its like end the serving as well.
-fn failed(py: Python<'_>, request: Request, error: &PyErr) -> PyResult<()> {
-    let trace = error.traceback(py).and_then(|trace| trace.format().ok()).unwrap_or_default();
-    let name = error.get_type(py).name().map(|name| name.to_string()).unwrap_or_default();
-    let message = error.value(py).str().map(|text| text.to_string()).unwrap_or_default();
-    request.fail(RemoteFailure { name, message, trace });
-    if error.is_instance_of::<pyo3::exceptions::PyException>(py) { Ok(()) } else { Err(error.clone_ref(py)) }
-}
-
-/// The exception of a call, with what the other side told about its own.
-fn remote(py: Python<'_>, error: &Error) -> PyErr {
-    let exception = raise(py, error);
-    if let Some(failure) = error.remote() {
-        let value = exception.value(py);
-        let told = value.setattr("remote_type", &failure.name).and_then(|()| value.setattr("remote_traceback", &failure.trace));
-        if let Err(other) = told {
-            return other;
-        }
-    }
-    exception
-}
-
-/// The replies to one call, as they come.
-#[pyclass(frozen, module = "procs._native")]
-pub(crate) struct Replies(Mutex<procs::CallStream>);
-
-#[pymethods]
-impl Replies {
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        guard(py, || {
-            let next = interrupt::until(py, Deadline::NEVER, |slice| {
-                let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                match stream.next_timeout(Some(slice.remaining().unwrap_or(Duration::from_millis(50)))) {
-                    Err(error) if error.kind() == ErrorKind::Timeout => Ok(None),
-                    // An error of the call itself is raised below, with what the other side told.
-                    found => Ok(Some(found)),
-                }
-            })?;
-            match next {
-                Some(Ok(Some(message))) => Channel::decode(py, message).map(Some),
-                Some(Ok(None)) | None => Ok(None),
-                Some(Err(error)) => Err(remote(py, &error)),
-            }
-        })
-    }
-}
-
-type Reply = Arc<Mutex<Option<procs::Result<Message>>>>;
-
-/// A call under way in an event loop.
-#[pyclass(frozen, module = "procs._native")]
-pub(crate) struct AsyncCall {
-    wait: AsyncWait,
-    reply: Reply,
-}
-
-#[pymethods]
-impl AsyncCall {
-    /// A list with the reply once it is there.
-    fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
-        if self.wait.poll(py)?.is_none() {
-            return Ok(None);
-        }
-        match self.reply.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(Ok(message)) => Ok(Some(PyList::new(py, [Channel::decode(py, message)?])?)),
-            Some(Err(error)) => Err(remote(py, &error)),
-            None => Ok(None),
-        }
-    }
-
-    fn cancel(&self) {
-        self.wait.cancel();
     }
 }
 
@@ -323,13 +149,13 @@ impl Channel {
     /// The next object.
     #[pyo3(signature = (timeout = None))]
     fn recv<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        guard(py, || Channel::decode(py, self.receive(py, timeout)?))
+        guard(py, || codec::decode(py, self.receive(py, timeout)?))
     }
 
     /// The next object, or `default` when none is there; for event loops.
     fn _take<'py>(&self, py: Python<'py>, default: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         guard(py, || match self.core.try_recv() {
-            Ok(message) => Channel::decode(py, message),
+            Ok(message) => codec::decode(py, message),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(default),
             Err(error) => Err(raise(py, &error)),
         })
@@ -365,8 +191,8 @@ impl Channel {
             let message = self.encode(obj)?;
             let reply = block_on(py, deadline(timeout)?, self.core.call_async(message))?;
             match reply {
-                Some(Ok(reply)) => Channel::decode(py, reply),
-                Some(Err(error)) => Err(remote(py, &error)),
+                Some(Ok(reply)) => codec::decode(py, reply),
+                Some(Err(error)) => Err(calls::remote(py, &error)),
                 None => Err(raise(py, &Error::new(ErrorKind::Timeout, "channel.call", "no reply came before the deadline"))),
             }
         })
@@ -378,21 +204,23 @@ impl Channel {
         guard(py, || {
             let channel = slf.get();
             let message = channel.encode(obj)?;
-            Ok(Replies(Mutex::new(py.detach(|| channel.core.call_stream(message)).or_raise(py)?)))
+            Ok(Replies::new(py.detach(|| channel.core.call_stream(message)).or_raise(py)?))
         })
     }
 
     /// Answers the calls of the other side with what `handler` returns, until it closes. A generator sends each value it yields.
     fn serve(&self, handler: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = handler.py();
-        guard(py, || loop {
-            let asked = interrupt::until(py, Deadline::NEVER, |slice| match self.core.next_request(slice.remaining()) {
-                Err(error) if error.kind() == ErrorKind::Closed => Ok(Some(None)),
-                found => found.map(|request| request.map(Some)),
-            })?;
-            match asked.flatten() {
-                Some(request) => self.answer(request, handler)?,
-                None => return Ok(()),
+        guard(py, || {
+            loop {
+                let asked = interrupt::until(py, Deadline::NEVER, |slice| match self.core.next_request(slice.remaining()) {
+                    Err(error) if error.kind() == ErrorKind::Closed => Ok(Some(None)),
+                    found => found.map(|request| request.map(Some)),
+                })?;
+                match asked.flatten() {
+                    Some(request) => self.answer(request, handler)?,
+                    None => return Ok(()),
+                }
             }
         })
     }
@@ -401,18 +229,7 @@ impl Channel {
     #[pyo3(signature = (hub, number, obj))]
     fn _call_async(&self, hub: &Hub, number: u64, obj: &Bound<'_, PyAny>) -> PyResult<AsyncCall> {
         let py = obj.py();
-        guard(py, || {
-            let message = self.encode(obj)?;
-            let core = Arc::clone(&self.core);
-            let reply = Arc::new(Mutex::new(None));
-            let slot = Arc::clone(&reply);
-            let wait = AsyncWait::new(hub, number, async move {
-                let result = core.call_async(message).await;
-                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-                Ok(true)
-            });
-            Ok(AsyncCall { wait, reply })
-        })
+        guard(py, || Ok(AsyncCall::new(hub, number, Arc::clone(&self.core), self.encode(obj)?)))
     }
 
     /// Sends a bytes-like object as it is.
@@ -474,7 +291,7 @@ impl Channel {
     ) -> PyResult<()> {
         let py = body.py();
         guard(py, || {
-            let mut message = Message::encoded(codec_named(py, codec)?, convert::bytes_like(body)?);
+            let mut message = Message::encoded(codec::named(py, codec)?, convert::bytes_like(body)?);
             for buffer in buffers.map(|list| list.try_iter()).transpose()?.into_iter().flatten() {
                 message = message.with_buffer(convert::bytes_like(&buffer?)?);
             }
@@ -550,7 +367,7 @@ impl Channel {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         guard(py, || match self.receive(py, None) {
-            Ok(message) => Channel::decode(py, message).map(Some),
+            Ok(message) => codec::decode(py, message).map(Some),
             Err(error) if error.is_instance_of::<pyo3::exceptions::PyEOFError>(py) => Ok(None),
             Err(error) => Err(error),
         })

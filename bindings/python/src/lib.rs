@@ -7,10 +7,12 @@
 
 mod aio;
 mod aside;
+mod calls;
 mod cancel;
 mod capture;
 mod channel;
 mod child;
+mod codec;
 mod convert;
 mod drain;
 mod error;
@@ -64,9 +66,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<aio::Hub>()?;
     module.add_class::<cancel::CancelHandle>()?;
     module.add_class::<capture::Capture>()?;
-    module.add_class::<channel::AsyncCall>()?;
+    module.add_class::<calls::AsyncCall>()?;
     module.add_class::<channel::Channel>()?;
-    module.add_class::<channel::Replies>()?;
+    module.add_class::<calls::Replies>()?;
     module.add_class::<child::Child>()?;
     module.add_class::<drain::Drain>()?;
     module.add_class::<outcome::Outcome>()?;

@@ -3,8 +3,8 @@
 use super::handoff::{Given, take_from_env};
 use super::link::Link;
 use super::message::Message;
-use super::native::{self, Native, Wait};
 use super::native::pair::{Unopened, open, pair};
+use super::native::{self, Native, Wait};
 use super::options::ChannelOptions;
 use super::peer::PeerProcess;
 use super::request::Request;

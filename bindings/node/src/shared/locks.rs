@@ -28,16 +28,19 @@ impl Mutex {
         guard(|| self.core.acquire(timeout(ms)))
     }
 
+    /// As `acquire`, without blocking.
     #[napi]
     pub fn acquire_later(&self, ms: f64) -> LockWait {
         LockWait::new(self.core.acquire_async(timeout(ms)))
     }
 
+    /// Gives it back.
     #[napi]
     pub fn release(&self) -> Either<bool, Failure> {
         guard(|| self.core.release().map(|()| true))
     }
 
+    /// Says that what it protects is whole again.
     #[napi]
     pub fn repair(&self) {
         self.core.repair();
@@ -64,6 +67,7 @@ fn written(held: procs::SharedWriteGuard) -> bool {
 
 #[napi]
 impl RwLock {
+    /// Takes it for reading.
     #[napi]
     pub fn read(&self, ms: f64) -> Either<bool, Failure> {
         guard(|| {
@@ -90,6 +94,7 @@ impl RwLock {
         })
     }
 
+    /// As `read`, without blocking.
     #[napi]
     pub fn read_later(&self, ms: f64) -> LockWait {
         let future = self.core.read_async(timeout(ms));
@@ -99,22 +104,26 @@ impl RwLock {
         })
     }
 
+    /// As `write`, without blocking.
     #[napi]
     pub fn write_later(&self, ms: f64) -> LockWait {
         let future = self.core.write_async(timeout(ms));
         LockWait::new(async move { future.await.map(written) })
     }
 
+    /// Gives one reading back.
     #[napi]
     pub fn release_read(&self) -> Either<bool, Failure> {
         guard(|| self.core.release_read().map(|()| true))
     }
 
+    /// Gives the writing back.
     #[napi]
     pub fn release_write(&self) -> Either<bool, Failure> {
         guard(|| self.core.release_write().map(|()| true))
     }
 
+    /// Says that what it protects is whole again.
     #[napi]
     pub fn repair(&self) {
         self.core.repair();
@@ -135,6 +144,7 @@ pub fn place_semaphore(memory: &Memory, offset: f64, how: u32, permits: u32) -> 
 
 #[napi]
 impl Semaphore {
+    /// Takes one; waits so many milliseconds.
     #[napi]
     pub fn acquire(&self, ms: f64) -> Either<bool, Failure> {
         guard(|| {
@@ -149,6 +159,7 @@ impl Semaphore {
         })
     }
 
+    /// As `acquire`, without blocking.
     #[napi]
     pub fn acquire_later(&self, ms: f64) -> LockWait {
         let future = self.core.acquire_async(timeout(ms));
@@ -164,6 +175,7 @@ impl Semaphore {
         guard(|| self.core.give_back().map(|()| true))
     }
 
+    /// Permits that are free now.
     #[napi]
     pub fn available(&self) -> Either<f64, Failure> {
         guard(|| self.core.available().map(|free| free as f64))
@@ -184,21 +196,25 @@ pub fn place_event(memory: &Memory, offset: f64, how: u32) -> Either<Event, Fail
 
 #[napi]
 impl Event {
+    /// Sets it.
     #[napi]
     pub fn set(&self) {
         self.core.set();
     }
 
+    /// Clears it.
     #[napi]
     pub fn clear(&self) {
         self.core.clear();
     }
 
+    /// Whether it is set.
     #[napi]
     pub fn is_set(&self) -> bool {
         self.core.is_set()
     }
 
+    /// Waits so many milliseconds.
     #[napi]
     pub fn wait(&self, ms: f64) -> Either<bool, Failure> {
         guard(|| {
@@ -210,6 +226,7 @@ impl Event {
         })
     }
 
+    /// As `wait`, without blocking.
     #[napi]
     pub fn wait_later(&self, ms: f64) -> LockWait {
         let future = self.core.wait_async(timeout(ms));
@@ -231,11 +248,13 @@ pub fn place_barrier(memory: &Memory, offset: f64, how: u32, parties: u32) -> Ei
 
 #[napi]
 impl Barrier {
+    /// How many wait for one another.
     #[napi(getter)]
     pub fn parties(&self) -> u32 {
         self.core.parties()
     }
 
+    /// Waits so many milliseconds.
     #[napi]
     pub fn wait(&self, ms: f64) -> Either<bool, Failure> {
         guard(|| match timeout(ms) {
@@ -244,6 +263,7 @@ impl Barrier {
         })
     }
 
+    /// As `wait`, without blocking.
     #[napi]
     pub fn wait_later(&self, ms: f64) -> LockWait {
         LockWait::new(self.core.wait_async(timeout(ms)))
@@ -264,6 +284,7 @@ pub fn place_once(memory: &Memory, offset: f64, how: u32) -> Either<Once, Failur
 
 #[napi]
 impl Once {
+    /// Whether the work is done.
     #[napi(getter)]
     pub fn done(&self) -> bool {
         self.core.is_done()
@@ -281,12 +302,14 @@ impl Once {
         })
     }
 
+    /// As `begin`, without blocking.
     #[napi]
     pub fn begin_later(&self, ms: f64) -> LockWait {
         let future = self.core.begin_async(timeout(ms));
         LockWait::new(async move { future.await.map(|turn| turn.map(procs::OnceTurn::leave).is_some()) })
     }
 
+    /// Ends the turn.
     #[napi]
     pub fn finish(&self, failed: bool) -> bool {
         self.core.finish(if failed { OnceEnd::Failed } else { OnceEnd::Done })

@@ -9,7 +9,7 @@ use procs::{Error, ErrorKind, Result};
 
 /// A number of JavaScript as an offset or a size; `lib` has checked that it is a whole one.
 pub(crate) fn size(value: f64, name: &str) -> Result<usize> {
-    if value >= 0.0 && value <= 9_007_199_254_740_991.0 && value.fract() == 0.0 {
+    if (0.0..=9_007_199_254_740_991.0).contains(&value) && value.fract() == 0.0 {
         return Ok(value as usize);
     }
     Err(Error::new(ErrorKind::InvalidArgument, "memory", format!("not a size ({name} = {value}, expected a whole number from 0)")))

@@ -56,21 +56,25 @@ impl Memory {
         self.core.len() as f64
     }
 
+    /// The descriptor of the memory.
     #[napi(getter)]
     pub fn fd(&self) -> i32 {
         self.core.as_fd().as_raw_fd()
     }
 
+    /// Whether others can only read it.
     #[napi(getter)]
     pub fn read_only(&self) -> bool {
         self.core.is_read_only()
     }
 
+    /// Whether this process can write to it.
     #[napi(getter)]
     pub fn writable(&self) -> bool {
         self.core.is_writable()
     }
 
+    /// Whether the system agreed to huge pages.
     #[napi(getter)]
     pub fn huge_pages(&self) -> bool {
         self.core.has_huge_pages()
@@ -82,16 +86,19 @@ impl Memory {
         to_shared_buffer(&env, &self.core)
     }
 
+    /// Copies bytes out.
     #[napi]
     pub fn read(&self, offset: f64, len: f64) -> Either<Buffer, Failure> {
         guard(|| Ok(self.core.read(size(offset, "offset")?, size(len, "size")?)?.into()))
     }
 
+    /// Copies bytes in.
     #[napi]
     pub fn write(&self, offset: f64, bytes: Uint8Array) -> Either<bool, Failure> {
         guard(|| self.core.write(size(offset, "offset")?, &bytes).map(|()| true))
     }
 
+    /// Sets a range to one byte.
     #[napi]
     pub fn fill(&self, offset: f64, len: f64, byte: u8) -> Either<bool, Failure> {
         guard(|| self.core.fill(size(offset, "offset")?, size(len, "size")?, byte).map(|()| true))
@@ -126,7 +133,11 @@ impl Memory {
                 "i32" => apply!(self.core.cell_i32(at)?, i32),
                 "u64" => apply!(self.core.cell_u64(at)?, u64),
                 "i64" => apply!(self.core.cell_i64(at)?, i64),
-                _ => Err(Error::new(ErrorKind::InvalidArgument, "memory.cell", format!("no such number (kind = {kind}, expected u32, i32, u64 or i64)"))),
+                _ => Err(Error::new(
+                    ErrorKind::InvalidArgument,
+                    "memory.cell",
+                    format!("no such number (kind = {kind}, expected u32, i32, u64 or i64)"),
+                )),
             }
         })
     }

@@ -21,12 +21,15 @@ pub fn place_counters(memory: &Memory, offset: f64, how: u32, capacity: u32) -> 
 /// A name and its value.
 #[napi(object)]
 pub struct CounterValue {
+    /// The name.
     pub name: String,
+    /// The value.
     pub value: i64,
 }
 
 #[napi]
 impl CounterTable {
+    /// How many names there is room for.
     #[napi(getter)]
     pub fn capacity(&self) -> u32 {
         self.core.capacity()
@@ -38,6 +41,7 @@ impl CounterTable {
         guard(|| Ok(self.core.counter(&name)?.add(amount)))
     }
 
+    /// Sets it.
     #[napi]
     pub fn set(&self, name: String, value: i64) -> Either<bool, Failure> {
         guard(|| {
@@ -46,6 +50,7 @@ impl CounterTable {
         })
     }
 
+    /// Every name and its value.
     #[napi]
     pub fn list(&self) -> Either<Vec<CounterValue>, Failure> {
         guard(|| Ok(self.core.list()?.into_iter().map(|(name, value)| CounterValue { name, value }).collect()))
@@ -66,6 +71,7 @@ pub fn place_histogram(memory: &Memory, offset: f64, how: u32) -> Either<SharedH
 
 #[napi]
 impl SharedHistogram {
+    /// Records a value.
     #[napi]
     pub fn record(&self, value: f64) -> Either<bool, Failure> {
         guard(|| {
@@ -81,6 +87,7 @@ impl SharedHistogram {
         vec![seen.count() as f64, seen.sum() as f64, seen.min() as f64, seen.max() as f64]
     }
 
+    /// A value that this part of the recorded ones does not exceed.
     #[napi]
     pub fn quantile(&self, part: f64) -> f64 {
         self.core.snapshot().quantile(part) as f64

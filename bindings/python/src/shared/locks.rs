@@ -271,9 +271,7 @@ impl Once {
     #[pyo3(signature = (timeout = None))]
     fn begin(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         guard(py, || {
-            let turn = wait(py, timeout, |slice| {
-                self.0.begin_timeout(slice).map(|turn| turn.map(procs::OnceTurn::leave).is_some())
-            })?;
+            let turn = wait(py, timeout, |slice| self.0.begin_timeout(slice).map(|turn| turn.map(procs::OnceTurn::leave).is_some()))?;
             turn.ok_or_else(|| crate::error::raise(py, &procs::Error::new(ErrorKind::Timeout, "once", "another process was at it in that time")))
         })
     }

@@ -117,8 +117,10 @@ impl SharedMemory {
     fn buf<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         slf.get().open(py)?;
-        // SAFETY: `slf` is a live object that implements the buffer protocol; the call returns a new reference or null with an exception.
-        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyMemoryView_FromObject(slf.as_ptr())) }
+        // SAFETY: `slf` is a live object that implements the buffer protocol.
+        let view = unsafe { ffi::PyMemoryView_FromObject(slf.as_ptr()) };
+        // SAFETY: the call returned a new reference, or null with an exception.
+        unsafe { Bound::from_owned_ptr_or_err(py, view) }
     }
 
     /// The descriptor of the memory, to pass on; it belongs to this object.

@@ -19,7 +19,8 @@ fn rows<'a>(document: &'a str, heading: &str) -> Vec<(&'a str, Vec<&'a str>)> {
 #[test]
 fn layouts() -> Result<(), AnyError> {
     let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/wire.md"))?;
-    let tables: [(&str, &[(&str, usize, usize)]); 5] = [
+    type Rows = &'static [(&'static str, usize, usize)];
+    let tables: [(&str, Rows); 5] = [
         ("\n### Header\n", &HEADER_LAYOUT),
         ("\n### Place\n", &PLACE_LAYOUT),
         ("\n### Hello\n", &HELLO_LAYOUT),

@@ -222,11 +222,7 @@ impl Line {
 
     #[cold]
     fn refusal(&self, operation: &'static str) -> Error {
-        let detail = if self.is_forked() {
-            super::FORKED
-        } else {
-            "the channel was closed by this side"
-        };
+        let detail = if self.is_forked() { super::FORKED } else { "the channel was closed by this side" };
         Error::new(ErrorKind::InvalidState, operation, detail)
     }
 
