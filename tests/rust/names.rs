@@ -78,7 +78,7 @@ const TABLE: &[Row] = &[
     Row {
         concept: "shared memory",
         c: &["procs_shm", "procs_shm_new", "procs_shm_from_fd", "procs_shm_data", "procs_shm_fd", "procs_shm_free", "procs_shm_layout"],
-        python: &[],
+        python: &["SharedMemory", "from_fd", "buf", "fileno", "memory_layout"],
         node: &[],
     },
     Row {
@@ -93,16 +93,35 @@ const TABLE: &[Row] = &[
             "procs_shm_once_begin",
             "procs_shm_pending_finish",
         ],
-        python: &[],
+        python: &["SharedMutex", "SharedRwLock", "SharedSemaphore", "SharedEvent", "SharedBarrier", "SharedOnce", "owner_died", "repair"],
         node: &[],
     },
     Row {
         concept: "numbers in it",
         c: &["procs_shm_add32", "procs_shm_add64", "procs_shm_counter_add", "procs_shm_histogram_record"],
-        python: &[],
+        python: &["AtomicCell", "fetch_add", "Counters", "Histogram"],
         node: &[],
     },
     Row { concept: "blocks without a copy", c: &["procs_shm_arena_alloc", "procs_shm_arena_attach", "procs_shm_block_lend"], python: &[], node: &[] },
+    Row {
+        concept: "fork: child with a channel",
+        c: &["procs_spawn_options.channel", "procs_child_channel"],
+        python: &["fork", "Popen.channel"],
+        node: &["fork"],
+    },
+    Row { concept: "my end in a child", c: &["procs_channel_from_env"], python: &["parent_channel"], node: &[] },
+    Row {
+        concept: "message",
+        c: &["procs_message", "procs_channel_send", "procs_channel_recv", "procs_channel_pair", "procs_channel_close", "procs_channel_fd"],
+        python: &["Channel", "send", "recv", "send_bytes", "recv_bytes", "pair", "close", "Message"],
+        node: &[],
+    },
+    Row {
+        concept: "ask and answer",
+        c: &["procs_channel_call", "procs_channel_call_stream", "procs_channel_next_request", "procs_request_reply"],
+        python: &["call", "call_stream", "serve"],
+        node: &[],
+    },
     Row {
         concept: "errors",
         c: &["procs_status", "procs_last_error", "procs_last_error_message", "procs_last_error_os", "procs_strerror", "procs_err_name"],
@@ -201,6 +220,10 @@ fn c_exports_no_name_outside_its_families() {
         "stage",
         "many",
         "shm",
+        "channel",
+        "message",
+        "request",
+        "call_stream",
     ];
     for name in read_source("ffi/symbols.txt").text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let rest = name.strip_prefix("procs_").unwrap_or_else(|| panic!("{name} lacks the prefix"));
