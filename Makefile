@@ -10,7 +10,7 @@ help:
 	@echo 'make demo            set up inside this folder, build everything, run the tour in four languages'
 	@echo 'make test            every suite;  make test SUITES="rust c" runs some: lint rust examples c python node types'
 	@echo 'make test-full       every suite with full counts (long)'
-	@echo 'make fuzz            looks for input of a hostile peer that breaks something: SECONDS=60 each TARGETS="frames json layout"'
+	@echo 'make fuzz            looks for input of a hostile peer that breaks something: SECONDS=60 each TARGETS="frames json layout node_lines"'
 	@echo 'make build           the libraries, the native modules and the examples'
 	@echo 'make install PREFIX=/usr/local [DESTDIR=…]   header, libraries, pkg-config file'
 	@echo 'make wheel           the Python wheel, into target/wheels'

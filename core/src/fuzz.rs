@@ -11,7 +11,7 @@ use crate::shm::fuzz as shm;
 pub type Target = fn(&[u8]);
 
 /// A function per target of `tests/fuzz`, by its name.
-pub const TARGETS: [(&str, Target); 3] = [("frames", frames), ("json", json), ("layout", layout)];
+pub const TARGETS: [(&str, Target); 4] = [("frames", frames), ("json", json), ("layout", layout), ("node_lines", node_lines)];
 
 /// A stream of frames: at once and in pieces, then the states of the calls it makes.
 pub fn frames(data: &[u8]) {
@@ -24,6 +24,11 @@ pub fn json(data: &[u8]) {
     if let Err(error) = message.to_json_within(&crate::JsonLimits::FOREIGN) {
         assert!(matches!(error.kind(), ErrorKind::Protocol | ErrorKind::TooLarge), "{error}");
     }
+}
+
+/// A stream on Node's wire: at once and in pieces, its reserved messages told apart as a parser would.
+pub fn node_lines(data: &[u8]) {
+    channel::node_lines(data);
 }
 
 /// Sealed memory as memory, arena and block.

@@ -8,6 +8,8 @@ use super::message::Message;
 use super::parser::{Frame, Parser};
 use crate::error::{Error, ErrorKind};
 
+pub(crate) use super::node::fuzz::lines as node_lines;
+
 const LIMITS: Limits = Limits { max_message: 1 << 20, max_fds: 16, codecs: CodecSet::from_bits(0b0111) };
 
 /// Every frame of a stream that comes in pieces of at most `piece` bytes, and the error it ends with.

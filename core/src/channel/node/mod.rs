@@ -4,6 +4,8 @@
 //! together without waiting, `endpoint` waits, `watch` wakes, `raw` is for those who read reserved messages themselves.
 
 mod endpoint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod handle;
 mod json;
 mod line;
