@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tour: the same five stations in Rust, C, Python and Node, from the sources in examples/tour.
+# The tour: the same six stations in Rust, C, Python and Node, from the sources in examples/tour.
 . "$(dirname "$0")/lib.sh"
 .ci/build.sh
 .ci/compile-examples.sh tour

@@ -1,4 +1,4 @@
-/* The tour: five things that libprocs does, each with what it prints. */
+/* The tour: six things that libprocs does, each with what it prints. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -141,6 +141,36 @@ static void honest_errors(void) {
     }
 }
 
+static void talk_with_node(void) {
+    /* A plain program of Node, which knows nothing of libprocs. */
+    const char *adder = "process.once('message', ({ a, b }) => { process.send({ sum: a + b }); process.disconnect(); })";
+    procs_spawn_options options = defaults();
+    procs_channel_options channel_options;
+    procs_exit_status status;
+    procs_channel *channel;
+    procs_message *message;
+    procs_child *child;
+    size_t length;
+    puts("6. talk with a plain Node program");
+    procs_channel_options_init(&channel_options, sizeof channel_options);
+    options.argv = (const char *const[]){"node", "-e", adder, NULL};
+    options.channel = &channel_options;
+    need(procs_spawn(&options, &child));
+    need(procs_child_channel(child, &channel));
+    need(procs_message_new(PROCS_CODEC_JSON, "{\"a\":20,\"b\":22}", 15, &message));
+    need(procs_channel_send(channel, message, -1));
+    procs_message_free(message);
+    need(procs_channel_recv(channel, -1, &message));
+    const char *body = procs_message_body(message, &length);
+    printf("   it answered %.*s\n", (int)length, body);
+    procs_message_free(message);
+    procs_channel_free(channel);
+    status.size = sizeof status;
+    need(procs_child_wait(child, -1, &status));
+    printf("   then exit code %d\n", status.code);
+    procs_child_free(child);
+}
+
 int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     run_and_capture();
@@ -148,5 +178,6 @@ int main(void) {
     feed_a_filter();
     stop_a_tree();
     honest_errors();
+    talk_with_node();
     return 0;
 }

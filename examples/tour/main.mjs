@@ -1,5 +1,6 @@
-// The tour: five things that libprocs does, each with what it prints.
+// The tour: six things that libprocs does, each with what it prints.
 
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import procs from 'procs-native';
 
@@ -49,6 +50,18 @@ async function honestErrors() {
   }
 }
 
+async function talkWithNode() {
+  console.log('6. talk with a plain Node program');
+  // A plain program of Node, which knows nothing of libprocs.
+  const adder = "process.once('message', ({ a, b }) => { process.send({ sum: a + b }); process.disconnect(); })";
+  const child = procs.spawn('node', ['-e', adder], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+  const ended = once(child, 'exit');
+  child.send({ a: 20, b: 22 });
+  const [answer] = await once(child, 'message');
+  console.log(`   it answered ${JSON.stringify(answer)}`);
+  console.log(`   then exit code ${(await ended)[0]}`);
+}
+
 const seconds = (began) => ((Date.now() - began) / 1000).toFixed(1);
 
 // Whether the process exists and is more than a zombie that its new parent has not looked at yet.
@@ -65,3 +78,4 @@ await streamLines();
 await feedAFilter();
 await stopATree();
 await honestErrors();
+await talkWithNode();

@@ -1,5 +1,6 @@
-"""The tour: five things that libprocs does, each with what it prints."""
+"""The tour: six things that libprocs does, each with what it prints."""
 
+import json
 import time
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import procs
 
 # Three processes: a shell, its child, and a grandchild in a session of its own. Each tells its process id.
 TREE = "sleep 60 & echo $!; setsid sleep 60 & echo $!; echo $$; wait"
+
+# A plain program of Node, which knows nothing of libprocs.
+ADDER = "process.once('message', ({ a, b }) => { process.send({ sum: a + b }); process.disconnect(); })"
 
 
 def run_and_capture() -> None:
@@ -51,6 +55,16 @@ def honest_errors() -> None:
             print(f"   {error.kind} at {error.stage}: {error.detail}")
 
 
+def talk_with_node() -> None:
+    print("6. talk with a plain Node program")
+    with procs.fork("node", "-e", ADDER) as child:
+        assert child.channel is not None
+        child.channel.send({"a": 20, "b": 22})
+        answer = child.channel.recv()
+        print("   it answered", json.dumps(answer, separators=(",", ":")))
+    print(f"   then exit code {child.returncode}")
+
+
 def alive(pid: str) -> bool:
     """Whether the process exists and is more than a zombie that its new parent has not looked at yet."""
     try:
@@ -66,3 +80,4 @@ if __name__ == "__main__":
     feed_a_filter()
     stop_a_tree()
     honest_errors()
+    talk_with_node()

@@ -1,11 +1,14 @@
-//! The tour: five things that libprocs does, each with what it prints.
+//! The tour: six things that libprocs does, each with what it prints.
 
-use procs::{Command, Error, Stdio};
+use procs::{Command, Error, Message, Stdio};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Three processes: a shell, its child, and a grandchild in a session of its own. Each tells its process id.
 const TREE: &str = "sleep 60 & echo $!; setsid sleep 60 & echo $!; echo $$; wait";
+
+/// A plain program of Node, which knows nothing of libprocs.
+const ADDER: &str = "process.once('message', ({ a, b }) => { process.send({ sum: a + b }); process.disconnect(); })";
 
 fn main() -> Result<(), Error> {
     run_and_capture()?;
@@ -13,7 +16,7 @@ fn main() -> Result<(), Error> {
     feed_a_filter()?;
     stop_a_tree()?;
     honest_errors();
-    Ok(())
+    talk_with_node()
 }
 
 fn run_and_capture() -> Result<(), Error> {
@@ -59,6 +62,15 @@ fn honest_errors() {
             println!("   {} at {}: {error}", error.kind().name(), error.stage().map_or("no stage", |stage| stage.name()));
         }
     }
+}
+
+fn talk_with_node() -> Result<(), Error> {
+    println!("6. talk with a plain Node program");
+    let (mut child, channel) = Command::new("node").args(["-e", ADDER]).fork()?;
+    channel.send(Message::encoded(procs::Codec::Json, r#"{"a":20,"b":22}"#))?;
+    println!("   it answered {}", text(&channel.recv()?.body));
+    println!("   then {}", child.wait()?);
+    Ok(())
 }
 
 fn text(bytes: &[u8]) -> String {
