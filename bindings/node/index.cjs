@@ -11,6 +11,9 @@ require('./lib/additions.js');
 const { run, runMany, waitAny } = require('./lib/run.js');
 const { pipeline } = require('./lib/pipeline.js');
 const { lines } = require('./lib/lines.js');
+const { Channel, parentChannel } = require('./lib/message-channel.js');
+const memory = require('./lib/shared-memory.js');
+const locks = require('./lib/shared-locks.js');
 const { ProcsError } = require('./lib/errors.js');
 const { engineInfo } = require('./lib/native.js');
 
@@ -32,6 +35,19 @@ module.exports = {
   waitAny,
   pipeline,
   lines,
+  Channel,
+  parentChannel,
+  SharedMemory: memory.SharedMemory,
+  SharedMutex: locks.SharedMutex,
+  SharedRwLock: locks.SharedRwLock,
+  SharedSemaphore: locks.SharedSemaphore,
+  SharedEvent: locks.SharedEvent,
+  SharedBarrier: locks.SharedBarrier,
+  SharedOnce: locks.SharedOnce,
+  AtomicCell: memory.AtomicCell,
+  Counters: memory.Counters,
+  Histogram: memory.Histogram,
+  memoryLayout: memory.memoryLayout,
   engineInfo,
   ProcsError,
 };

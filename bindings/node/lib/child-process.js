@@ -6,6 +6,7 @@ const { EventEmitter } = require('node:events');
 const { constants: { errno: ERRNO } } = require('node:os');
 const { environmentPairs } = require('./arguments.js');
 const { setUp: setUpChannel, kChannel } = require('./channel.js');
+const messages = require('./message-channel.js');
 const { nodeError, errnoError, fromFailure, isFailure, annotate } = require('./errors.js');
 const { Handle } = require('./handle.js');
 const { hub, newId } = require('./hub.js');
@@ -80,6 +81,11 @@ ChildProcess.prototype.spawn = function spawn(options) {
   check.object(options, 'options');
   const plans = stdio.plan(options.stdio || 'pipe', false);
   checkSpawn(this, options);
+  const channel = messages.wantedBy(options);
+  if (channel !== undefined) {
+    if (stdio.channelOf(plans) >= 0) throw nodeError('ERR_INVALID_ARG_VALUE', 'options.channel', options.channel, "cannot be used beside an 'ipc' of stdio");
+    options.channelSettings = channel;
+  }
   const link = openChannel(options, plans);
   const result = this._handle.spawn(options, plans);
   if (link !== 0) {
@@ -104,6 +110,7 @@ ChildProcess.prototype.spawn = function spawn(options) {
     this._closesNeeded++;
     setUpChannel(this, link, options.serialization || 'json', () => streamClosed(this));
   }
+  if (channel !== undefined && result === 0) this.channel = messages.made(channel);
   return result;
 };
 

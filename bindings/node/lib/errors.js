@@ -162,6 +162,8 @@ function fromFailure(failure) {
   if (failure.path != null) error.path = failure.path;
   if (failure.stage != null) error.stage = failure.stage;
   error.detail = failure.detail;
+  if (failure.remoteType != null) error.remoteType = failure.remoteType;
+  if (failure.remoteTrace != null) error.remoteTrace = failure.remoteTrace;
   return error;
 }
 

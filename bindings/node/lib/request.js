@@ -50,7 +50,7 @@ function packed(plans) {
 
 /** Everything but program, arguments, environment and plain streams, or undefined. */
 function extra(options, plans, stdio) {
-  let found = stdio < 0 || options.stderr === 'merge';
+  let found = stdio < 0 || options.stderr === 'merge' || options.channelSettings !== undefined;
   for (let i = 0; !found && i < EXTRA.length; i++) {
     const value = options[EXTRA[i]];
     found = value != null && value !== false;
@@ -65,6 +65,7 @@ function extra(options, plans, stdio) {
   if (options.uid != null) request.uid = options.uid;
   if (options.gid != null) request.gid = options.gid;
   addStartOptions(request, options);
+  if (options.channelSettings !== undefined) request.channel = options.channelSettings.told;
   if (options.stderr === 'merge' && plans[1].code === PIPE) request.mergeStderr = true;
   return request;
 }

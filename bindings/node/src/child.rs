@@ -39,9 +39,13 @@ impl Hub {
     #[allow(clippy::too_many_arguments, reason = "an object costs JavaScript and this module ten times as much as an argument")]
     pub fn spawn(&self, id: u32, file: Text, argv: Text, stdio: u32, env: Option<Text>, extra: Option<SpawnExtra>) -> Either<u32, Failure> {
         guard(|| {
-            let child = SpawnRequest::new(file, argv, stdio, env, extra).start()?;
+            let request = SpawnRequest::new(file, argv, stdio, env, extra);
+            let (child, channel) = request.start_with_channel()?;
             let pid = child.id();
             self.children.add(id, child)?;
+            if let Some((number, channel)) = channel {
+                self.channels.put(number, channel);
+            }
             Ok(pid)
         })
     }

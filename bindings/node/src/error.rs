@@ -28,6 +28,10 @@ pub struct Failure {
     pub detail: String,
     /// The program, directory or file concerned.
     pub path: Option<String>,
+    /// What the other side of a channel called its failure.
+    pub remote_type: Option<String>,
+    /// Where the other side failed, for people.
+    pub remote_trace: Option<String>,
 }
 
 /// The code of a kind, and whether an errno says it better.
@@ -69,6 +73,8 @@ impl From<&Error> for Failure {
             message: error.to_string(),
             detail: error.detail().to_owned(),
             path: error.path().map(|path| path.to_string_lossy().into_owned()),
+            remote_type: error.remote().map(|failure| failure.name.clone()),
+            remote_trace: error.remote().map(|failure| failure.trace.clone()),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::children::Children;
 use crate::event::{AnswerArgs, Event, Wake};
 use crate::executor::Executor;
 use crate::link::Links;
+use crate::message_channel::Channels;
 use crate::poller::{Poller, Receiver};
 use napi::Env;
 use napi::bindgen_prelude::Function;
@@ -19,6 +20,7 @@ pub struct Hub {
     pub(crate) wake: Arc<Wake>,
     pub(crate) children: Rc<Children>,
     pub(crate) links: Links,
+    pub(crate) channels: Channels,
     executor: OnceCell<Executor>,
     poller: Poller,
     holds: Cell<u32>,
@@ -41,7 +43,7 @@ pub fn open_hub(env: Env, receive: Function<'_, AnswerArgs, ()>, notice: Functio
     let receiver = Receiver::new(&env, &notice)?;
     let watched = children.clone();
     let poller = Poller::start(&env, children.as_fd(), move || watched.look(|notice| receiver.call(notice.numbers())))?;
-    Ok(Hub { wake: Arc::new(wake), children, links: Links::default(), executor: OnceCell::new(), poller, holds: Cell::new(0) })
+    Ok(Hub { wake: Arc::new(wake), children, links: Links::default(), channels: Channels::default(), executor: OnceCell::new(), poller, holds: Cell::new(0) })
 }
 
 impl Hub {

@@ -17,6 +17,8 @@ pub mod executor;
 pub mod hub;
 pub mod link;
 mod memory;
+pub mod message_channel;
+mod message_parts;
 pub mod options;
 pub mod pipeline;
 mod poller;

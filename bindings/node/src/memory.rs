@@ -55,6 +55,14 @@ fn wrap(env: &Env, mut bytes: Bytes, given_back: impl FnOnce() + 'static) -> nap
     wrapped?.into_buffer(env)
 }
 
+/// Received bytes as a Buffer of this environment alone: one copy at most.
+pub(crate) fn to_message_buffer(env: &Env, bytes: procs::Buffer) -> napi::Result<Buffer> {
+    if bytes.len() < WRAP_FROM {
+        return BufferSlice::copy_from(env, &*bytes)?.into_buffer(env);
+    }
+    BufferSlice::from_data(env, bytes.into_vec())?.into_buffer(env)
+}
+
 /// Shared memory as a Buffer.
 pub(crate) type WholeMemory = Buffer;
 

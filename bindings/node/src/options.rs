@@ -1,8 +1,9 @@
 //! From the request objects of `lib/request.js` to commands.
 
+use crate::message_channel::ChannelSettings;
 use napi::bindgen_prelude::{Either, Uint8Array};
 use napi_derive::napi;
-use procs::{Child, Command, Error, ErrorKind, Resource, Stage, Stdio};
+use procs::{Channel, Child, Command, Error, ErrorKind, Resource, Stage, Stdio};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,8 @@ pub struct SpawnExtra {
     pub affinity: Option<Vec<u32>>,
     /// Resource limits.
     pub limits: Option<Vec<LimitRequest>>,
+    /// A channel to the child.
+    pub channel: Option<ChannelSettings>,
 }
 
 /// What to start.
@@ -116,10 +119,23 @@ impl SpawnRequest {
     }
 
     /// Starts the child.
-    ///
-    /// As execvp does for child_process, a file that is executable but in no known format is run by /bin/sh.
     pub(crate) fn start(&self) -> procs::Result<Child> {
-        let error = match self.command()?.spawn() {
+        self.start_with(Command::spawn)
+    }
+
+    /// Starts the child, with a channel to it where one was asked for; gives that with its number.
+    pub(crate) fn start_with_channel(&self) -> procs::Result<(Child, Option<(u32, Channel)>)> {
+        let Some(settings) = self.extra.as_ref().and_then(|extra| extra.channel.as_ref()) else {
+            return Ok((self.start()?, None));
+        };
+        let options = settings.options()?;
+        let (child, channel) = self.start_with(|command| command.fork_with(&options))?;
+        Ok((child, Some((settings.id, channel))))
+    }
+
+    /// As execvp does for child_process, a file that is executable but in no known format is run by /bin/sh.
+    fn start_with<T>(&self, start: impl Fn(&mut Command) -> procs::Result<T>) -> procs::Result<T> {
+        let error = match start(&mut self.command()?) {
             Err(error) if error.os_error() == Some(ENOEXEC) && error.stage() == Some(Stage::Exec) => error,
             result => return result,
         };
@@ -127,7 +143,7 @@ impl SpawnRequest {
         let mut shell = Command::new(SHELL);
         shell.raw_argv([OsStr::new(SHELL), script.as_os_str()].into_iter().chain(parts(&self.argv).skip(1)));
         self.configure(&mut shell)?;
-        shell.spawn()
+        start(&mut shell)
     }
 
     fn configure(&self, command: &mut Command) -> procs::Result<()> {

@@ -68,6 +68,17 @@ impl Request {
         said(sent, message)
     }
 
+    /// As [`Request::reply`], but waits until the deadline only; `None` is not at all. The request is still there to be answered after an
+    /// error.
+    ///
+    /// # Errors
+    /// As there, and `Timeout`, or `WouldBlock` without a deadline.
+    pub fn reply_until(&mut self, message: Message, deadline: Option<Deadline>) -> std::result::Result<(), SendError> {
+        let sent = self.native.send_reply(self.id, &message, deadline);
+        self.answered = matches!(sent, Ok(true));
+        said(sent, message)
+    }
+
     /// Sends one of several replies; waits until the caller takes more.
     ///
     /// # Errors

@@ -1,0 +1,469 @@
+'use strict';
+
+// Channel: messages, buffers and descriptors to and from another process of any of the four languages.
+
+const { EventEmitter } = require('node:events');
+const { hub, newId, attend, forget } = require('./hub.js');
+const { nodeError, AbortError, ProcsError, isFailure, fromFailure, unwrap } = require('./errors.js');
+const { asBytes, codecNamed, decode, NAMES } = require('./message-codecs.js');
+const calls = require('./message-calls.js');
+const check = require('./validate.js');
+
+/** Messages that are kept while nobody asks for them; the rest waits on the other side. */
+const READ_AHEAD = 64;
+const ENDED = 2;
+const MORE = 1;
+/** Bytes of messages that `send` keeps while the other side does not read, unless `maxQueuedBytes` says otherwise. */
+const QUEUE_BYTES = 256 << 20;
+const EMPTY = Object.freeze([]);
+const SIZES = ['maxMessage', 'maxQueuedBytes', 'highWater', 'ringBytes', 'maxFds', 'frameTimeout'];
+const kOwn = Symbol('kOwn');
+
+/** Checks the options of a channel; what the native module is told. */
+function settings(options, id = newId(), name = 'options') {
+  check.object(options, name);
+  const codec = codecNamed(options.codec ?? 'json', `${name}.codec`);
+  const told = { __proto__: null, id, codecs: 0b11 | 1 << codec.number };
+  for (const key of SIZES) {
+    const value = options[key];
+    if (value === undefined || value === null) continue;
+    if (typeof value !== 'number') throw nodeError('ERR_INVALID_ARG_TYPE', `${name}.${key}`, 'number', value);
+    const largest = key === 'maxFds' ? 253 : Number.MAX_SAFE_INTEGER;
+    if (!Number.isSafeInteger(value) || value < 0 || value > largest) {
+      throw nodeError('ERR_OUT_OF_RANGE', `${name}.${key}`, `an integer from 0 to ${largest}`, value);
+    }
+    told[key] = value;
+  }
+  const { spin } = options;
+  if (spin === false) told.spin = 0;
+  else if (typeof spin === 'number' && spin >= 0) told.spin = spin;
+  else if (spin !== undefined && spin !== null && spin !== true) throw nodeError('ERR_INVALID_ARG_TYPE', `${name}.spin`, ['boolean', 'number'], spin);
+  return { told, codec, queueBytes: options.maxQueuedBytes ?? QUEUE_BYTES };
+}
+
+function closedError() {
+  return new ProcsError('channel: it is closed', 'CLOSED', 'EPIPE');
+}
+
+/** What came beside a value. */
+class Message {
+  constructor(value, codec, body, buffers, fds) {
+    this.value = value;
+    this.codec = NAMES[codec];
+    this.body = body;
+    this.buffers = buffers ?? [];
+    this.fds = fds ?? [];
+  }
+}
+
+/** One end of a channel. Events: 'message' (value, message), 'drain', 'close', 'error'. */
+class Channel extends EventEmitter {
+  #id;
+  #codec;
+  #open = true;
+  #closing = false;
+  /** Whether the other side has ended and everything was read. */
+  #ended = false;
+  #failure = null;
+  #referenced = true;
+  #held = false;
+  #watched = false;
+  /** Messages for which nobody has asked yet. */
+  #waiting = [];
+  /** Calls of `recv` that wait for a message. */
+  #receivers = [];
+  #handler = null;
+  #served = null;
+  /** Messages for which the other side has to make room. */
+  #queue = [];
+  #queued = 0;
+  #queueBytes;
+  #flowing = false;
+
+  constructor(own, id, codec, queueBytes) {
+    if (own !== kOwn) throw nodeError('ERR_INVALID_ARG_VALUE', 'channel', own, 'is made by Channel.pair, spawn and parentChannel');
+    super();
+    this.#id = id;
+    this.#codec = codec;
+    this.#queueBytes = queueBytes;
+    attend(id, this);
+    const later = () => process.nextTick(() => this.#arrange());
+    this.on('newListener', later);
+    this.on('removeListener', later);
+  }
+
+  /** Both ends of a new channel. */
+  static pair(options = {}) {
+    const { told, codec, queueBytes } = settings(options);
+    const other = newId();
+    unwrap(hub.channelPair(told, other));
+    return [new Channel(kOwn, told.id, codec, queueBytes), new Channel(kOwn, other, codec, queueBytes)];
+  }
+
+  /** The end that `detach` gave, of this process or another. The descriptor stays open and the caller's. */
+  static fromFd(fd, options = {}) {
+    check.int32(fd, 'fd');
+    const { told, codec, queueBytes } = settings(options);
+    unwrap(hub.channelFromFd(told, fd));
+    return new Channel(kOwn, told.id, codec, queueBytes);
+  }
+
+  /** Gives an unused end up as a descriptor, which is the caller's. */
+  detach() {
+    this.#check();
+    const fd = unwrap(hub.channelDetach(this.#id));
+    this.#finish();
+    return fd;
+  }
+
+  get codec() {
+    return NAMES[this.#codec.number];
+  }
+
+  /** The descriptor that is readable while something can be received; -1 when closed. */
+  get fd() {
+    return this.#open ? hub.channelFd(this.#id) : -1;
+  }
+
+  /** Whether either side has closed. */
+  get closed() {
+    return !this.#open || this.#ended || hub.channelClosed(this.#id);
+  }
+
+  /** Messages that wait until the other side reads. */
+  get queuedMessages() {
+    return this.#queue.length;
+  }
+
+  #check() {
+    if (!this.#open || this.#closing) throw new ProcsError('channel: it was closed', 'INVALID_STATE', 'ERR_PROCS_INVALID_STATE');
+  }
+
+  /** Whether somebody wants what comes: then the event loop stays alive. */
+  get #wanted() {
+    return this.#receivers.length > 0 || this.#handler !== null || this.listenerCount('message') > 0;
+  }
+
+  /** Watches and holds the loop as far as somebody wants what comes, and gives what has come. */
+  #arrange() {
+    if (this.listenerCount('message') > 0) this.#deliver();
+    const active = this.#open && !this.#ended;
+    const watched = active && (this.#wanted || (this.listenerCount('close') > 0 && this.#waiting.length < READ_AHEAD));
+    if (watched !== this.#watched) {
+      this.#watched = watched;
+      const failure = hub.channelWatch(this.#id, watched);
+      if (isFailure(failure) && watched) this.#fail(fromFailure(failure));
+    }
+    const held = active && this.#wanted && this.#referenced;
+    if (held !== this.#held) {
+      this.#held = held;
+      if (held) hub.hold();
+      else hub.letGo();
+    }
+  }
+
+  #deliver() {
+    while (this.#waiting.length > 0 && this.listenerCount('message') > 0) {
+      const message = this.#waiting.shift();
+      this.emit('message', message.value, message);
+    }
+    if (this.#ended && this.#waiting.length === 0) this.#closeAfterEnd();
+  }
+
+  #closeAfterEnd() {
+    if (this.#open) process.nextTick(() => this.#shut());
+  }
+
+  /** The notice that something can be received. */
+  linkReady() {
+    let served;
+    let more;
+    do {
+      more = this.#open && this.#receive();
+      served = this.#open && this.#handler !== null && calls.serveAll(this.#id, this.#handler, this.#codec);
+    } while (more || served);
+    if (this.#open) this.#arrange();
+  }
+
+  /** Reads a batch; true when there may be more. */
+  #receive() {
+    const batch = hub.channelReceive(this.#id);
+    if (batch === null) return false;
+    if (typeof batch === 'string') {
+      this.#arrived(1, batch, null, null);
+      return false;
+    }
+    if (isFailure(batch)) {
+      this.#fail(fromFailure(batch));
+      return false;
+    }
+    for (let at = 1; at < batch.length; at += 4) this.#arrived(batch[at], batch[at + 1], batch[at + 2], batch[at + 3]);
+    const [state] = batch;
+    if (isFailure(state)) this.#fail(fromFailure(state));
+    else if (state === ENDED) this.#end();
+    return state === MORE && (this.#wanted || this.#waiting.length < READ_AHEAD);
+  }
+
+  #arrived(codec, body, buffers, fds) {
+    let value;
+    try {
+      value = decode(codec, body);
+    } catch (error) {
+      this.#complain(error);
+      return;
+    }
+    const message = new Message(value, codec, body, buffers, fds);
+    const receiver = this.#receivers.shift();
+    if (receiver !== undefined) receiver.resolve(message);
+    else if (this.#waiting.length === 0 && this.listenerCount('message') > 0) this.emit('message', value, message);
+    else this.#waiting.push(message);
+  }
+
+  /** A message that cannot be had: whoever waits for one is told, else the listeners. */
+  #complain(error) {
+    const receiver = this.#receivers.shift();
+    if (receiver !== undefined) receiver.reject(error);
+    else process.nextTick(() => this.emit('error', error));
+  }
+
+  #fail(error) {
+    this.#failure = error;
+    if (this.#receivers.length === 0) process.nextTick(() => this.emit('error', error));
+    this.#end();
+  }
+
+  /** Nothing comes any more. */
+  #end() {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const { reject } of this.#receivers.splice(0)) reject(this.#failure ?? closedError());
+    this.#served?.resolve();
+    this.#arrange();
+    if (this.#waiting.length === 0) this.#closeAfterEnd();
+  }
+
+  /** Sends a value; false when it waits here until the other side has read: then 'drain' follows. The callback is told when it has left. */
+  send(value, options, callback) {
+    if (typeof options === 'function') [callback, options] = [options, undefined];
+    let codec = this.#codec;
+    let buffers;
+    let fds;
+    if (options !== undefined && options !== null) {
+      check.object(options, 'options');
+      if (options.codec !== undefined) codec = codecNamed(options.codec, 'options.codec');
+      if (options.buffers !== undefined) buffers = Array.from(options.buffers, asBytes);
+      if (options.fds !== undefined) {
+        fds = Array.from(options.fds);
+        fds.forEach((fd, index) => check.int32(fd, `options.fds[${index}]`));
+      }
+    }
+    if (callback !== undefined) check.callable(callback, 'callback');
+    this.#check();
+    const body = codec.encode(value);
+    if (this.#queue.length === 0) {
+      const sent = hub.channelSend(this.#id, codec.number, body, buffers, fds);
+      if (sent === true) {
+        if (callback !== undefined) process.nextTick(callback, null);
+        return true;
+      }
+      if (sent !== false) {
+        const error = fromFailure(sent);
+        if (error.kind !== 'CLOSED' || callback === undefined) throw error;
+        process.nextTick(callback, error);
+        return false;
+      }
+    }
+    this.#enqueue(codec.number, body, buffers, fds, callback);
+    return false;
+  }
+
+  #enqueue(codec, body, buffers, fds, callback) {
+    const size = (buffers ?? EMPTY).reduce((sum, buffer) => sum + buffer.byteLength, Buffer.byteLength(body));
+    if (this.#queued + size > this.#queueBytes && this.#queue.length > 0) {
+      throw new ProcsError(`channel.send: too much waits for the other side (maxQueuedBytes = ${this.#queueBytes})`, 'WOULD_BLOCK', 'EAGAIN');
+    }
+    // From here on the message is the core's: what the caller changes afterwards changes nothing.
+    const wait = unwrap(hub.channelSendLater(this.#id, codec, body, buffers, fds));
+    this.#queued += size;
+    this.#queue.push({ wait, size, callback });
+    if (!this.#flowing) this.#flow();
+  }
+
+  /** Sends what waits, one after the other. */
+  async #flow() {
+    this.#flowing = true;
+    while (this.#queue.length > 0) {
+      const { wait, size, callback } = this.#queue[0];
+      let failure = null;
+      try {
+        await calls.finished(wait);
+      } catch (error) {
+        failure = error;
+      }
+      this.#queue.shift();
+      this.#queued -= size;
+      callback?.(failure);
+      if (failure !== null && callback === undefined && failure.kind !== 'CLOSED') this.emit('error', failure);
+    }
+    this.#flowing = false;
+    if (this.#closing) this.#shut();
+    else this.emit('drain');
+  }
+
+  /** The next value. With `{message: true}` all of the message. */
+  async recv(options = {}) {
+    check.object(options, 'options');
+    const { timeout, signal } = this.#waitOptions(options);
+    const message = await this.#next(timeout, signal);
+    return options.message ? message : message.value;
+  }
+
+  #waitOptions({ timeout, signal }) {
+    if (timeout === Infinity || timeout === null) timeout = undefined;
+    if (timeout !== undefined) check.timeout(timeout);
+    if (signal !== undefined) check.abortSignal(signal, 'options.signal');
+    return { timeout, signal };
+  }
+
+  #next(timeout, signal) {
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    if (this.#waiting.length > 0) {
+      const message = this.#waiting.shift();
+      if (this.#ended && this.#waiting.length === 0) this.#closeAfterEnd();
+      return message;
+    }
+    if (this.#ended) throw this.#failure ?? closedError();
+    this.#check();
+    return new Promise((resolve, reject) => {
+      let timer;
+      const done = (settle) => (value) => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+        settle(value);
+      };
+      const receiver = { resolve: done(resolve), reject: done(reject) };
+      const withdraw = (error) => {
+        this.#receivers.splice(this.#receivers.indexOf(receiver), 1);
+        receiver.reject(error);
+        this.#arrange();
+      };
+      const abort = () => withdraw(new AbortError(signal.reason));
+      if (timeout !== undefined) {
+        timer = setTimeout(() => withdraw(new ProcsError('channel.recv: no message came before the deadline', 'TIMEOUT', 'ETIMEDOUT')), timeout);
+      }
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#receivers.push(receiver);
+      this.#arrange();
+    });
+  }
+
+  /** The values until the channel has ended. */
+  async* [Symbol.asyncIterator]() {
+    for (;;) {
+      let value;
+      try {
+        value = await this.recv();
+      } catch (error) {
+        if (error.kind === 'CLOSED' || (error.kind === 'INVALID_STATE' && !this.#open)) return;
+        throw error;
+      }
+      yield value;
+    }
+  }
+
+  /** Asks the other side, which serves; the promise of its reply. */
+  async call(value, options = {}) {
+    check.object(options, 'options');
+    const { timeout, signal } = this.#waitOptions(options);
+    this.#check();
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    return calls.reply(unwrap(hub.channelCall(this.#id, this.#codec.number, this.#codec.encode(value))), { timeout, signal });
+  }
+
+  /** Asks for several replies: an async iterator over them. */
+  callStream(value, options = {}) {
+    check.object(options, 'options');
+    const { signal } = this.#waitOptions(options);
+    this.#check();
+    return calls.replies(unwrap(hub.channelCallStream(this.#id, this.#codec.number, this.#codec.encode(value))), signal);
+  }
+
+  /** Answers the calls of the other side with what `handler(value, request)` returns; resolves at the end of the channel. */
+  serve(handler) {
+    check.callable(handler, 'handler');
+    this.#check();
+    if (this.#handler !== null) throw new ProcsError('channel.serve: it serves already', 'INVALID_STATE', 'ERR_PROCS_INVALID_STATE');
+    this.#handler = handler;
+    let served;
+    const promise = new Promise((resolve) => { served = { resolve }; });
+    this.#served = served;
+    if (this.#ended) served.resolve();
+    else this.linkReady();
+    return promise;
+  }
+
+  /** Closes this end once everything that `send` has taken is on its way; 'close' follows. */
+  close() {
+    if (!this.#open || this.#closing) return;
+    this.#closing = true;
+    if (this.#queue.length === 0) this.#shut();
+  }
+
+  #shut() {
+    if (!this.#open) return;
+    hub.closeChannel(this.#id);
+    this.#finish();
+  }
+
+  #finish() {
+    this.#open = false;
+    this.#watched = false;
+    forget(this.#id);
+    this.#end();
+    this.#arrange();
+    process.nextTick(() => this.emit('close'));
+  }
+
+  /** Keeps the event loop alive while somebody waits for messages (the state at the beginning). */
+  ref() {
+    this.#referenced = true;
+    this.#arrange();
+    return this;
+  }
+
+  /** Lets the event loop end although somebody waits for messages. */
+  unref() {
+    this.#referenced = false;
+    this.#arrange();
+    return this;
+  }
+
+  hasRef() {
+    return this.#referenced;
+  }
+
+  [Symbol.dispose ?? Symbol.for('nodejs.dispose')]() {
+    this.close();
+  }
+}
+
+/** The settings of the channel that the options of a start ask for, or undefined. */
+function wantedBy(options) {
+  const { channel } = options;
+  if (channel === undefined || channel === null || channel === false) return undefined;
+  return settings(channel === true ? {} : channel, newId(), 'options.channel');
+}
+
+/** The end of a channel that a start has made. */
+function made({ told, codec, queueBytes }) {
+  return new Channel(kOwn, told.id, codec, queueBytes);
+}
+
+/** The channel to the parent; once in a process. */
+function parentChannel(options = {}) {
+  const wanted = settings(options);
+  unwrap(hub.channelFromParent(wanted.told));
+  return made(wanted);
+}
+
+module.exports = { Channel, parentChannel, wantedBy, made };

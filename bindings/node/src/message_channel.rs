@@ -1,0 +1,524 @@
+//! Channels of the core for `lib/message-channel.js`: messages come and go in batches, nothing here waits on JavaScript's thread.
+
+use crate::error::{Failure, guard};
+use crate::hub::Hub;
+use crate::message_parts::{Body, VALUES, body_of, codec_of, message_of, put};
+use crate::shared::wait::LockWait;
+use napi::Env;
+use napi::bindgen_prelude::{Array, Either, Either3, Either4, Null, Uint8Array};
+use napi_derive::napi;
+use procs::{CallStream, Channel, ChannelOptions, Codec, CodecSet, Error, ErrorKind, Message, RemoteFailure, Request, Result, SendError, Spin, Wire};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// Messages handed to JavaScript at once.
+const BATCH: usize = 64;
+/// Bytes after which a batch is ended.
+const BATCH_BYTES: usize = 1 << 20;
+/// What a batch begins with: nothing more now, more at once, the end.
+const NOTHING: u32 = 0;
+const MORE: u32 = 1;
+const ENDED: u32 = 2;
+
+/// The channels of one environment and the calls it has to answer, by number.
+#[derive(Default)]
+pub(crate) struct Channels {
+    open: RefCell<HashMap<u32, Arc<Channel>>>,
+    requests: RefCell<HashMap<u32, Arc<Mutex<Option<Request>>>>>,
+}
+
+impl Channels {
+    pub(crate) fn put(&self, id: u32, channel: Channel) {
+        self.open.borrow_mut().insert(id, Arc::new(channel));
+    }
+
+    fn get(&self, id: u32) -> Result<Arc<Channel>> {
+        let open = self.open.borrow();
+        open.get(&id).cloned().ok_or_else(|| Error::new(ErrorKind::InvalidState, "channel", "it was closed"))
+    }
+
+    fn request(&self, id: u32) -> Result<Arc<Mutex<Option<Request>>>> {
+        let requests = self.requests.borrow();
+        requests.get(&id).cloned().ok_or_else(|| Error::new(ErrorKind::InvalidState, "request", "it was answered before"))
+    }
+}
+
+/// How a channel is made.
+#[napi(object)]
+#[derive(Default)]
+pub struct ChannelSettings {
+    /// Its number in this environment.
+    pub id: u32,
+    /// Codecs taken, one bit each.
+    pub codecs: u32,
+    /// Bytes of one message; absent for the default, as everything that follows.
+    pub max_message: Option<f64>,
+    /// Bytes kept while nobody asks for them.
+    pub max_queued_bytes: Option<f64>,
+    /// Bytes of large messages before a sender waits.
+    pub high_water: Option<f64>,
+    /// Bytes of the ring of each direction.
+    pub ring_bytes: Option<f64>,
+    /// Descriptors of one message.
+    pub max_fds: Option<u32>,
+    /// Milliseconds for the rest of a message.
+    pub frame_timeout: Option<f64>,
+    /// Milliseconds of looking before sleeping.
+    pub spin: Option<f64>,
+}
+
+fn milliseconds(ms: f64) -> Duration {
+    Duration::try_from_secs_f64(ms / 1000.0).unwrap_or(Duration::MAX)
+}
+
+impl ChannelSettings {
+    pub(crate) fn options(&self) -> Result<ChannelOptions> {
+        let mut options = ChannelOptions { codecs: CodecSet::from_bits(self.codecs), wire: Wire::Native, ..ChannelOptions::default() };
+        if let Some(bytes) = self.max_message {
+            options.max_message = bytes as u64;
+        }
+        let sizes = [(&mut options.max_queued_bytes, self.max_queued_bytes), (&mut options.high_water, self.high_water)];
+        for (place, bytes) in sizes.into_iter().chain([(&mut options.ring_bytes, self.ring_bytes)]) {
+            if let Some(bytes) = bytes {
+                *place = bytes as usize;
+            }
+        }
+        if let Some(count) = self.max_fds {
+            options.max_fds =
+                u16::try_from(count).map_err(|_| Error::new(ErrorKind::InvalidArgument, "channel", format!("too many descriptors (maxFds = {count})")))?;
+        }
+        options.frame_timeout = self.frame_timeout.map(milliseconds);
+        match self.spin {
+            Some(0.0) => options.spin = Spin::Off,
+            Some(cap) => options.spin = Spin::Always(milliseconds(cap)),
+            None => {}
+        }
+        Ok(options)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A wait that brings a message.
+#[napi]
+pub struct MessageWait {
+    wait: LockWait,
+    message: Arc<Mutex<Option<Message>>>,
+}
+
+impl MessageWait {
+    fn new(future: impl Future<Output = Result<Option<Message>>> + Send + 'static) -> MessageWait {
+        let message = Arc::new(Mutex::new(None));
+        let place = message.clone();
+        let wait = LockWait::new(async move {
+            let found = future.await?;
+            let came = found.is_some();
+            *lock(&place) = found;
+            Ok(came)
+        });
+        MessageWait { wait, message }
+    }
+}
+
+#[napi]
+impl MessageWait {
+    /// As that of `LockWait`.
+    #[napi]
+    pub fn look(&self, hub: &Hub, id: u32) {
+        self.wait.look(hub, id);
+    }
+
+    /// As that of `LockWait`; whether there is a message.
+    #[napi]
+    pub fn result(&self) -> Either3<bool, Failure, Null> {
+        self.wait.result()
+    }
+
+    /// As that of `LockWait`.
+    #[napi]
+    pub fn cancel(&self) {
+        self.wait.cancel();
+    }
+
+    /// The values of the message.
+    #[napi]
+    pub fn take<'env>(&self, env: &'env Env) -> napi::Result<Array<'env>> {
+        let mut array = env.create_array(VALUES)?;
+        if let Some(message) = lock(&self.message).take() {
+            put(env, &mut array, 0, message)?;
+        }
+        Ok(array)
+    }
+}
+
+/// Does what blocks on a thread of its own.
+fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> impl Future<Output = Result<T>> + Send {
+    struct Slot<T> {
+        done: Option<Result<T>>,
+        waker: Option<Waker>,
+    }
+    let slot = Arc::new(Mutex::new(Slot { done: None, waker: None }));
+    let theirs = slot.clone();
+    let started = std::thread::Builder::new().name("procs-channel".to_owned()).spawn(move || {
+        let done = crate::error::catch(work);
+        let mut slot = lock(&theirs);
+        slot.done = Some(done);
+        if let Some(waker) = slot.waker.take() {
+            drop(slot);
+            waker.wake();
+        }
+    });
+    let mut refused = started.err().map(|error| Error::from_io("channel", &error, "cannot start a thread"));
+    poll_fn(move |context| {
+        if let Some(error) = refused.take() {
+            return Poll::Ready(Err(error));
+        }
+        let mut slot = lock(&slot);
+        match slot.done.take() {
+            Some(done) => Poll::Ready(done),
+            None => {
+                slot.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    })
+}
+
+enum Replies {
+    /// Not called yet: the call may have to wait for room.
+    Unasked(Arc<Channel>, Message),
+    Open(CallStream),
+    Over,
+}
+
+impl Replies {
+    /// The next reply, or `Timeout`.
+    fn next(&mut self, timeout: Duration) -> Result<Option<Message>> {
+        if let Replies::Unasked(channel, message) = self {
+            let (channel, message) = (channel.clone(), std::mem::take(message));
+            *self = Replies::Open(channel.call_stream(message)?);
+        }
+        match self {
+            Replies::Open(stream) => stream.next_timeout(Some(timeout)),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The replies to one call.
+#[napi]
+pub struct ReplyStream {
+    replies: Arc<Mutex<Replies>>,
+}
+
+#[napi]
+impl ReplyStream {
+    /// Waits for the next one.
+    #[napi]
+    pub fn next(&self) -> MessageWait {
+        if let Replies::Open(stream) = &mut *lock(&self.replies) {
+            match stream.next_timeout(Some(Duration::ZERO)) {
+                Err(error) if error.kind() == ErrorKind::Timeout => {}
+                found => return MessageWait::new(async move { found }),
+            }
+        }
+        let replies = self.replies.clone();
+        MessageWait::new(on_thread(move || {
+            loop {
+                // Gives the lock up now and then, so that `end` is not kept waiting.
+                match lock(&replies).next(Duration::from_millis(100)) {
+                    Err(error) if error.kind() == ErrorKind::Timeout => {}
+                    found => return found,
+                }
+            }
+        }))
+    }
+
+    /// Tells the other side that no more is wanted.
+    #[napi]
+    pub fn end(&self) {
+        if let Ok(mut replies) = self.replies.try_lock() {
+            *replies = Replies::Over;
+            return;
+        }
+        let replies = self.replies.clone();
+        let ended = std::thread::Builder::new().name("procs-channel".to_owned()).spawn(move || *lock(&replies) = Replies::Over);
+        drop(ended);
+    }
+}
+
+fn blocked(sent: std::result::Result<(), SendError>) -> Result<std::result::Result<(), Message>> {
+    match sent {
+        Ok(()) => Ok(Ok(())),
+        Err(failed) if failed.kind() == ErrorKind::WouldBlock => Ok(Err(failed.into_inner())),
+        Err(failed) => Err(failed.into()),
+    }
+}
+
+#[napi]
+impl Hub {
+    /// Makes both ends under these numbers.
+    #[napi]
+    pub fn channel_pair(&self, settings: ChannelSettings, other: u32) -> Either<bool, Failure> {
+        guard(|| {
+            let (here, there) = Channel::pair_with(&settings.options()?)?;
+            self.channels.put(settings.id, here);
+            self.channels.put(other, there);
+            Ok(true)
+        })
+    }
+
+    /// Takes the channel to the parent.
+    #[napi]
+    pub fn channel_from_parent(&self, settings: ChannelSettings) -> Either<bool, Failure> {
+        guard(|| {
+            self.channels.put(settings.id, Channel::from_env_with(&settings.options()?)?);
+            Ok(true)
+        })
+    }
+
+    /// Takes the end behind a descriptor of `channelDetach`, which is the channel's from then on.
+    #[napi]
+    pub fn channel_from_fd(&self, settings: ChannelSettings, fd: i32) -> Either<bool, Failure> {
+        guard(|| {
+            self.channels.put(settings.id, Channel::from_fd_with(procs::duplicate_fd(fd)?, &settings.options()?)?);
+            Ok(true)
+        })
+    }
+
+    /// Gives an unused end up as a descriptor.
+    #[napi]
+    pub fn channel_detach(&self, id: u32) -> Either<i32, Failure> {
+        guard(|| {
+            let fd = self.channels.get(id)?.take_fd()?;
+            self.channels.open.borrow_mut().remove(&id);
+            Ok(fd.into_raw_fd())
+        })
+    }
+
+    /// Begins to tell when something can be received, or ends that.
+    #[napi]
+    pub fn channel_watch(&self, id: u32, on: bool) -> Either<bool, Failure> {
+        guard(|| {
+            let channel = self.channels.get(id)?;
+            let fd = channel.as_fd()?;
+            if on {
+                self.children.add_link(id, &fd)?;
+            } else {
+                self.children.remove_link(&fd);
+            }
+            Ok(true)
+        })
+    }
+
+    /// Sends a message; false when the other side has to read first.
+    #[napi]
+    #[allow(clippy::too_many_arguments, reason = "an object costs JavaScript and this module ten times as much as an argument")]
+    pub fn channel_send(
+        &self,
+        id: u32,
+        codec: u32,
+        body: Body,
+        buffers: Option<Vec<Uint8Array>>,
+        fds: Option<Vec<i32>>,
+    ) -> Either<bool, Failure> {
+        guard(|| {
+            let channel = self.channels.get(id)?;
+            if let (Either::B(bytes), true, None, None) = (&body, codec_of(codec)? == Codec::Raw, &buffers, &fds) {
+                return match channel.send_bytes_until(bytes, None) {
+                    Ok(()) => Ok(true),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+                    Err(error) => Err(error),
+                };
+            }
+            Ok(blocked(channel.try_send(message_of(codec, body, buffers, fds)?))?.is_ok())
+        })
+    }
+
+    /// Sends a message when there is room.
+    #[napi]
+    #[allow(clippy::too_many_arguments, reason = "as above")]
+    pub fn channel_send_later(
+        &self,
+        id: u32,
+        codec: u32,
+        body: Body,
+        buffers: Option<Vec<Uint8Array>>,
+        fds: Option<Vec<i32>>,
+    ) -> Either<LockWait, Failure> {
+        guard(|| {
+            let channel = self.channels.get(id)?;
+            let message = message_of(codec, body, buffers, fds)?;
+            Ok(LockWait::new(async move { channel.send_async(message).await.map(|()| true).map_err(Error::from) }))
+        })
+    }
+
+    /// What has come, up to a batch: null for nothing, text for one message that is nothing but JSON, else an array that begins with what
+    /// follows it (or the failure that ended the channel) and has the values of each message.
+    #[napi]
+    pub fn channel_receive<'env>(&self, env: &'env Env, id: u32) -> napi::Result<Either4<Null, String, Array<'env>, Failure>> {
+        let channel = match self.channels.get(id) {
+            Ok(channel) => channel,
+            Err(error) => return Ok(Either4::D(Failure::from(&error))),
+        };
+        let mut messages = Vec::new();
+        let mut bytes = 0;
+        let state = loop {
+            match crate::error::catch(|| channel.try_recv()) {
+                Ok(message) => {
+                    bytes += message.size();
+                    messages.push(message);
+                    if messages.len() == BATCH || bytes > BATCH_BYTES {
+                        break Ok(MORE);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(NOTHING),
+                Err(error) if error.kind() == ErrorKind::Closed => break Ok(ENDED),
+                Err(error) => break Err(error),
+            }
+        };
+        if matches!(state, Ok(NOTHING)) {
+            if messages.is_empty() {
+                return Ok(Either4::A(Null));
+            }
+            let plain = |message: &Message| message.codec == Codec::Json && message.buffers.is_empty() && message.fds.is_empty();
+            if let (1, true) = (messages.len(), plain(&messages[0])) {
+                let message = messages.remove(0);
+                if let Either::A(text) = body_of(env, message.codec, message.body)? {
+                    return Ok(Either4::B(text));
+                }
+                return Ok(Either4::A(Null));
+            }
+        }
+        let mut array = env.create_array(1 + VALUES * messages.len() as u32)?;
+        match state {
+            Ok(state) => array.set(0, state)?,
+            Err(error) => array.set(0, Failure::from(&error))?,
+        }
+        for (index, message) in messages.into_iter().enumerate() {
+            put(env, &mut array, 1 + VALUES * index as u32, message)?;
+        }
+        Ok(Either4::C(array))
+    }
+
+    /// The next call of the other side, kept under this number: whether it takes parts, and its values; null when there is none.
+    #[napi]
+    pub fn channel_request<'env>(&self, env: &'env Env, id: u32, number: u32) -> napi::Result<Either<Array<'env>, Null>> {
+        let request = self.channels.get(id).and_then(|channel| crate::error::catch(|| channel.try_next_request()));
+        // The end and its reason are told by `channelReceive`.
+        let Ok(Some(mut request)) = request else { return Ok(Either::B(Null)) };
+        let mut array = env.create_array(1 + VALUES)?;
+        array.set(0, request.takes_parts())?;
+        put(env, &mut array, 1, request.take_message())?;
+        self.channels.requests.borrow_mut().insert(number, Arc::new(Mutex::new(Some(request))));
+        Ok(Either::A(array))
+    }
+
+    /// Whether the caller has given up.
+    #[napi]
+    pub fn request_cancelled(&self, number: u32) -> bool {
+        // Held only while a reply waits for room, by the thread that sends it.
+        self.channels.request(number).is_ok_and(|request| request.try_lock().is_ok_and(|request| request.as_ref().is_none_or(Request::is_cancelled)))
+    }
+
+    /// Answers a call, with one of several parts unless `last`. True when it was sent, else a wait for that.
+    #[napi]
+    pub fn request_reply(&self, number: u32, last: bool, codec: u32, body: Body) -> Either3<bool, LockWait, Failure> {
+        let answered = guard(|| {
+            let request = self.channels.request(number)?;
+            let message = message_of(codec, body, None, None)?;
+            if last {
+                self.channels.requests.borrow_mut().remove(&number);
+            }
+            let reply = move |request: &mut Option<Request>, message: Message, wait| {
+                let Some(asked) = request.as_mut() else { return Ok(()) };
+                if last { asked.reply_until(message, wait) } else { asked.reply_part_until(message, wait) }
+            };
+            let mut asked = lock(&request);
+            Ok(match blocked(reply(&mut asked, message, None))? {
+                Ok(()) => None,
+                Err(message) => {
+                    let request = request.clone();
+                    let send = move || reply(&mut lock(&request), message, Some(procs::Deadline::NEVER)).map(|()| true).map_err(Error::from);
+                    Some(LockWait::new(on_thread(send)))
+                }
+            })
+        });
+        match answered {
+            Either::A(None) => Either3::A(true),
+            Either::A(Some(wait)) => Either3::B(wait),
+            Either::B(failure) => Either3::C(failure),
+        }
+    }
+
+    /// Ends the parts.
+    #[napi]
+    pub fn request_finish(&self, number: u32) {
+        if let Some(request) = self.take_request(number) {
+            request.finish();
+        }
+    }
+
+    /// Answers a call with a failure.
+    #[napi]
+    pub fn request_fail(&self, number: u32, name: String, message: String, trace: String) {
+        if let Some(request) = self.take_request(number) {
+            request.fail(RemoteFailure { name, message, trace });
+        }
+    }
+
+    fn take_request(&self, number: u32) -> Option<Request> {
+        let request = self.channels.requests.borrow_mut().remove(&number)?;
+        lock(&request).take()
+    }
+
+    /// Calls the other side.
+    #[napi]
+    pub fn channel_call(&self, id: u32, codec: u32, body: Body) -> Either<MessageWait, Failure> {
+        guard(|| {
+            let channel = self.channels.get(id)?;
+            let message = message_of(codec, body, None, None)?;
+            Ok(MessageWait::new(async move { channel.call_async(message).await.map(Some) }))
+        })
+    }
+
+    /// Calls the other side for several replies.
+    #[napi]
+    pub fn channel_call_stream(&self, id: u32, codec: u32, body: Body) -> Either<ReplyStream, Failure> {
+        guard(|| {
+            let asked = Replies::Unasked(self.channels.get(id)?, message_of(codec, body, None, None)?);
+            Ok(ReplyStream { replies: Arc::new(Mutex::new(asked)) })
+        })
+    }
+
+    /// The descriptor to poll, for display.
+    #[napi]
+    pub fn channel_fd(&self, id: u32) -> i32 {
+        self.channels.get(id).ok().and_then(|channel| channel.as_fd().map(|fd| fd.as_raw_fd()).ok()).unwrap_or(-1)
+    }
+
+    /// Whether either side has closed.
+    #[napi]
+    pub fn channel_closed(&self, id: u32) -> bool {
+        self.channels.get(id).map_or(true, |channel| channel.is_closed())
+    }
+
+    /// Closes this end.
+    #[napi]
+    pub fn close_channel(&self, id: u32) {
+        let channel = self.channels.open.borrow_mut().remove(&id);
+        if let Some(channel) = channel {
+            if let Ok(fd) = channel.as_fd() {
+                self.children.remove_link(&fd);
+            }
+            channel.close();
+        }
+    }
+}
