@@ -3,6 +3,7 @@
 /// <reference types="node" />
 
 import * as cp from 'node:child_process';
+import { EventEmitter } from 'node:events';
 import { Readable, Writable } from 'node:stream';
 
 export * from 'node:worker_threads';
@@ -155,8 +156,12 @@ type Piped = cp.StdioNull | cp.StdioPipe;
 type In<S> = S extends cp.StdioPipe ? Writable : null;
 type Out<S> = S extends cp.StdioPipe ? Readable : null;
 
+/** A child with a native channel, from `spawn` with the option `channel`. */
+export type ChildWithChannel = Omit<ChildProcess, 'channel'> & { readonly channel: Channel };
+
 /** As child_process.spawn, with our options, and with children that can do more. */
 export interface Spawn {
+  (command: string, args: readonly string[], options: cp.SpawnOptions & StartOptions & { channel: true | ChannelOptions }): ChildWithChannel;
   (command: string, options?: cp.SpawnOptionsWithoutStdio & StartOptions): ChildProcessWithoutNullStreams;
   <I extends Piped, O extends Piped, E extends Piped>(
     command: string,
@@ -372,4 +377,257 @@ export class ProcsError extends Error {
   readonly detail?: string;
   /** The finished run, when its status was checked. */
   readonly result?: RunResult;
+  /** What the other side of a channel called its failure of a call. */
+  readonly remoteType?: string;
+  /** Where the other side failed, for people. */
+  readonly remoteTrace?: string;
 }
+
+/** How long something may wait. */
+export interface WaitOptions {
+  /** Milliseconds; none is for ever. */
+  timeout?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Whether something in shared memory is made (true), opened (false) or whichever is needed (absent). */
+export interface PlaceOptions {
+  create?: boolean | undefined;
+}
+
+/** Holds a lock until `unlock`. Disposing unlocks. */
+export interface LockGuard {
+  /** Whether the former holder died; `repair` says that all is whole again, without it the lock is poisoned. */
+  readonly ownerDied: boolean;
+  repair(): void;
+  unlock(): void;
+}
+
+/** A lock that one thread holds, in any process; it tells when its holder died. */
+export class SharedMutex {
+  private constructor();
+  /** Blocks this thread. */
+  lockSync(timeout?: number): LockGuard;
+  /** Null when somebody has it. */
+  tryLock(): LockGuard | null;
+  lock(options?: WaitOptions): Promise<LockGuard>;
+}
+
+/** A lock that many hold for reading or one for writing. */
+export class SharedRwLock {
+  private constructor();
+  readSync(timeout?: number): LockGuard;
+  writeSync(timeout?: number): LockGuard;
+  tryRead(): LockGuard | null;
+  tryWrite(): LockGuard | null;
+  read(options?: WaitOptions): Promise<LockGuard>;
+  write(options?: WaitOptions): Promise<LockGuard>;
+}
+
+/** So many permits; those of a process that dies are free again. */
+export class SharedSemaphore {
+  private constructor();
+  acquireSync(timeout?: number): void;
+  tryAcquire(): boolean;
+  acquire(options?: WaitOptions): Promise<void>;
+  /** Gives permits back; adds new ones when this process holds none. */
+  release(count?: number): void;
+  readonly available: number;
+}
+
+/** Something that has happened or not. */
+export class SharedEvent {
+  private constructor();
+  set(): void;
+  clear(): void;
+  readonly isSet: boolean;
+  waitSync(timeout?: number): void;
+  wait(options?: WaitOptions): Promise<void>;
+}
+
+/** A place where so many wait for one another; true for one of them. */
+export class SharedBarrier {
+  private constructor();
+  readonly parties: number;
+  waitSync(timeout?: number): boolean;
+  wait(options?: WaitOptions): Promise<boolean>;
+}
+
+/** Work that is done once, by whichever process comes first. */
+export class SharedOnce {
+  private constructor();
+  readonly done: boolean;
+  callOnceSync(work: () => void, timeout?: number): void;
+  callOnce(work: () => unknown, options?: WaitOptions): Promise<void>;
+}
+
+/** A number that all processes change atomically; arithmetic wraps around. */
+export class AtomicCell<T extends number | bigint = bigint> {
+  private constructor();
+  load(): T;
+  store(value: T): void;
+  /** These give the value before. */
+  swap(value: T): T;
+  fetchAdd(value?: T | number): T;
+  fetchSub(value?: T | number): T;
+  /** Sets the value to `replacement` if it is `expected`. */
+  compareExchange(expected: T, replacement: T): T;
+}
+
+/** A table of named numbers that many processes add to. */
+export class Counters {
+  private constructor();
+  readonly capacity: number;
+  /** Adds and gives the value before. */
+  add(name: string, amount?: number): number;
+  set(name: string, value: number): void;
+  values(): Record<string, number>;
+}
+
+/** How often values of which size were recorded, by all processes. */
+export class Histogram {
+  private constructor();
+  record(value: number): void;
+  readonly count: number;
+  readonly sum: number;
+  readonly min: number;
+  readonly max: number;
+  /** A value that this part of the recorded ones, between 0 and 1, does not exceed. */
+  quantile(part: number): number;
+}
+
+export interface SharedMemoryOptions {
+  /** Others that open it cannot write. Default: false. */
+  readOnly?: boolean | undefined;
+  /** Memory is taken at once. Default: false. */
+  prefault?: boolean | undefined;
+  hugePages?: boolean | undefined;
+}
+
+/** Memory that several processes map, without a name: it lives as long as somebody has it. */
+export class SharedMemory {
+  /** `size` in bytes. */
+  constructor(size: number, options?: SharedMemoryOptions);
+  /** Opens the memory behind a descriptor, which stays open and the caller's. */
+  static fromFd(fd: number): SharedMemory;
+  readonly size: number;
+  /** The descriptor, to pass on; it belongs to this object. */
+  readonly fd: number;
+  readonly readOnly: boolean;
+  readonly writable: boolean;
+  readonly hugePages: boolean;
+  readonly closed: boolean;
+  /** The memory itself, always the same object. Where this process cannot write to it: a copy of this moment. */
+  readonly buffer: ArrayBuffer;
+  read(offset?: number, size?: number): Buffer;
+  write(offset: number, data: string | NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer): void;
+  fill(offset?: number, size?: number, byte?: number): void;
+  cell(offset: number, kind?: 'u64' | 'i64'): AtomicCell<bigint>;
+  cell(offset: number, kind: 'u32' | 'i32'): AtomicCell<number>;
+  mutex(offset: number, options?: PlaceOptions): SharedMutex;
+  rwlock(offset: number, options?: PlaceOptions): SharedRwLock;
+  /** `value` permits when it is made (1). */
+  semaphore(offset: number, options?: PlaceOptions & { value?: number }): SharedSemaphore;
+  event(offset: number, options?: PlaceOptions): SharedEvent;
+  /** For `parties` when it is made (2). */
+  barrier(offset: number, options?: PlaceOptions & { parties?: number }): SharedBarrier;
+  once(offset: number, options?: PlaceOptions): SharedOnce;
+  /** With room for `capacity` names when it is made (32). */
+  counters(offset: number, options?: PlaceOptions & { capacity?: number }): Counters;
+  histogram(offset: number, options?: PlaceOptions): Histogram;
+  /** Gives the memory up. An ArrayBuffer that was handed out keeps the mapping until it is collected. */
+  close(): void;
+}
+
+/** Every field of the layout of shared memory; offset and size in bytes. */
+export function memoryLayout(): { name: string; offset: number; size: number }[];
+
+/** How values travel: JSON; bytes as they are; or by v8.serialize, between Node processes that trust each other. */
+export type ChannelCodec = 'json' | 'raw' | 'v8';
+
+export interface ChannelOptions {
+  /** What `send` uses; it is understood besides 'json' and 'raw'. Default: 'json'. */
+  codec?: ChannelCodec | undefined;
+  /** Bytes of one message that this end takes. Default: 1 GiB. */
+  maxMessage?: number | undefined;
+  /** Bytes that wait here, in either direction, while somebody does not read. Default: 256 MiB. */
+  maxQueuedBytes?: number | undefined;
+  /** Bytes of large messages on their way before a sender waits. Default: 1 MiB. */
+  highWater?: number | undefined;
+  /** Bytes of the ring of each direction; 0 is none. Default: 1 MiB. */
+  ringBytes?: number | undefined;
+  /** Descriptors of one message. Default: 253. */
+  maxFds?: number | undefined;
+  /** How long the rest of a message may take, in ms. Default: for ever. */
+  frameTimeout?: number | undefined;
+  /** Whether the core looks again before it sleeps: true is adaptive, a number is how many ms at most. Default: true. */
+  spin?: boolean | number | undefined;
+}
+
+/** A received message. */
+export interface ChannelMessage<T = any> {
+  readonly value: T;
+  readonly codec: ChannelCodec;
+  /** The body as it came: text for JSON, else bytes. */
+  readonly body: string | Buffer;
+  readonly buffers: Buffer[];
+  /** Descriptors that are the receiver's to close. */
+  readonly fds: number[];
+}
+
+export interface SendOptions {
+  /** Bytes beside the body. */
+  buffers?: Iterable<NodeJS.ArrayBufferView | ArrayBuffer> | undefined;
+  /** Descriptors; the other side gets copies. */
+  fds?: Iterable<number> | undefined;
+  codec?: ChannelCodec | undefined;
+}
+
+export interface ServedCall {
+  /** Whether the caller has given up. */
+  readonly cancelled: boolean;
+}
+
+/** One end of a channel to another process, of any of the languages of procs. While somebody waits for messages it keeps the event loop alive. */
+export class Channel extends EventEmitter {
+  private constructor();
+  static pair(options?: ChannelOptions): [Channel, Channel];
+  /** The end that `detach` gave. The descriptor stays open and the caller's. */
+  static fromFd(fd: number, options?: ChannelOptions): Channel;
+  /** Gives an unused end up as a descriptor, which is the caller's. */
+  detach(): number;
+  readonly codec: ChannelCodec;
+  /** The descriptor that is readable while something can be received; -1 when closed. Never read from it. */
+  readonly fd: number;
+  /** Whether either side has closed. */
+  readonly closed: boolean;
+  /** Messages that wait here until the other side reads. */
+  readonly queuedMessages: number;
+  /** False when the message waits here until the other side has read; 'drain' follows. */
+  send(value: unknown, callback?: (error: Error | null) => void): boolean;
+  send(value: unknown, options?: SendOptions, callback?: (error: Error | null) => void): boolean;
+  /** The next value; ERR code EPIPE at the end. */
+  recv(options: WaitOptions & { message: true }): Promise<ChannelMessage>;
+  recv(options?: WaitOptions & { message?: false }): Promise<any>;
+  /** The reply of the other side, which serves. */
+  call(value: unknown, options?: WaitOptions): Promise<any>;
+  /** Several replies, one after the other. */
+  callStream(value: unknown, options?: { signal?: AbortSignal | undefined }): AsyncGenerator<any, void, undefined>;
+  /** Answers calls with what the handler returns, resolves to, or (generators) yields; resolves at the end of the channel. */
+  serve(handler: (value: any, call: ServedCall) => unknown): Promise<void>;
+  /** Closes this end once what `send` has taken is on its way. */
+  close(): void;
+  ref(): this;
+  unref(): this;
+  hasRef(): boolean;
+  [Symbol.asyncIterator](): AsyncGenerator<any, void, undefined>;
+  on(event: 'message', listener: (value: any, message: ChannelMessage) => void): this;
+  on(event: 'drain' | 'close', listener: () => void): this;
+  on(event: 'error', listener: (error: Error) => void): this;
+  once(event: 'message', listener: (value: any, message: ChannelMessage) => void): this;
+  once(event: 'drain' | 'close', listener: () => void): this;
+  once(event: 'error', listener: (error: Error) => void): this;
+}
+
+/** The channel to the parent, which started this process with one; once in a process. */
+export function parentChannel(options?: ChannelOptions): Channel;

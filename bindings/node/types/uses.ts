@@ -43,3 +43,21 @@ export async function additions(): Promise<void> {
     void [first, sinkFailure];
   }
 }
+
+export async function channels(): Promise<void> {
+  const child = procs.spawn('node', ['worker.js'], { channel: { codec: 'v8' }, stdio: 'inherit' });
+  child.channel.on('message', (value, message) => [value, message.buffers.length, message.fds[0]]);
+  const full: boolean = !child.channel.send({ a: 1 }, { buffers: [new Uint8Array(3)], fds: [0] }, (error) => error?.message);
+  const message: procs.ChannelMessage = await child.channel.recv({ message: true, timeout: 5, signal: AbortSignal.timeout(full ? 1 : 2) });
+  for await (const part of child.channel.callStream(message.value)) await child.channel.call(part, { timeout: 1 });
+  const [here] = procs.Channel.pair();
+  for await (const value of here.unref()) await here.serve(async (asked, call) => [asked, value, call.cancelled]);
+  const memory = new procs.SharedMemory(4096, { readOnly: false });
+  const guard: procs.LockGuard = await memory.mutex(64, { create: true }).lock({ timeout: 5 });
+  guard.unlock();
+  const small: number = memory.cell(256, 'u32').fetchAdd();
+  const large: bigint = memory.cell(264).fetchAdd(BigInt(small));
+  new Uint8Array(memory.buffer)[0] = Number(large) + procs.memoryLayout().length;
+  // @ts-expect-error no such codec
+  procs.parentChannel({ codec: 'pickle' });
+}

@@ -1,0 +1,266 @@
+'use strict';
+
+// Channels: two ends here, children in Node and Python, calls, ends, descriptors.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const net = require('node:net');
+const path = require('node:path');
+const test = require('node:test');
+const { Worker } = require('node:worker_threads');
+const procs = require('..');
+
+const { Channel, spawn } = procs;
+const LONG = { timeout: 60_000 };
+const HOME = JSON.stringify(path.join(__dirname, '..'));
+const PYTHON = path.join(__dirname, '..', '..', '..', '.venv', 'bin', 'python');
+
+/** A Node child with a channel, which runs `code` with `channel` and `procs` defined. */
+function child(code, options = {}) {
+  const text = `const procs = require(${HOME}); const channel = procs.parentChannel(${JSON.stringify(options)});${code}`;
+  return spawn(process.execPath, ['-e', text], { channel: options, stdio: 'inherit' });
+}
+
+const ECHO = "channel.on('message', (value, { buffers, fds }) => channel.send(value, { buffers, fds }));";
+
+function kind(expected) {
+  return (error) => error instanceof procs.ProcsError && error.kind === expected;
+}
+
+test('values go both ways, in order, and everything sent arrives', async () => {
+  const values = [null, true, 1, -1.5, 'ä€𝄞', [1, [2]], { a: { b: [] } }, 'x'.repeat(300_000)];
+  const other = child(ECHO);
+  for (const value of values) {
+    other.channel.send(value);
+    assert.deepEqual(await other.channel.recv(LONG), value);
+  }
+  for (let index = 0; index < 1000; index++) other.channel.send(index);
+  for (let index = 0; index < 1000; index++) assert.equal(await other.channel.recv(LONG), index);
+  other.channel.close();
+  assert.deepEqual(await once(other, 'exit'), [0, null]);
+});
+
+test('what was sent before the exit arrives, then the end', async () => {
+  const other = child('for (let index = 0; index < 2000; index++) channel.send(index);');
+  const seen = [];
+  const closed = once(other.channel, 'close');
+  for await (const value of other.channel) seen.push(value);
+  assert.deepEqual(seen, Array.from({ length: 2000 }, (_, index) => index));
+  await closed;
+  await assert.rejects(other.channel.recv(LONG), kind('CLOSED'));
+  assert.throws(() => other.channel.send(1), kind('INVALID_STATE'));
+  if (other.exitCode === null) await once(other, 'exit');
+});
+
+test('the events of a channel', async () => {
+  const [here, there] = Channel.pair();
+  const seen = [];
+  here.on('message', (value, message) => seen.push([value, message.codec, message.body]));
+  const closed = once(here, 'close');
+  there.send({ a: 1 });
+  there.send('two');
+  there.close();
+  await closed;
+  assert.deepEqual(seen, [[{ a: 1 }, 'json', '{"a":1}'], ['two', 'json', '"two"']]);
+  assert.ok(here.closed && there.closed);
+});
+
+test('bytes, buffers and v8', async () => {
+  const [here, there] = Channel.pair({ codec: 'v8' });
+  const value = new Map([[1, new Set([2n])], ['d', new Date(5)], ['b', Buffer.from('x')]]);
+  here.send(value);
+  assert.deepEqual((await there.recv(LONG)).get(1), new Set([2n]));
+  const large = Buffer.alloc(3_000_000, 'large');
+  for (const size of [0, 1, 70_000, 3_000_000]) {
+    there.send(large.subarray(0, size), { codec: 'raw', buffers: [Buffer.from('one'), large] });
+    const message = await here.recv({ ...LONG, message: true });
+    assert.equal(message.codec, 'raw');
+    assert.ok(message.value.equals(large.subarray(0, size)));
+    assert.equal(String(message.buffers[0]), 'one');
+    assert.ok(message.buffers[1].equals(large));
+  }
+  here.close();
+  there.close();
+});
+
+test('a codec that was not chosen ends the channel', async () => {
+  const [here, there] = Channel.pair();
+  there.send({ a: 1 }, { codec: 'v8' });
+  await assert.rejects(here.recv(LONG), kind('PROTOCOL'));
+  here.close();
+  there.close();
+});
+
+test('descriptors travel', async () => {
+  const other = child(`channel.on('message', (value, { fds }) => {
+    require('node:fs').writeSync(fds[0], 'through'); require('node:fs').closeSync(fds[0]); channel.send('done'); channel.close(); });`);
+  const server = net.createServer().listen(0);
+  await once(server, 'listening');
+  const client = net.connect(server.address().port);
+  const [accepted] = await once(server, 'connection');
+  other.channel.send('take', { fds: [accepted._handle.fd] });
+  assert.equal(await other.channel.recv(LONG), 'done');
+  accepted.destroy();
+  const [bytes] = await once(client, 'data');
+  assert.equal(String(bytes), 'through');
+  client.destroy();
+  server.close();
+  assert.deepEqual(await once(other, 'exit'), [0, null]);
+  const [here, there] = Channel.pair();
+  assert.throws(() => here.send(1, { fds: [98765] }));
+  here.close();
+  there.close();
+});
+
+test('a sender that is too fast is told, nothing is lost, and there is a limit', async () => {
+  const [here, there] = Channel.pair({ maxQueuedBytes: 3_000_000 });
+  const text = 'x'.repeat(100_000);
+  let sent = 0;
+  const told = [];
+  while (here.send(text, (error) => told.push(error))) sent++;
+  sent++;
+  assert.throws(() => { for (;;) { here.send(text, (error) => told.push(error)); sent++; } }, kind('WOULD_BLOCK'));
+  const drained = once(here, 'drain');
+  for (let index = 0; index < sent; index++) assert.equal((await there.recv(LONG)).length, 100_000);
+  await drained;
+  assert.deepEqual(told, Array(sent).fill(null));
+  assert.equal(here.queuedMessages, 0);
+  here.close();
+  await assert.rejects(there.recv(LONG), kind('CLOSED'));
+});
+
+test('close after a full queue loses nothing', async () => {
+  const [here, there] = Channel.pair();
+  const text = 'y'.repeat(200_000);
+  for (let index = 0; index < 50; index++) here.send(text);
+  here.close();
+  let count = 0;
+  for await (const value of there) count += value === text;
+  assert.equal(count, 50);
+});
+
+test('waits end by time and by signal', async () => {
+  const [here, there] = Channel.pair();
+  await assert.rejects(here.recv({ timeout: 10 }), kind('TIMEOUT'));
+  await assert.rejects(here.recv({ signal: AbortSignal.timeout(10) }), { name: 'AbortError', code: 'ABORT_ERR' });
+  await assert.rejects(here.recv({ signal: AbortSignal.abort() }), { name: 'AbortError' });
+  there.send('still');
+  assert.equal(await here.recv(LONG), 'still');
+  const waits = here.recv();
+  here.close();
+  await assert.rejects(waits, kind('CLOSED'));
+  there.close();
+});
+
+test('wrong arguments', () => {
+  const [here, there] = Channel.pair();
+  assert.throws(() => here.send(undefined), { code: 'ERR_INVALID_ARG_VALUE' });
+  assert.throws(() => here.send(1, { codec: 'pickle' }), { code: 'ERR_INVALID_ARG_VALUE' });
+  assert.throws(() => here.send(1, { buffers: [5] }), { code: 'ERR_INVALID_ARG_TYPE' });
+  assert.throws(() => here.send(1, 5), { code: 'ERR_INVALID_ARG_TYPE' });
+  assert.throws(() => Channel.pair({ codec: 'yaml' }), { code: 'ERR_INVALID_ARG_VALUE' });
+  assert.throws(() => Channel.pair({ maxMessage: -1 }), { code: 'ERR_OUT_OF_RANGE' });
+  assert.throws(() => Channel.pair({ maxFds: 300 }), { code: 'ERR_OUT_OF_RANGE' });
+  assert.throws(() => new Channel(), { code: 'ERR_INVALID_ARG_VALUE' });
+  assert.throws(() => procs.parentChannel(), kind('NOT_FOUND'));
+  assert.throws(() => spawn('true', [], { channel: true, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] }), { code: 'ERR_INVALID_ARG_VALUE' });
+  here.close();
+  there.close();
+  assert.throws(() => here.send(1), kind('INVALID_STATE'));
+});
+
+const SERVER = `channel.serve(async (value) => {
+  if (value === 'many') return (async function* () { for (let index = 0; index < 100; index++) yield index * index; })();
+  if (value === 'slow') return new Promise((resolve) => setTimeout(resolve, 60_000).unref());
+  if (value === 0) throw new RangeError('zero');
+  return { answer: 10 / value };
+}).then(() => { process.exitCode = 5; });`;
+
+test('calls are answered and failures are told', async () => {
+  const other = child(SERVER);
+  const { channel } = other;
+  const answers = await Promise.all([1, 2, 5].map((value) => channel.call(value, LONG)));
+  assert.deepEqual(answers, [{ answer: 10 }, { answer: 5 }, { answer: 2 }]);
+  await assert.rejects(channel.call(0, LONG), (error) => kind('TASK_FAILED')(error) && error.remoteType === 'RangeError' && /zero/.test(error.message));
+  const parts = [];
+  for await (const part of channel.callStream('many')) parts.push(part);
+  assert.deepEqual(parts, Array.from({ length: 100 }, (_, index) => index * index));
+  for await (const part of channel.callStream('many')) if (part > 50) break;
+  await assert.rejects(channel.call('slow', { timeout: 50 }), kind('TIMEOUT'));
+  await assert.rejects(channel.call('slow', { signal: AbortSignal.timeout(50) }), { name: 'AbortError' });
+  const lost = channel.call('slow', LONG);
+  const exit = once(other, 'exit');
+  other.kill('SIGKILL');
+  await assert.rejects(lost, kind('CLOSED'));
+  assert.deepEqual(await exit, [null, 'SIGKILL']);
+  channel.close();
+});
+
+test('both sides call each other', async () => {
+  const [here, there] = Channel.pair();
+  const ends = [here.serve((value) => value + 1), there.serve(async (value) => (await there.call(value)) * 2)];
+  assert.equal(await here.call(20, LONG), 42);
+  here.close();
+  there.close();
+  await Promise.all(ends);
+});
+
+test('a killed child is noticed', async () => {
+  for (let round = 0; round < 3; round++) {
+    const other = child("channel.send('up'); channel.on('message', () => {});");
+    assert.equal(await other.channel.recv(LONG), 'up');
+    const end = other.channel.recv(LONG);
+    const exit = once(other, 'exit');
+    other.kill('SIGKILL');
+    await assert.rejects(end, kind('CLOSED'));
+    assert.deepEqual(await exit, [null, 'SIGKILL']);
+  }
+});
+
+test('an unreferenced channel lets the loop end, a referenced one does not', async () => {
+  const free = child("channel.on('message', () => {}); channel.unref(); process.on('exit', () => { process.exitCode = 3; });");
+  assert.deepEqual(await once(free, 'exit'), [3, null]);
+  free.channel.close();
+  const idle = child('void channel;');
+  assert.deepEqual(await once(idle, 'exit'), [0, null]);
+  idle.channel.close();
+  const held = child("channel.on('message', () => channel.close()); channel.send('up');");
+  assert.equal(await held.channel.recv(LONG), 'up');
+  held.channel.send('end');
+  assert.deepEqual(await once(held, 'exit'), [0, null]);
+  held.channel.close();
+});
+
+test('the end can be passed on as a descriptor, and used by a worker thread', async () => {
+  const [here, there] = Channel.pair();
+  const fd = there.detach();
+  const worker = new Worker(`const procs = require(${HOME}); const channel = procs.Channel.fromFd(require('node:worker_threads').workerData);
+    channel.on('message', (value) => channel.send(value * 2));`, { eval: true, workerData: fd });
+  here.send(21);
+  assert.equal(await here.recv(LONG), 42);
+  const ended = once(worker, 'exit');
+  here.close();
+  await ended;
+  fs.closeSync(fd);
+});
+
+test('a child in Python', { skip: !fs.existsSync(PYTHON) && 'there is no .venv' }, async () => {
+  const code = `import procs
+with procs.parent_channel() as channel:
+    channel.send({'twice': channel.recv()['value'] * 2})
+    channel.serve(lambda value: [value, 'served'])`;
+  const other = spawn(PYTHON, ['-c', code], { channel: true, stdio: 'inherit' });
+  other.channel.send({ value: 21 });
+  assert.deepEqual(await other.channel.recv(LONG), { twice: 42 });
+  assert.deepEqual(await other.channel.call('x', LONG), ['x', 'served']);
+  other.channel.close();
+  assert.deepEqual(await once(other, 'exit'), [0, null]);
+});
+
+test('a child that does not start leaves no channel', async () => {
+  const other = spawn('procs-no-such-program', [], { channel: true });
+  const [error] = await once(other, 'error');
+  assert.equal(error.code, 'ENOENT');
+  assert.ok(other.channel === undefined || other.channel === null);
+});
