@@ -476,10 +476,18 @@ def many_run_bounded():
         print(f"result index={index} {ending(done.returncode)} stdout={quoted(done.stdout.decode())}")
 
 
+if not PEER and not AIO:
+    import python_ipc
+    python_ipc.add(scenario, sys.modules[__name__])
+
+
 def main():
     names = [argument for argument in sys.argv[1:] if argument not in ("--peer", "--aio")]
     if names == ["--list"]:
         print("\n".join(SCENARIOS))
+        return 0
+    if names[:1] == ["--child"]:
+        python_ipc.PARTS[names[1]]()
         return 0
     if len(names) != 1 or names[0] not in SCENARIOS or not HELPER or not DIR:
         print("usage: python.py [--peer] [--aio] --list | ID, with PROCS_TEST_CHILD and PROCS_TEST_DIR set", file=sys.stderr)

@@ -2,8 +2,10 @@
 
 #![deny(unsafe_code)]
 
+mod channel;
 mod limits;
 mod many;
+mod memory;
 mod run;
 mod setup;
 mod spawn;
@@ -49,7 +51,27 @@ impl Scene {
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    [run::TABLE, setup::TABLE, limits::TABLE, stream::TABLE, spawn::TABLE, many::TABLE].into_iter().flatten()
+    [run::TABLE, setup::TABLE, limits::TABLE, stream::TABLE, spawn::TABLE, many::TABLE, memory::TABLE, channel::TABLE].into_iter().flatten()
+}
+
+/// The runner again, as the child of a scenario.
+fn again(part: &str) -> Result<procs::Command, Error> {
+    let program = std::env::current_exe().map_err(|error| Error::from_io("scenario", &error, "where this program is"))?;
+    let mut command = procs::Command::new(program);
+    command.args(["--child", part]);
+    Ok(command)
+}
+
+/// What a child of a scenario does.
+fn child(name: &str) -> ExitCode {
+    let outcome = if name.starts_with("memory-") { memory::part(name) } else { channel::part(name) };
+    outcome.map_or_else(
+        |error| {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
 }
 
 /// `code=… signal=…`
@@ -98,6 +120,9 @@ fn main() -> ExitCode {
     if id == "--list" {
         rows().for_each(|row| println!("{}", row.0));
         return ExitCode::SUCCESS;
+    }
+    if id == "--child" {
+        return child(&std::env::args().nth(2).unwrap_or_default());
     }
     let Some((_, body)) = rows().find(|row| row.0 == id) else {
         eprintln!("usage: procs-scenarios --list | ID (no scenario {id:?})");
