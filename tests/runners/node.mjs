@@ -1,5 +1,6 @@
 // The scenarios in Node: `node node.mjs ID` prints the facts of one, `--list` the ids. scenarios/README.md has the rules.
 
+import * as channel from './node/channel.mjs';
 import * as limits from './node/limits.mjs';
 import * as many from './node/many.mjs';
 import * as memory from './node/memory.mjs';
@@ -8,13 +9,13 @@ import * as setup from './node/setup.mjs';
 import * as spawns from './node/spawn.mjs';
 import * as streams from './node/stream.mjs';
 
-const table = { ...runs.table, ...setup.table, ...limits.table, ...streams.table, ...spawns.table, ...many.table, ...memory.table };
+const table = { ...runs.table, ...setup.table, ...limits.table, ...streams.table, ...spawns.table, ...many.table, ...memory.table, ...channel.table };
 
 const id = process.argv[2];
 if (id === '--list') {
   for (const name of Object.keys(table)) console.log(name);
 } else if (id === '--child') {
-  await memory.parts[process.argv[3]]();
+  await { ...memory.parts, ...channel.parts }[process.argv[3]]();
 } else if (!Object.hasOwn(table, id ?? '')) {
   console.error(`usage: node.mjs --list | ID (no scenario ${JSON.stringify(id ?? '')})`);
   process.exitCode = 64;

@@ -11,5 +11,9 @@ struct scenario {
 extern const struct scenario run_scenarios[];
 extern const struct scenario stop_scenarios[];
 extern const struct scenario spawn_scenarios[];
+extern const struct scenario ipc_scenarios[];
+
+/* What a child of a scenario does; its exit code. */
+int ipc_child(const char *part);
 
 #endif

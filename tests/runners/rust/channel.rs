@@ -8,12 +8,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::time::Duration;
 
-pub(crate) const TABLE: &[Row] = &[
-    ("channel-echo", echo),
-    ("channel-descriptor", descriptor),
-    ("channel-call", call),
-    ("channel-child-killed", killed),
-];
+pub(crate) const TABLE: &[Row] =
+    &[("channel-echo", echo), ("channel-descriptor", descriptor), ("channel-call", call), ("channel-child-killed", killed)];
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
