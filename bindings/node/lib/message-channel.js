@@ -182,7 +182,8 @@ class Channel extends EventEmitter {
       more = this.#open && this.#receive();
       served = this.#open && this.#handler !== null && calls.serveAll(this.#id, this.#handler, this.#codec);
     } while (more || served);
-    if (this.#open) this.#arrange();
+    // Nothing to change while a listener takes everything.
+    if (this.#open && !(this.#watched && this.#waiting.length === 0 && this.listenerCount('message') > 0)) this.#arrange();
   }
 
   /** Reads a batch; true when there may be more. */
@@ -191,6 +192,10 @@ class Channel extends EventEmitter {
     if (batch === null) return false;
     if (typeof batch === 'string') {
       this.#arrived(1, batch, null, null);
+      return false;
+    }
+    if (batch instanceof Uint8Array) {
+      this.#arrived(0, batch, null, null);
       return false;
     }
     if (isFailure(batch)) {

@@ -5,7 +5,7 @@ use crate::hub::Hub;
 use crate::message_parts::{Body, VALUES, body_of, codec_of, message_of, put};
 use crate::shared::wait::LockWait;
 use napi::Env;
-use napi::bindgen_prelude::{Array, Either, Either3, Either4, Null, Uint8Array};
+use napi::bindgen_prelude::{Array, Buffer, Either, Either3, Either4, Null, Uint8Array};
 use napi_derive::napi;
 use procs::{CallStream, Channel, ChannelOptions, Codec, CodecSet, Error, ErrorKind, Message, RemoteFailure, Request, Result, SendError, Spin, Wire};
 use std::cell::RefCell;
@@ -360,10 +360,10 @@ impl Hub {
         })
     }
 
-    /// What has come, up to a batch: null for nothing, text for one message that is nothing but JSON, else an array that begins with what
+    /// What has come, up to a batch: null for nothing, the body of one message that is nothing but JSON or bytes, else an array that begins with what
     /// follows it (or the failure that ended the channel) and has the values of each message.
     #[napi]
-    pub fn channel_receive<'env>(&self, env: &'env Env, id: u32) -> napi::Result<Either4<Null, String, Array<'env>, Failure>> {
+    pub fn channel_receive<'env>(&self, env: &'env Env, id: u32) -> napi::Result<Either4<Null, Either<String, Buffer>, Array<'env>, Failure>> {
         let channel = match self.channels.get(id) {
             Ok(channel) => channel,
             Err(error) => return Ok(Either4::D(Failure::from(&error))),
@@ -388,13 +388,12 @@ impl Hub {
             if messages.is_empty() {
                 return Ok(Either4::A(Null));
             }
-            let plain = |message: &Message| message.codec == Codec::Json && message.buffers.is_empty() && message.fds.is_empty();
-            if let (1, true) = (messages.len(), plain(&messages[0])) {
+            let plain = |message: &Message| {
+                matches!(message.codec, Codec::Json | Codec::Raw) && message.buffers.is_empty() && message.fds.is_empty()
+            };
+            if messages.len() == 1 && plain(&messages[0]) {
                 let message = messages.remove(0);
-                if let Either::A(text) = body_of(env, message.codec, message.body)? {
-                    return Ok(Either4::B(text));
-                }
-                return Ok(Either4::A(Null));
+                return body_of(env, message.codec, message.body).map(Either4::B);
             }
         }
         let mut array = env.create_array(1 + VALUES * messages.len() as u32)?;

@@ -135,6 +135,11 @@ impl Buffer {
         Buffer(Place::Owner(Box::new(owner)))
     }
 
+    /// Whether the bytes lie in memory shared with another process, which can use it again once this is dropped.
+    pub fn is_shared(&self) -> bool {
+        self.block().is_some()
+    }
+
     /// The block that the bytes lie in, if they lie in one.
     pub(crate) fn block(&self) -> Option<&Block> {
         match &self.0 {
