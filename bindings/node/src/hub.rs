@@ -43,7 +43,15 @@ pub fn open_hub(env: Env, receive: Function<'_, AnswerArgs, ()>, notice: Functio
     let receiver = Receiver::new(&env, &notice)?;
     let watched = children.clone();
     let poller = Poller::start(&env, children.as_fd(), move || watched.look(|notice| receiver.call(notice.numbers())))?;
-    Ok(Hub { wake: Arc::new(wake), children, links: Links::default(), channels: Channels::default(), executor: OnceCell::new(), poller, holds: Cell::new(0) })
+    Ok(Hub {
+        wake: Arc::new(wake),
+        children,
+        links: Links::default(),
+        channels: Channels::default(),
+        executor: OnceCell::new(),
+        poller,
+        holds: Cell::new(0),
+    })
 }
 
 impl Hub {

@@ -89,8 +89,8 @@ impl ChannelSettings {
             }
         }
         if let Some(count) = self.max_fds {
-            options.max_fds =
-                u16::try_from(count).map_err(|_| Error::new(ErrorKind::InvalidArgument, "channel", format!("too many descriptors (maxFds = {count})")))?;
+            options.max_fds = u16::try_from(count)
+                .map_err(|_| Error::new(ErrorKind::InvalidArgument, "channel", format!("too many descriptors (maxFds = {count})")))?;
         }
         options.frame_timeout = self.frame_timeout.map(milliseconds);
         match self.spin {
@@ -321,14 +321,7 @@ impl Hub {
     /// Sends a message; false when the other side has to read first.
     #[napi]
     #[allow(clippy::too_many_arguments, reason = "an object costs JavaScript and this module ten times as much as an argument")]
-    pub fn channel_send(
-        &self,
-        id: u32,
-        codec: u32,
-        body: Body,
-        buffers: Option<Vec<Uint8Array>>,
-        fds: Option<Vec<i32>>,
-    ) -> Either<bool, Failure> {
+    pub fn channel_send(&self, id: u32, codec: u32, body: Body, buffers: Option<Vec<Uint8Array>>, fds: Option<Vec<i32>>) -> Either<bool, Failure> {
         guard(|| {
             let channel = self.channels.get(id)?;
             if let (Either::B(bytes), true, None, None) = (&body, codec_of(codec)? == Codec::Raw, &buffers, &fds) {
@@ -388,9 +381,7 @@ impl Hub {
             if messages.is_empty() {
                 return Ok(Either4::A(Null));
             }
-            let plain = |message: &Message| {
-                matches!(message.codec, Codec::Json | Codec::Raw) && message.buffers.is_empty() && message.fds.is_empty()
-            };
+            let plain = |message: &Message| matches!(message.codec, Codec::Json | Codec::Raw) && message.buffers.is_empty() && message.fds.is_empty();
             if messages.len() == 1 && plain(&messages[0]) {
                 let message = messages.remove(0);
                 return body_of(env, message.codec, message.body).map(Either4::B);
