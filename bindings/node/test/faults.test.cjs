@@ -110,8 +110,8 @@ test('C05: output without end meets its limit', WATCHED, async () => {
   const error = await execFile('yes', { maxBuffer: 1 << 20 }).catch((reason) => reason);
   assert.equal(error.code, 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER');
   assert.equal(error.stdout.length, 1 << 20);
-  // What does not die of the closed pipe is ended, and waited for.
-  const deaf = ['sh', ['-c', 'trap "sleep 0.2; exit 3" TERM; yes; sleep 30']];
+  // What does not die of the closed pipe is ended, and waited for. The shell looks at its trap between two programs.
+  const deaf = ['sh', ['-c', 'trap "sleep 0.2; exit 3" TERM; yes; sleep 2']];
   for (const encoding of ['utf8', 'buffer', 'latin1']) {
     const body = `let ended = false; procs.execFile(${JSON.stringify(deaf[0])}, ${JSON.stringify(deaf[1])}, { encoding: '${encoding}', maxBuffer: 100000 },
       (error) => console.log(error.code, ended)).on('exit', () => { ended = true; });`;
