@@ -21,8 +21,9 @@ def part(name):
 
 
 def again(name):
-    """The runner again, as the child of a scenario."""
-    return [sys.executable, HERE, "--child", name]
+    """The runner again, or the one of SCENARIO_PEER, as the child of a scenario."""
+    peer = os.environ.get("SCENARIO_PEER", f"{sys.executable}\n{HERE}")
+    return [*peer.split("\n"), "--child", name]
 
 
 def kind(action):
@@ -116,6 +117,18 @@ def add(scenario, facts):
         text("buffer", bytes(message.buffers[0]))
         long("buffer", bytes(message.buffers[1]))
         channel.close()
+        status(child.wait())
+
+    @scenario("channel-sizes", own=True)
+    def sizes():
+        child = procs.Popen(again("channel-echo"), channel=True)
+        for size in (0, 1, 64, 4096, 65_537, 1 << 20):
+            data = bytes(at % 251 for at in range(size))
+            child.channel.send_message(data, buffers=[data])
+            message = child.channel.recv_message(PATIENCE)
+            long("body", message.body)
+            long("buffer", bytes(message.buffers[0]))
+        child.channel.close()
         status(child.wait())
 
     @scenario("channel-descriptor", own=True)

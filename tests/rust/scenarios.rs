@@ -2,8 +2,11 @@
 //!
 //! `PROCS_SCENARIO=run-echo` runs the ids that contain this text only.
 
+mod matrix;
+
 use procs_tests::{Finished, build_dir, helper, library_dir, node, python, root, run_program, tool};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -93,11 +96,20 @@ fn build_c_runner(main: &Path) -> PathBuf {
 }
 
 fn run_one(words: &[PathBuf], argument: &str, leaves: bool) -> Result<Finished, String> {
+    run_with(words, argument, leaves, None)
+}
+
+/// As [`run_one`], with another runner for the children of the scenario.
+fn run_with(words: &[PathBuf], argument: &str, leaves: bool, peer: Option<&OsStr>) -> Result<Finished, String> {
     let make = |folder: &Path| {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg(argument);
         command.env("PROCS_TEST_CHILD", helper()).env("SCENARIO_HELPER", helper()).env("PROCS_TEST_DIR", folder);
         command.env("SCENARIO_KEEP", "kept").env("SCENARIO_REMOVE", "removed");
+        match peer {
+            Some(peer) => command.env("SCENARIO_PEER", peer),
+            None => command.env_remove("SCENARIO_PEER"),
+        };
         command
     };
     let release = |folder: &Path| {

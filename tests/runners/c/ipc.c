@@ -15,9 +15,16 @@ enum { FD = 3, PATIENCE = 20000 };
 
 static void say_kind(procs_status status) { printf("error kind=%s\n", procs_err_name(status)); }
 
-/* The runner again, with the memory or with a channel. */
+/* The runner again, or the one of SCENARIO_PEER, with the memory or with a channel. */
 static procs_child *again(const char *part, const procs_shm *memory, procs_channel **channel, int stdin_kind) {
-    const char *argv[] = {"/proc/self/exe", "--child", part, NULL};
+    const char *peer = getenv("SCENARIO_PEER");
+    char *words = strdup(peer != NULL ? peer : "/proc/self/exe");
+    const char *argv[8];
+    size_t count = 0;
+    for (char *word = strtok(words, "\n"); word != NULL && count < 5; word = strtok(NULL, "\n")) argv[count++] = word;
+    argv[count++] = "--child";
+    argv[count++] = part;
+    argv[count] = NULL;
     procs_spawn_options o = with(argv);
     procs_channel_options channel_options;
     procs_extra_fd extra = {.child_fd = FD, .stdio = {.kind = PROCS_STDIO_FD, .fd = procs_shm_fd(memory)}};
@@ -32,6 +39,7 @@ static procs_child *again(const char *part, const procs_shm *memory, procs_chann
         o.channel = &channel_options;
     }
     MUST(procs_spawn(&o, &child));
+    free(words);
     if (channel != NULL) MUST(procs_child_channel(child, channel));
     return child;
 }
@@ -202,6 +210,30 @@ static void channel_echo(void) {
     close_and_say(channel, child);
 }
 
+static void channel_sizes(void) {
+    static const size_t sizes[] = {0, 1, 64, 4096, 65537, 1 << 20};
+    procs_channel *channel;
+    procs_child *child = again("channel-echo", NULL, &channel, PROCS_STDIO_NULL);
+    char *bytes = malloc(1 << 20);
+    for (size_t i = 0; i < 1 << 20; i++) bytes[i] = (char)(i % 251);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        procs_message *message;
+        size_t len;
+        MUST(procs_message_new(PROCS_CODEC_RAW, bytes, sizes[i], &message));
+        MUST(procs_message_add_buffer(message, bytes, sizes[i]));
+        MUST(procs_channel_send(channel, message, PATIENCE));
+        procs_message_free(message);
+        message = received(channel);
+        const char *data = procs_message_body(message, &len);
+        say_long("body", data, len);
+        data = procs_message_buffer(message, 0, &len);
+        say_long("buffer", data, len);
+        procs_message_free(message);
+    }
+    free(bytes);
+    close_and_say(channel, child);
+}
+
 static void channel_descriptor(void) {
     procs_channel *channel;
     procs_child *child = again("channel-descriptor", NULL, &channel, PROCS_STDIO_NULL);
@@ -353,6 +385,7 @@ const struct scenario ipc_scenarios[] = {
     {"memory-semaphore-event", memory_semaphore_event},
     {"memory-refused", memory_refused},
     {"channel-echo", channel_echo},
+    {"channel-sizes", channel_sizes},
     {"channel-descriptor", channel_descriptor},
     {"channel-call", channel_call},
     {"channel-child-killed", channel_child_killed},

@@ -2,16 +2,14 @@
 
 import { once } from 'node:events';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { bytes, ended, procs, status, text } from './facts.mjs';
+import { again, bytes, ended, procs, status, text } from './facts.mjs';
 import { kind } from './memory.mjs';
 
-const RUNNER = fileURLToPath(new URL('../node.mjs', import.meta.url));
 const LONG = { timeout: 20_000 };
 
-/** The runner again, with a channel. */
-function again(part, stdin = 'ignore') {
-  const child = procs.spawn(process.execPath, [RUNNER, '--child', part], { channel: true, stdio: [stdin, 'ignore', 'inherit'] });
+/** A child of the runner, with a channel. */
+function talking(part, stdin = 'ignore') {
+  const child = procs.spawn(...again(part), { channel: true, stdio: [stdin, 'ignore', 'inherit'] });
   return { child, channel: child.channel, end: ended(child) };
 }
 
@@ -21,7 +19,7 @@ async function said(end) {
 }
 
 async function echo() {
-  const { channel, end } = again('channel-echo');
+  const { channel, end } = talking('channel-echo');
   channel.send({ n: 1, t: 'ä€', l: [1, null, true] });
   const { l, n, t } = await channel.recv(LONG);
   text('json', JSON.stringify({ l, n, t }));
@@ -36,8 +34,21 @@ async function echo() {
   await said(end);
 }
 
+async function sizes() {
+  const { channel, end } = talking('channel-echo');
+  for (const size of [0, 1, 64, 4096, 65_537, 1 << 20]) {
+    const data = Buffer.from(Uint8Array.from({ length: size }, (_, at) => at % 251));
+    channel.send(data, { codec: 'raw', buffers: [data] });
+    const { value, buffers } = await channel.recv({ ...LONG, message: true });
+    bytes('body', value);
+    bytes('buffer', buffers[0]);
+  }
+  channel.close();
+  await said(end);
+}
+
 async function descriptor() {
-  const { channel, end } = again('channel-descriptor');
+  const { channel, end } = talking('channel-descriptor');
   // A pipe made by a child: its writing end is what the child would print to.
   const pipe = procs.spawn(process.env.PROCS_TEST_CHILD, ['sleep', '60'], { stdio: ['ignore', 'pipe', 'ignore'] });
 
@@ -54,7 +65,7 @@ async function descriptor() {
 }
 
 async function call() {
-  const { child, channel, end } = again('channel-call', 'pipe');
+  const { child, channel, end } = talking('channel-call', 'pipe');
   text('value', await channel.call('hello', LONG));
   await kind(() => channel.call('fail', LONG));
   await kind(() => channel.call('sleep', { timeout: 100 }));
@@ -65,7 +76,7 @@ async function call() {
 }
 
 async function killed() {
-  const { child, channel, end } = again('channel-three');
+  const { child, channel, end } = talking('channel-three');
   for (let index = 0; index < 3; index++) text('body', (await channel.recv(LONG)).toString());
   child.kill('SIGKILL');
   await kind(() => channel.recv(LONG));
@@ -98,6 +109,7 @@ export const parts = {
 
 export const table = {
   'channel-echo': echo,
+  'channel-sizes': sizes,
   'channel-descriptor': descriptor,
   'channel-call': call,
   'channel-child-killed': killed,

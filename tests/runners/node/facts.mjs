@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 // In the tree the package is found from here, wherever the runner was started.
 const require = createRequire(import.meta.url);
@@ -66,6 +67,12 @@ export async function failure(promise) {
     return errorFact(error);
   }
   throw new Error(`succeeded: ${JSON.stringify(value)}`);
+}
+
+/** The runner again, or the one of SCENARIO_PEER, as the child of a scenario: its program and arguments. */
+export function again(part) {
+  const peer = process.env.SCENARIO_PEER?.split('\n') ?? [process.execPath, fileURLToPath(new URL('../node.mjs', import.meta.url))];
+  return [peer[0], [...peer.slice(1), '--child', part]];
 }
 
 /** A run of the helper. */

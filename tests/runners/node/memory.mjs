@@ -1,10 +1,8 @@
 // Shared memory: its layout, between processes, with a killed owner, and what is refused.
 
 import { closeSync, openSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { bytes, ended, fact, flag, procs, status, text } from './facts.mjs';
+import { again, bytes, ended, fact, flag, procs, status, text } from './facts.mjs';
 
-const RUNNER = fileURLToPath(new URL('../node.mjs', import.meta.url));
 // Where a child finds the descriptor of the memory.
 const FD = 3;
 const PATIENCE = 20_000;
@@ -22,7 +20,7 @@ export async function kind(action) {
 
 /** The runner again, with the memory. */
 function child(part, memory) {
-  return procs.spawn(process.execPath, [RUNNER, '--child', part], { stdio: ['ignore', 'ignore', 'inherit', memory.fd] });
+  return procs.spawn(...again(part), { stdio: ['ignore', 'ignore', 'inherit', memory.fd] });
 }
 
 function layout() {

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 pub(crate) const TABLE: &[Row] =
-    &[("channel-echo", echo), ("channel-descriptor", descriptor), ("channel-call", call), ("channel-child-killed", killed)];
+    &[("channel-echo", echo), ("channel-sizes", sizes), ("channel-descriptor", descriptor), ("channel-call", call), ("channel-child-killed", killed)];
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -25,6 +25,20 @@ fn echo(_: &Scene, facts: &mut Facts) -> Outcome {
     facts.text("body", &message.body);
     facts.text("buffer", &message.buffers[0]);
     facts.bytes("buffer", &message.buffers[1]);
+    channel.close();
+    put_status(facts, child.wait()?);
+    Ok(())
+}
+
+fn sizes(_: &Scene, facts: &mut Facts) -> Outcome {
+    let (mut child, channel) = crate::again("channel-echo")?.fork()?;
+    for size in [0u32, 1, 64, 4096, 65_537, 1 << 20] {
+        let bytes: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+        channel.send(Message::raw(bytes.clone()).with_buffer(bytes))?;
+        let message = channel.recv_timeout(PATIENCE)?;
+        facts.bytes("body", &message.body);
+        facts.bytes("buffer", &message.buffers[0]);
+    }
     channel.close();
     put_status(facts, child.wait()?);
     Ok(())

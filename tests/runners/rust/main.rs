@@ -54,11 +54,13 @@ fn rows() -> impl Iterator<Item = &'static Row> {
     [run::TABLE, setup::TABLE, limits::TABLE, stream::TABLE, spawn::TABLE, many::TABLE, memory::TABLE, channel::TABLE].into_iter().flatten()
 }
 
-/// The runner again, as the child of a scenario.
+/// The runner again, or the one of `SCENARIO_PEER`, as the child of a scenario.
 fn again(part: &str) -> Result<procs::Command, Error> {
     let program = std::env::current_exe().map_err(|error| Error::from_io("scenario", &error, "where this program is"))?;
-    let mut command = procs::Command::new(program);
-    command.args(["--child", part]);
+    let peer = std::env::var("SCENARIO_PEER").unwrap_or_else(|_| program.to_string_lossy().into_owned());
+    let mut words = peer.split('\n');
+    let mut command = procs::Command::new(words.next().unwrap_or_default());
+    command.args(words).args(["--child", part]);
     Ok(command)
 }
 
