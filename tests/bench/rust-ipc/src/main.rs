@@ -1,10 +1,10 @@
 //! The message peers of Rust: ipc-channel and iceoryx2, as their documentation shows them.
 //! `ipc-peers CASE mode=M sizes=N,N seconds=S peer-cpu=C`; the child is this program again, with `join=NAME`.
 
+mod channels;
 #[allow(dead_code)] // shared with the programs that start children
 #[path = "../../rust/src/common.rs"]
 mod common;
-mod channels;
 #[path = "../../rust/src/messages.rs"]
 mod messages;
 mod services;
