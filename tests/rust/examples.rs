@@ -12,7 +12,18 @@ macro_rules! topics {
     };
 }
 
-topics!("capture-pipeline", "deadline-tree", "feed-filter", "limits-and-failures", "many-children", "stream-long-command", "ten-lines", "tour");
+topics!(
+    "capture-pipeline",
+    "deadline-tree",
+    "feed-filter",
+    "limits-and-failures",
+    "many-children",
+    "request-reply",
+    "shared-counter",
+    "stream-long-command",
+    "ten-lines",
+    "tour"
+);
 
 /// Times differ from run to run: `0.3 s` becomes `T s`.
 fn without_times(text: &str) -> String {
