@@ -19,6 +19,7 @@ pub mod link;
 mod memory;
 pub mod message_channel;
 mod message_parts;
+pub mod message_waits;
 pub mod options;
 pub mod pipeline;
 mod poller;
