@@ -5,7 +5,7 @@
 const { EventEmitter } = require('node:events');
 const { hub, newId, attend, forget } = require('./hub.js');
 const { nodeError, AbortError, ProcsError, isFailure, fromFailure, unwrap } = require('./errors.js');
-const { asBytes, codecNamed, decode, NAMES } = require('./message-codecs.js');
+const { asBytes, codecNamed, decode, Message } = require('./message-codecs.js');
 const calls = require('./message-calls.js');
 const { settings } = require('./message-settings.js');
 const check = require('./validate.js');
@@ -19,17 +19,6 @@ const kOwn = Symbol('kOwn');
 
 function closedError() {
   return new ProcsError('channel: it is closed', 'CLOSED', 'EPIPE');
-}
-
-/** What came beside a value. */
-class Message {
-  constructor(value, codec, body, buffers, fds) {
-    this.value = value;
-    this.codec = NAMES[codec];
-    this.body = body;
-    this.buffers = buffers ?? [];
-    this.fds = fds ?? [];
-  }
 }
 
 /** One end of a channel. Events: 'message' (value, message), 'drain', 'close', 'error'. */

@@ -48,4 +48,15 @@ function decode(number, body) {
   }
 }
 
-module.exports = { asBytes, codecNamed, decode, NAMES };
+/** What came beside a value. */
+class Message {
+  constructor(value, codec, body, buffers, fds) {
+    this.value = value;
+    this.codec = NAMES[codec];
+    this.body = body;
+    this.buffers = buffers ?? [];
+    this.fds = fds ?? [];
+  }
+}
+
+module.exports = { asBytes, codecNamed, decode, NAMES, Message };
