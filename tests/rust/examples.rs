@@ -18,6 +18,7 @@ topics!(
     "feed-filter",
     "limits-and-failures",
     "many-children",
+    "messages",
     "request-reply",
     "shared-counter",
     "stream-long-command",
