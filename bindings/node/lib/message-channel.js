@@ -5,7 +5,7 @@
 const { EventEmitter } = require('node:events');
 const { hub, newId, attend, forget } = require('./hub.js');
 const { nodeError, AbortError, ProcsError, isFailure, fromFailure, unwrap } = require('./errors.js');
-const { asBytes, codecNamed, decode, Message } = require('./message-codecs.js');
+const { asBytes, codecNamed, decode, NAMES, Message } = require('./message-codecs.js');
 const calls = require('./message-calls.js');
 const { settings } = require('./message-settings.js');
 const check = require('./validate.js');

@@ -55,6 +55,7 @@ test('what was sent before the exit arrives, then the end', async () => {
 
 test('the events of a channel', async () => {
   const [here, there] = Channel.pair();
+  assert.equal(here.codec, 'json');
   const seen = [];
   here.on('message', (value, message) => seen.push([value, message.codec, message.body]));
   const closed = once(here, 'close');
