@@ -19,7 +19,7 @@ def parent() -> None:
     channel.send("enough")
     try:
         channel.recv(timeout=20)
-    except EOFError as error:
+    except procs.ClosedError as error:
         print(f"the other side has ended: {error.kind}")
     print(f"the child ended with exit code {child.wait()}")
 

@@ -1,6 +1,7 @@
 """Questions to another process: an answer, a failure, a deadline."""
 
 import sys
+from typing import Any
 
 import procs
 
@@ -15,16 +16,17 @@ def parent() -> None:
         print(f"a failure comes back: {error.remote_type}")
     try:
         ask(["slowly"], timeout=0.1)
-    except TimeoutError as error:
+    except procs.TimedOutError as error:
         print(f"no answer in 0.1 s: {error.kind}")
     # The end of the input makes the child answer what it was slow with.
+    assert child.stdin is not None
     child.stdin.close()
     print(f"and it goes on: 40 + 2 = {ask([40, 2], timeout=20)}")
     child.channel.close()
     print(f"the child ended with exit code {child.wait()}")
 
 
-def answer(numbers: list) -> int:
+def answer(numbers: list[Any]) -> int:
     if not numbers:
         raise ValueError("no sum of nothing")
     if numbers == ["slowly"]:

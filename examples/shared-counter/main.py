@@ -35,7 +35,7 @@ def parent() -> None:
         print(f"repaired: {count.value} and {copy.value}")
 
 
-def start(memory: procs.SharedMemory, part: str) -> procs.Popen:
+def start(memory: procs.SharedMemory, part: str) -> procs.Popen[bytes]:
     """This program again, with the memory."""
     return procs.Popen([sys.executable, __file__, part], fds={FD: memory})
 

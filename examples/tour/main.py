@@ -58,7 +58,6 @@ def honest_errors() -> None:
 def talk_with_node() -> None:
     print("6. talk with a plain Node program")
     with procs.fork("node", "-e", ADDER) as child:
-        assert child.channel is not None
         child.channel.send({"a": 20, "b": 22})
         answer = child.channel.recv()
         print("   it answered", json.dumps(answer, separators=(",", ":")))
