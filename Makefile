@@ -1,5 +1,5 @@
 # The front of the project; the work is done by the scripts in .ci/.
-.PHONY: help demo build test test-full test-packages fuzz install wheel npm bench header fmt clean
+.PHONY: help demo build test test-full test-packages fuzz soak install wheel npm bench header fmt clean
 
 PREFIX ?= /usr/local
 AREA ?=
@@ -8,9 +8,10 @@ TARGETS ?=
 
 help:
 	@echo 'make demo            set up inside this folder, build everything, run the tour in four languages'
-	@echo 'make test            every suite;  make test SUITES="rust c" runs some: lint rust examples c python node types'
+	@echo 'make test            every suite;  make test SUITES="rust c" runs some: lint rust examples c python node types soak'
 	@echo 'make test-full       every suite with full counts (long)'
 	@echo 'make fuzz            looks for input of a hostile peer that breaks something: SECONDS=60 each TARGETS="frames json layout node_lines"'
+	@echo 'make soak            children of every kind in one host, killed, stopped and forgotten all the time: SECONDS=60'
 	@echo 'make build           the libraries, the native modules and the examples'
 	@echo 'make install PREFIX=/usr/local [DESTDIR=…]   header, libraries, pkg-config file'
 	@echo 'make wheel           the Python wheel, into target/wheels'
@@ -35,6 +36,9 @@ test-full:
 
 fuzz:
 	@.ci/fuzz.sh $(SECONDS) $(TARGETS)
+
+soak: build
+	@.ci/test-soak.sh $(SECONDS)
 
 test-packages:
 	@tests/packages.sh

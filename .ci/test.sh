@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 suites=("$@")
-[ ${#suites[@]} -gt 0 ] || suites=(lint rust examples c python node types)
+[ ${#suites[@]} -gt 0 ] || suites=(lint rust examples c python node types soak)
 minutes=${PROCS_SUITE_MINUTES:-25}
 [ "${PROCS_TEST_FULL:-}" = 1 ] && minutes=${PROCS_SUITE_MINUTES:-240}
 
@@ -16,7 +16,7 @@ export PROCS_TEST_CHILD=$target/release/procs-child
 
 # The lines with which the runners close: cargo test, pytest, node --test, the C suite, the type checkers.
 closing_lines() {
-    { grep -aE '^test result: |^(=+ )?[0-9]+ (passed|failed|error)|^[#ℹ] (tests|pass|fail|skipped) |^(c suite|examples|lint|types): |^(Success: |Found )|^SKIPPED: |^failed: ' "$1" || [ $? = 1 ]; } |
+    { grep -aE '^test result: |^(=+ )?[0-9]+ (passed|failed|error)|^[#ℹ] (tests|pass|fail|skipped) |^(c suite|examples|lint|types|soak): |^(Success: |Found )|^SKIPPED: |^failed: ' "$1" || [ $? = 1 ]; } |
         awk '/^test result: / { for (i = 1; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1); if ($i ~ /^ignored/) g += $(i-1) } n++; next }
              { print "     " $0 }
              END { if (n) printf "     test result: %s. %d passed; %d failed; %d ignored; in %d test programs\n", f ? "FAILED" : "ok", p, f, g, n }'
