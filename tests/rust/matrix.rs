@@ -1,10 +1,11 @@
 //! Every language as the parent of every language: the scenarios of shared memory and channels, with the child of another runner.
 //!
-//! The command of the child is in `SCENARIO_PEER`, a word a line; without it a runner starts itself.
+//! The command of the child is in `SCENARIO_PEER`, a word a line; without it a runner starts itself, or, on Node's wire, a plain Node program.
 
 use super::{LANGUAGES, Scenario, difference, run_with, runner};
 use procs_tests::tool;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// The runner of a language as the value of `SCENARIO_PEER`. Started by `env`, as a program called `node` would be spoken to on Node's own wire.
 fn peer(language: &str) -> OsString {
@@ -16,34 +17,57 @@ fn peer(language: &str) -> OsString {
     line
 }
 
-fn row(parent: &str) {
-    let words = runner(parent);
-    let wanted = std::env::var("PROCS_SCENARIO").unwrap_or_default();
+/// The scenarios that `wanted` takes, by this parent with each of these children; `None` is the child that the scenario has by itself.
+fn row(parent: &str, words: &[PathBuf], children: &[Option<&str>], wanted: impl Fn(&str) -> bool) {
+    let only = std::env::var("PROCS_SCENARIO").unwrap_or_default();
     let mut failures = Vec::new();
     let (mut count, mut scenarios) = (0, Scenario::all());
-    scenarios.retain(|one| one.id.starts_with("memory-") || one.id.starts_with("channel-"));
-    for child in LANGUAGES {
-        let line = peer(child);
-        for scenario in scenarios.iter().filter(|one| one.is_for(parent) && one.is_for(child) && one.id.contains(&wanted)) {
+    scenarios.retain(|one| wanted(&one.id) && one.id.contains(&only) && one.is_for(parent));
+    for child in children {
+        let line = child.map(peer);
+        for scenario in scenarios.iter().filter(|one| child.is_none_or(|child| one.is_for(child) || one.id.starts_with("node-"))) {
             count += 1;
-            let problem = match run_with(&words, &scenario.id, false, Some(&line)) {
+            let problem = match run_with(words, &scenario.id, false, line.as_deref()) {
                 Ok(finished) => difference(scenario, &finished),
                 Err(problem) => Some(problem),
             };
+            let child = child.unwrap_or("plain Node");
             failures.extend(problem.map(|text| format!("{} with a parent in {parent} and a child in {child}: {text}", scenario.id)));
         }
     }
-    assert!(count > 0, "no scenario with {wanted:?}");
+    assert!(count > 0, "no scenario with {only:?}");
     assert!(failures.is_empty(), "{} of {count} failed\n{}", failures.len(), failures.join("\n"));
 }
 
+fn on_the_native_wire(parent: &str) {
+    row(parent, &runner(parent), &LANGUAGES.map(Some), |id| id.starts_with("memory-") || id.starts_with("channel-"));
+}
+
+fn on_nodes_wire(parent: &str) {
+    row(parent, &runner(parent), &LANGUAGES.map(Some), |id| id.starts_with("node-"));
+}
+
 macro_rules! parents {
-    ($($name:ident),*) => {
-        $(#[test]
-        fn $name() {
-            row(stringify!($name));
+    ($($wire:ident: $($name:ident),*;)*) => {
+        $(mod $wire {
+            $(#[test]
+            fn $name() {
+                super::$wire(stringify!($name));
+            })*
         })*
     };
 }
 
-parents!(rust, c, python, node);
+parents! {
+    on_the_native_wire: rust, c, python, node;
+    on_nodes_wire: rust, c, node;
+}
+
+/// The runtime's own module as the parent: of plain Node programs, with the same transcripts as ours, and of our children in every language.
+#[test]
+fn nodes_own_module_on_nodes_wire() {
+    let mut words = runner("node");
+    words.push("--peer".into());
+    let children: Vec<Option<&str>> = std::iter::once(None).chain(LANGUAGES.map(Some)).collect();
+    row("node", &words, &children, |id| id.starts_with("node-"));
+}

@@ -72,7 +72,7 @@ fn runner(language: &str) -> Vec<PathBuf> {
         "python" => {
             let program = python();
             assert!(program.is_file(), "{} is missing: make build sets it up, or set PROCS_PYTHON", program.display());
-            vec![program, source("python.py")]
+            vec![program, source("python/main.py")]
         }
         "node" => vec![node(), source("node.mjs")],
         other => panic!("no language {other}"),
@@ -106,6 +106,7 @@ fn run_with(words: &[PathBuf], argument: &str, leaves: bool, peer: Option<&OsStr
         command.args(&words[1..]).arg(argument);
         command.env("PROCS_TEST_CHILD", helper()).env("SCENARIO_HELPER", helper()).env("PROCS_TEST_DIR", folder);
         command.env("SCENARIO_KEEP", "kept").env("SCENARIO_REMOVE", "removed");
+        command.env("SCENARIO_PLAIN", root().join("tests/runners/node/plain.cjs"));
         match peer {
             Some(peer) => command.env("SCENARIO_PEER", peer),
             None => command.env_remove("SCENARIO_PEER"),

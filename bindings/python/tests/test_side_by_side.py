@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-RUNNER = ROOT / "tests" / "runners" / "python.py"
+RUNNER = ROOT / "tests" / "runners" / "python" / "main.py"
 SCENARIOS = {path.stem: path for path in (ROOT / "tests" / "scenarios").glob("*.txt")}
 
 
@@ -20,7 +20,7 @@ def expected(name):
 
 
 # What the peers have nothing like; of procs.aio it is tested in test_channel.py and test_memory.py.
-BEYOND = {name for name in SCENARIOS if name.startswith(("channel-", "memory-"))}
+BEYOND = {name for name in SCENARIOS if name.startswith(("channel-", "memory-", "node-"))}
 
 
 def read_differences(name):

@@ -6,6 +6,7 @@ mod channel;
 mod limits;
 mod many;
 mod memory;
+mod node_wire;
 mod run;
 mod setup;
 mod spawn;
@@ -51,7 +52,9 @@ impl Scene {
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    [run::TABLE, setup::TABLE, limits::TABLE, stream::TABLE, spawn::TABLE, many::TABLE, memory::TABLE, channel::TABLE].into_iter().flatten()
+    [run::TABLE, setup::TABLE, limits::TABLE, stream::TABLE, spawn::TABLE, many::TABLE, memory::TABLE, channel::TABLE, node_wire::TABLE]
+        .into_iter()
+        .flatten()
 }
 
 /// The runner again, or the one of `SCENARIO_PEER`, as the child of a scenario.
@@ -66,14 +69,15 @@ fn again(part: &str) -> Result<procs::Command, Error> {
 
 /// What a child of a scenario does.
 fn child(name: &str) -> ExitCode {
-    let outcome = if name.starts_with("memory-") { memory::part(name) } else { channel::part(name) };
-    outcome.map_or_else(
-        |error| {
-            eprintln!("{name}: {error}");
-            ExitCode::FAILURE
-        },
-        |()| ExitCode::SUCCESS,
-    )
+    let outcome = match name.split_once('-') {
+        Some(("memory", _)) => memory::part(name).map(|()| ExitCode::SUCCESS),
+        Some(("node", _)) => node_wire::part(name),
+        _ => channel::part(name).map(|()| ExitCode::SUCCESS),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("{name}: {error}");
+        ExitCode::FAILURE
+    })
 }
 
 /// `code=… signal=…`
