@@ -416,13 +416,13 @@ typedef struct procs_request procs_request;
 // Memory that several processes map. It has no name: hand its descriptor over, and it lives as long as somebody has it.
 typedef struct procs_shm procs_shm;
 
-// Blocks of shared memory: allocated by the process that made the arena, lent to up to 8 others, used again once all have freed them or died.
+// Blocks of shared memory: allocated by the process that made the arena, lent to up to 64 others, used again once all have freed them or died.
 //
 //     maker:  procs_shm_arena_new, _seat, _alloc; fill procs_shm_block_data; _lend; send the place; _free the block
 //     other:  procs_shm_arena_open with the descriptor and the seat; _attach the place; read procs_shm_block_data; _free the block
 typedef struct procs_shm_arena procs_shm_arena;
 
-// A point that a number of threads or processes reach before any of them goes on; used again for the next round. 1024 bytes at a multiple of 64.
+// A point that a number of threads or processes reach before any of them goes on; used again for the next round. 4096 bytes at a multiple of 64.
 typedef struct procs_shm_barrier procs_shm_barrier;
 
 // One block of an arena, as this process has it.
@@ -453,11 +453,11 @@ typedef struct procs_shm_once procs_shm_once;
 // for reading, then call `procs_shm_pending_finish` until it is not PROCS_E_WOULD_BLOCK. Freeing it before withdraws the wish.
 typedef struct procs_shm_pending procs_shm_pending;
 
-// A lock that many readers or one writer hold, across processes. Readers that die are forgotten, a writer that dies is noticed. 1024 bytes at a
-// multiple of 64; at most 56 processes read at a time. It belongs to the process, not to the thread.
+// A lock that many readers or one writer hold, across processes. Readers that die are forgotten, a writer that dies is noticed. 4096 bytes at a
+// multiple of 64; at most 248 processes read at a time. It belongs to the process, not to the thread.
 typedef struct procs_shm_rwlock procs_shm_rwlock;
 
-// Permits that processes take and give back, also by dying. 1024 bytes at a multiple of 64; at most 56 processes hold permits at a time.
+// Permits that processes take and give back, also by dying. 4096 bytes at a multiple of 64; at most 248 processes hold permits at a time.
 typedef struct procs_shm_semaphore procs_shm_semaphore;
 
 // Where one of the child's descriptors comes from or leads to. All zero is PROCS_STDIO_DEFAULT.

@@ -9,7 +9,7 @@ use std::ffi::{c_int, c_void};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
-/// Blocks of shared memory: allocated by the process that made the arena, lent to up to 8 others, used again once all have freed them or died.
+/// Blocks of shared memory: allocated by the process that made the arena, lent to up to 64 others, used again once all have freed them or died.
 ///
 ///     maker:  procs_shm_arena_new, _seat, _alloc; fill procs_shm_block_data; _lend; send the place; _free the block
 ///     other:  procs_shm_arena_open with the descriptor and the seat; _attach the place; read procs_shm_block_data; _free the block

@@ -105,8 +105,8 @@ pub unsafe extern "C" fn procs_shm_mutex_free(mutex: *mut procs_shm_mutex) -> pr
     guard("procs_shm_mutex_free", || slab::remove::<MutexObject>("procs_shm_mutex_free", mutex).map(drop))
 }
 
-/// A lock that many readers or one writer hold, across processes. Readers that die are forgotten, a writer that dies is noticed. 1024 bytes at a
-/// multiple of 64; at most 56 processes read at a time. It belongs to the process, not to the thread.
+/// A lock that many readers or one writer hold, across processes. Readers that die are forgotten, a writer that dies is noticed. 4096 bytes at a
+/// multiple of 64; at most 248 processes read at a time. It belongs to the process, not to the thread.
 pub struct procs_shm_rwlock {
     _opaque: [u8; 0],
 }
@@ -232,7 +232,7 @@ pub unsafe extern "C" fn procs_shm_rwlock_free(rwlock: *mut procs_shm_rwlock) ->
     guard("procs_shm_rwlock_free", || slab::remove::<RwLockObject>("procs_shm_rwlock_free", rwlock).map(drop))
 }
 
-/// Permits that processes take and give back, also by dying. 1024 bytes at a multiple of 64; at most 56 processes hold permits at a time.
+/// Permits that processes take and give back, also by dying. 4096 bytes at a multiple of 64; at most 248 processes hold permits at a time.
 pub struct procs_shm_semaphore {
     _opaque: [u8; 0],
 }

@@ -99,7 +99,7 @@ pub unsafe extern "C" fn procs_shm_event_free(event: *mut procs_shm_event) -> pr
     guard("procs_shm_event_free", || slab::remove::<EventObject>("procs_shm_event_free", event).map(drop))
 }
 
-/// A point that a number of threads or processes reach before any of them goes on; used again for the next round. 1024 bytes at a multiple of 64.
+/// A point that a number of threads or processes reach before any of them goes on; used again for the next round. 4096 bytes at a multiple of 64.
 pub struct procs_shm_barrier {
     _opaque: [u8; 0],
 }

@@ -3,7 +3,7 @@
 #include "check.h"
 #include <sys/mman.h>
 
-enum { MUTEX = 0, RWLOCK = 1024, SEMAPHORE = 2048, BARRIER = 3072, EVENT = 4096, ONCE = 4160, COUNTERS = 5120, HISTOGRAM = 8192, LEN = 16384 };
+enum { MUTEX = 0, RWLOCK = 4096, SEMAPHORE = 8192, BARRIER = 12288, EVENT = 16384, ONCE = 16448, COUNTERS = 17408, HISTOGRAM = 20480, LEN = 28672 };
 
 static procs_shm *memory;
 

@@ -13,12 +13,12 @@ const FD: i32 = 3;
 /// A number that the child sets when it has what it wants.
 const SAID: usize = 0;
 const MUTEX: usize = 1024;
-const RWLOCK: usize = 2048;
-const SEMAPHORE: usize = 3072;
-const BARRIER: usize = 4096;
-const ONCE: usize = 5120;
-const EVENT: usize = 5184;
-const COUNTERS: usize = 6144;
+const ONCE: usize = 2048;
+const EVENT: usize = 2112;
+const COUNTERS: usize = 3072;
+const RWLOCK: usize = 4096;
+const SEMAPHORE: usize = 8192;
+const BARRIER: usize = 12288;
 const LEN: usize = 16384;
 
 /// Longer than any wake-up, shorter than a watchdog.

@@ -167,8 +167,8 @@ def test_an_unrepaired_mutex_is_poisoned():
 
 
 def test_waits_have_deadlines_and_let_signal_handlers_run():
-    memory = procs.SharedMemory(8192)
-    event, semaphore = memory.event(0), memory.semaphore(256, 0)
+    memory = procs.SharedMemory(16384)
+    event, semaphore = memory.event(0), memory.semaphore(4096, 0)
     assert not event.wait(0.01) and not semaphore.acquire(timeout=0.01)
 
     class Stop(Exception):
@@ -179,7 +179,7 @@ def test_waits_have_deadlines_and_let_signal_handlers_run():
 
     before = signal.signal(signal.SIGALRM, stop)
     try:
-        for wait in (event.wait, semaphore.acquire, memory.barrier(4096, 2).wait, memory.once(512).begin):
+        for wait in (event.wait, semaphore.acquire, memory.barrier(8192, 2).wait, memory.once(512).begin):
             if wait.__name__ == "begin":
                 assert wait()  # ours now; another thread would have to wait
                 continue
@@ -232,8 +232,8 @@ def test_counters_and_histogram():
 
 
 def test_an_event_loop_waits_without_blocking():
-    memory = procs.SharedMemory(8192)
-    event, mutex, permits, lock = memory.event(0), memory.mutex(256), memory.semaphore(1024, 0), memory.rwlock(4096)
+    memory = procs.SharedMemory(16384)
+    event, mutex, permits, lock = memory.event(0), memory.mutex(256), memory.semaphore(8192, 0), memory.rwlock(4096)
 
     async def main():
         ticks = 0
@@ -245,7 +245,7 @@ def test_an_event_loop_waits_without_blocking():
                 ticks += 1
 
         ticker = asyncio.create_task(tick())
-        with child("sys.stdin.read(1)\nm.event(0).set()\nm.semaphore(1024).release()", memory) as process:
+        with child("sys.stdin.read(1)\nm.event(0).set()\nm.semaphore(8192).release()", memory) as process:
             waiting = asyncio.gather(aio.wait(event), aio.wait(permits))
             while ticks < 5:
                 await asyncio.sleep(0.01)

@@ -2,7 +2,7 @@
 //!
 //! One process allocates: the one that made the arena. What is free is known to it alone, in its own memory, so neither a peer that is killed
 //! nor one that writes nonsense can spoil the allocator, and there is no lock to inherit. The others hold blocks: each has a seat, and each
-//! block has one word with a count for every seat. Lending, giving back and taking back from the dead are single atomic changes of that word.
+//! block has a count for every seat. Lending, giving back and taking back from the dead are single atomic changes of it.
 
 mod block;
 mod space;
@@ -64,7 +64,7 @@ impl ArenaOptions {
     }
 }
 
-/// The place of one process among those that may hold blocks of an arena: a number from 0 to 7, told to that process beside the descriptor.
+/// The place of one process among those that may hold blocks of an arena: a number from 0 to 63, told to that process beside the descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seat(u32);
 
@@ -87,7 +87,7 @@ impl Seat {
     }
 }
 
-/// Blocks of shared memory, allocated by the process that made the arena and lent to up to 8 others.
+/// Blocks of shared memory, allocated by the process that made the arena and lent to up to 64 others.
 ///
 /// The creator [allocates](Arena::alloc) a block, fills it and [lends](Block::lend) it; what [`lend`](Block::lend) returns travels in a
 /// message, and the other process [attaches](Arena::attach) it. The memory is used again once every process has dropped the block, or has
@@ -236,7 +236,7 @@ impl Arena {
     /// Keeps a seat for a process that will [open](Arena::open) the arena; blocks can be lent to it at once.
     ///
     /// # Errors
-    /// - `Exhausted`: all 8 seats are taken.
+    /// - `Exhausted`: all 64 seats are taken.
     /// - `InvalidState`: not the creator.
     pub fn seat(&self) -> Result<Seat> {
         self.check_creator()?;

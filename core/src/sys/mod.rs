@@ -35,6 +35,7 @@ pub(crate) mod scan;
 pub(crate) mod setup;
 pub(crate) mod shared;
 pub(crate) mod signal;
+pub(crate) mod slots;
 pub(crate) mod socket;
 pub(crate) mod tree;
 pub(crate) mod wait;

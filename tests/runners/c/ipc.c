@@ -114,8 +114,8 @@ static void memory_semaphore_event(void) {
     procs_shm *memory;
     procs_shm_semaphore *semaphore;
     procs_shm_event *taken, *go;
-    MUST(procs_shm_new(4096, 0, &memory));
-    MUST(procs_shm_semaphore_new(memory, 0, PROCS_SHM_CREATE, 3, &semaphore));
+    MUST(procs_shm_new(8192, 0, &memory));
+    MUST(procs_shm_semaphore_new(memory, 4096, PROCS_SHM_CREATE, 3, &semaphore));
     MUST(procs_shm_event_new(memory, 256, PROCS_SHM_CREATE, &taken));
     MUST(procs_shm_event_new(memory, 512, PROCS_SHM_CREATE, &go));
     procs_child *taker = again("memory-take", memory, NULL, PROCS_STDIO_NULL);
@@ -315,7 +315,7 @@ static int memory_part(const char *part) {
         return 1;
     }
     procs_shm_semaphore *semaphore;
-    MUST(procs_shm_semaphore_new(memory, 0, PROCS_SHM_OPEN, 0, &semaphore));
+    MUST(procs_shm_semaphore_new(memory, 4096, PROCS_SHM_OPEN, 0, &semaphore));
     MUST(procs_shm_event_new(memory, 512, PROCS_SHM_OPEN, &go));
     MUST(procs_shm_semaphore_acquire(semaphore, -1));
     MUST(procs_shm_semaphore_acquire(semaphore, -1));

@@ -60,8 +60,8 @@ async function ownerKilled() {
 }
 
 async function semaphoreEvent() {
-  const memory = new procs.SharedMemory(4096);
-  const semaphore = memory.semaphore(0, { value: 3, create: true });
+  const memory = new procs.SharedMemory(8192);
+  const semaphore = memory.semaphore(4096, { value: 3, create: true });
   const taken = memory.event(256, { create: true });
   const go = memory.event(512, { create: true });
   const end = ended(child('memory-take', memory));
@@ -106,7 +106,7 @@ export const parts = {
   },
   'memory-take': async () => {
     const memory = procs.SharedMemory.fromFd(FD);
-    const semaphore = memory.semaphore(0, { create: false });
+    const semaphore = memory.semaphore(4096, { create: false });
     semaphore.acquireSync();
     await semaphore.acquire();
     memory.event(256, { create: false }).set();

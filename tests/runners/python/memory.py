@@ -51,8 +51,8 @@ def owner_killed():
 
 @scenario("memory-semaphore-event", own=True)
 def semaphore_event():
-    memory = procs.SharedMemory(4096)
-    semaphore = memory.semaphore(0, 3, create=True)
+    memory = procs.SharedMemory(8192)
+    semaphore = memory.semaphore(4096, 3, create=True)
     taken, go = memory.event(256, create=True), memory.event(512, create=True)
     taker = child("memory-take", memory)
     assert taken.wait(PATIENCE)
@@ -101,7 +101,7 @@ def own():
 @part("memory-take")
 def take():
     memory = procs.SharedMemory.from_fd(FD)
-    semaphore = memory.semaphore(0, create=False)
+    semaphore = memory.semaphore(4096, create=False)
     semaphore.acquire()
     semaphore.acquire()
     memory.event(256, create=False).set()

@@ -60,8 +60,8 @@ fn owner_killed(_: &Scene, facts: &mut Facts) -> Outcome {
 }
 
 fn semaphore_event(_: &Scene, facts: &mut Facts) -> Outcome {
-    let memory = SharedMemory::new(4096)?;
-    let semaphore = SharedSemaphore::create(&memory, 0, 3)?;
+    let memory = SharedMemory::new(8192)?;
+    let semaphore = SharedSemaphore::create(&memory, 4096, 3)?;
     let (taken, go) = (SharedEvent::create(&memory, 256)?, SharedEvent::create(&memory, 512)?);
     let mut taker = child("memory-take", &memory)?;
     taken.wait_timeout(PATIENCE)?;
@@ -111,7 +111,7 @@ pub(crate) fn part(name: &str) -> Outcome {
             std::thread::sleep(PATIENCE * 3);
         }
         "memory-take" => {
-            let semaphore = SharedSemaphore::open(&memory, 0)?;
+            let semaphore = SharedSemaphore::open(&memory, 4096)?;
             let _permits = (semaphore.acquire()?, semaphore.acquire()?);
             SharedEvent::open(&memory, 256)?.set();
             SharedEvent::open(&memory, 512)?.wait_timeout(PATIENCE)?;

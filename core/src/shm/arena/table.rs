@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// The unit of allocation in bytes, on every machine.
 pub(super) const PAGE: usize = 4096;
 /// Processes beside the creator that can hold blocks of one arena.
-pub(crate) const SEATS: usize = 8;
+pub(crate) const SEATS: usize = 64;
+/// Counts of seats in one word.
+const IN_WORD: usize = 8;
 /// The most references to one block that one process can be lent at the same time.
 const MOST: u64 = 255;
 /// A seat that is kept for a process which has not opened the arena yet.
@@ -30,19 +32,20 @@ fields! {
 }
 
 /// Bytes of the head.
-const HEAD: usize = 128;
+const HEAD: usize = 576;
+const _: () = assert!(A_SEATS + 8 * SEATS == HEAD);
 
 fields! {
     /// The descriptor of a block, one for each page; the one of a block's first page is used.
     BLOCK_FIELDS, "block":
-    B_HOLDERS = 0, 8, "holders";
-    B_PAGES = 8, 4, "pages";
-    B_SERIAL = 12, 4, "serial";
-    B_LEN = 16, 8, "len";
+    B_HOLDERS = 0, SEATS, "holders";
+    B_PAGES = 64, 4, "pages";
+    B_SERIAL = 68, 4, "serial";
+    B_LEN = 72, 8, "len";
 }
 
 /// Bytes of a descriptor.
-const DESCRIPTOR: usize = 32;
+const DESCRIPTOR: usize = 128;
 
 /// Where the parts of a segment are, in bytes from the start of the file. A function of the number of pages alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,15 +146,17 @@ impl Table {
         self.plan.table + index as usize * DESCRIPTOR
     }
 
-    fn holders(&self, index: u32) -> Result<&AtomicU64> {
-        self.segment.map().u64_at(self.descriptor(index) + B_HOLDERS)
+    /// The word with the count of a seat, and by how many bits to shift.
+    fn holders(&self, index: u32, seat: usize) -> Result<(&AtomicU64, usize)> {
+        let at = self.descriptor(index) + B_HOLDERS + seat / IN_WORD * 8;
+        Ok((self.segment.map().u64_at(at)?, seat % IN_WORD * 8))
     }
 
     fn returned(&self) -> Result<&AtomicU32> {
         self.segment.map().u32_at(HEADER + A_RETURNED)
     }
 
-    /// How often a block was given back entirely, modulo 2³²; a change means that [`Table::take_returned`] may find something.
+    /// How often a block was given back by the last of eight seats, modulo 2³²; a change means that [`Table::take_returned`] may find something.
     pub(super) fn returns(&self) -> Result<u32> {
         Ok(self.returned()?.load(Ordering::Acquire))
     }
@@ -167,37 +172,47 @@ impl Table {
         let map = self.segment.map();
         let at = self.descriptor(index);
         let serial = map.u32_at(at + B_SERIAL)?.load(Ordering::Relaxed).wrapping_add(1);
-        map.u64_at(at + B_HOLDERS)?.store(0, Ordering::Relaxed);
+        for word in 0..SEATS / IN_WORD {
+            map.u64_at(at + B_HOLDERS + word * 8)?.store(0, Ordering::Relaxed);
+        }
         map.u32_at(at + B_PAGES)?.store(pages, Ordering::Relaxed);
         map.u64_at(at + B_LEN)?.store(len, Ordering::Relaxed);
         map.u32_at(at + B_SERIAL)?.store(serial, Ordering::Release);
         Ok(serial)
     }
 
-    /// Whether another process holds the block.
+    /// Whether another process holds the block. Only the creator lends, and it is the one that asks: a word that is 0 stays 0 meanwhile.
     pub(super) fn is_held(&self, index: u32) -> Result<bool> {
-        Ok(self.holders(index)?.load(Ordering::Acquire) != 0)
+        for word in 0..SEATS / IN_WORD {
+            if self.holders(index, word * IN_WORD)?.0.load(Ordering::Acquire) != 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// References of a seat.
     pub(super) fn held_by(&self, index: u32, seat: usize) -> Result<u64> {
-        Ok(self.holders(index)?.load(Ordering::Acquire) >> (8 * seat) & MOST)
+        let (word, shift) = self.holders(index, seat)?;
+        Ok(word.load(Ordering::Acquire) >> shift & MOST)
     }
 
-    /// Adds a reference for a seat. The caller holds one itself, so the word cannot reach 0 meanwhile.
+    /// Adds a reference for a seat. The caller holds one itself, so the block is not free meanwhile.
     pub(super) fn lend(&self, index: u32, seat: usize) -> Result<()> {
-        let add = |holders: u64| ((holders >> (8 * seat) & MOST) < MOST).then(|| holders + (1 << (8 * seat)));
-        match self.holders(index)?.fetch_update(Ordering::AcqRel, Ordering::Acquire, add) {
+        let (word, shift) = self.holders(index, seat)?;
+        let add = |holders: u64| ((holders >> shift & MOST) < MOST).then(|| holders + (1 << shift));
+        match word.fetch_update(Ordering::AcqRel, Ordering::Acquire, add) {
             Ok(_) => Ok(()),
             Err(_) => Err(Error::new(ErrorKind::WouldBlock, "arena", format!("lent too often (seat = {seat}, limit = {MOST} references)"))),
         }
     }
 
-    /// Takes a reference of a seat away, if it has one; the last one of all sets the bit that the creator looks for.
+    /// Takes a reference of a seat away, if it has one; the last one of a word sets the bit that the creator looks for.
     pub(super) fn release(&self, index: u32, seat: usize) -> Result<()> {
-        let subtract = |holders: u64| (holders >> (8 * seat) & MOST > 0).then(|| holders - (1 << (8 * seat)));
-        if let Ok(before) = self.holders(index)?.fetch_update(Ordering::AcqRel, Ordering::Acquire, subtract)
-            && before == 1 << (8 * seat)
+        let (word, shift) = self.holders(index, seat)?;
+        let subtract = |holders: u64| (holders >> shift & MOST > 0).then(|| holders - (1 << shift));
+        if let Ok(before) = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, subtract)
+            && before == 1 << shift
         {
             self.segment.map().u64_at(self.plan.bits + index as usize / 64 * 8)?.fetch_or(1 << (index % 64), Ordering::AcqRel);
             self.returned()?.fetch_add(1, Ordering::AcqRel);
@@ -207,8 +222,9 @@ impl Table {
 
     /// Takes all references of a seat away; whether it had any.
     pub(super) fn clear(&self, index: u32, seat: usize) -> Result<bool> {
-        let mask = MOST << (8 * seat);
-        Ok(self.holders(index)?.fetch_and(!mask, Ordering::AcqRel) & mask != 0)
+        let (word, shift) = self.holders(index, seat)?;
+        let mask = MOST << shift;
+        Ok(word.fetch_and(!mask, Ordering::AcqRel) & mask != 0)
     }
 
     /// The blocks whose bit is set, and clears the bits.
@@ -241,7 +257,7 @@ mod tests {
     fn parts_follow_one_another() {
         for pages in [1, 63, 64, 65, 1000, MOST_PAGES] {
             let plan = Plan::new(pages).unwrap();
-            assert_eq!(plan.bits, 192);
+            assert_eq!(plan.bits, 640);
             assert!(plan.table >= plan.bits + pages.div_ceil(64) as usize * 8 && plan.table.is_multiple_of(64));
             assert!(plan.blocks >= plan.table + pages as usize * DESCRIPTOR && plan.blocks.is_multiple_of(PAGE));
             assert_eq!(plan.end, plan.blocks + pages as usize * PAGE);

@@ -64,6 +64,26 @@ fn lending_has_a_limit_and_can_be_undone() {
 }
 
 #[test]
+fn sixty_four_seats_hold_a_block_apart_from_one_another() {
+    let arena = Arena::new(4 * PAGE).unwrap();
+    let others: Vec<(Seat, Arena)> = (0..64)
+        .map(|_| {
+            let seat = arena.seat().unwrap();
+            (seat, Arena::open(arena.segment_fd(0).unwrap(), seat).unwrap())
+        })
+        .collect();
+    assert_eq!(arena.seat().unwrap_err().kind(), ErrorKind::Exhausted);
+    let block = arena.alloc(PAGE).unwrap();
+    let held: Vec<Block> = others.iter().map(|(seat, theirs)| theirs.attach(block.lend(*seat).unwrap()).unwrap()).collect();
+    drop(block);
+    for (left, block) in held.into_iter().enumerate().rev() {
+        assert_eq!(arena.used_bytes().unwrap(), PAGE, "{left} others have it");
+        drop(block);
+    }
+    assert_eq!(arena.used_bytes().unwrap(), 0);
+}
+
+#[test]
 fn growth_makes_segments_that_the_other_side_adds() {
     let arena = Arena::options(2 * PAGE).max_bytes(12 * PAGE).create().unwrap();
     let seat = arena.seat().unwrap();
@@ -112,7 +132,7 @@ fn seats_are_kept_taken_and_given_once() {
     let arena = Arena::new(PAGE).unwrap();
     let open = |seat| Arena::open(arena.segment_fd(0).unwrap(), seat);
     assert_eq!(open(Seat::from_number(0)).unwrap_err().kind(), ErrorKind::InvalidState);
-    assert_eq!(open(Seat::from_number(8)).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(open(Seat::from_number(64)).unwrap_err().kind(), ErrorKind::InvalidArgument);
     let seats: Vec<Seat> = (0..SEATS).map(|_| arena.seat().unwrap()).collect();
     assert_eq!(arena.seat().unwrap_err().kind(), ErrorKind::Exhausted);
     let theirs = open(seats[3]).unwrap();

@@ -26,7 +26,7 @@ const NOUN: &str = "barrier";
 ///
 /// When a process dies after it arrived, the round is broken: those who wait get the error `OwnerDied`, and the next round begins. One that dies
 /// before it arrives is not known to the barrier: use a timeout, which takes the arrival back. For processes that trust one another and have the
-/// same pid namespace; at most 56 of them. It takes [`SIZE`](SharedBarrier::SIZE) bytes at a multiple of 64. Clones are views of the same
+/// same pid namespace; at most 248 of them. It takes [`SIZE`](SharedBarrier::SIZE) bytes at a multiple of 64. Clones are views of the same
 /// barrier.
 ///
 /// # Drop

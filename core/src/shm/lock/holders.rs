@@ -11,12 +11,14 @@ use crate::shm::memory::SharedMemory;
 use crate::sys::alive::Owner;
 use crate::sys::robust::{Locked, ROBUST, RobustMutex};
 use crate::sys::shared::Placed;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::slots::{SLOT, Slot, Slots};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 fields! {
     /// What rwlock, semaphore and barrier have in common.
     GUARDED_FIELDS, "guarded":
+    G_USED = 56, 4, "used";
     G_MUTEX = 64, ROBUST, "mutex";
     G_HOLDERS = 128, HOLDERS * HOLDER, "holders";
 }
@@ -24,31 +26,26 @@ fields! {
 fields! {
     /// One process that holds something.
     HOLDER_FIELDS, "holder":
-    R_OWNER = 0, 8, "owner";
-    R_COUNT = 8, 4, "count";
-    R_TAG = 12, 4, "tag";
+    _R_OWNER = 0, 8, "owner";
+    _R_COUNT = 8, 4, "count";
+    _R_TAG = 12, 4, "tag";
 }
 
-const HOLDER: usize = 16;
+const HOLDER: usize = SLOT;
 /// Processes that can hold something of one lock at a time.
-pub(super) const HOLDERS: usize = 56;
-/// Bytes of a lock with a table.
-pub(super) const SIZE: usize = 1024;
-const _: () = assert!(G_HOLDERS + HOLDERS * HOLDER == SIZE && BODY < G_MUTEX);
-
-#[derive(Clone, Debug)]
-struct Entry {
-    owner: Placed<AtomicU64>,
-    count: Placed<AtomicU32>,
-    tag: Placed<AtomicU32>,
-}
+pub(super) const HOLDERS: usize = 248;
+/// Bytes of a lock with a table: the smallest page.
+pub(super) const SIZE: usize = 4096;
+const _: () = assert!(G_HOLDERS + HOLDERS * HOLDER == SIZE && BODY < G_USED);
 
 /// A lock with a table of holders.
 #[derive(Clone, Debug)]
 pub(super) struct Guarded {
     pub(super) head: Head,
     mutex: RobustMutex,
-    entries: std::sync::Arc<[Entry]>,
+    /// Entries from this one on are free.
+    used: Placed<AtomicU32>,
+    entries: Slots,
 }
 
 impl Guarded {
@@ -66,12 +63,22 @@ impl Guarded {
         };
         let head = Head::place(place, shape, how, start)?;
         let mutex = RobustMutex::new(&head.map, head.at + G_MUTEX)?;
-        let entry = |index: usize| {
-            let at = G_HOLDERS + index * HOLDER;
-            Ok(Entry { owner: head.u64_at(at + R_OWNER)?, count: head.u32_at(at + R_COUNT)?, tag: head.u32_at(at + R_TAG)? })
-        };
-        let entries: Result<Vec<Entry>> = (0..HOLDERS).map(entry).collect();
-        Ok(Guarded { entries: entries?.into(), mutex, head })
+        let entries = Slots::new(&head.map, head.at + G_HOLDERS, HOLDERS)?;
+        Ok(Guarded { used: head.u32_at(G_USED)?, entries, mutex, head })
+    }
+
+    /// The entries that may be in use.
+    fn entries(&self) -> &[Slot] {
+        &self.entries[..HOLDERS.min(self.used.load(Ordering::Relaxed) as usize)]
+    }
+
+    /// Shortens what is looked at by the free entries at its end.
+    fn trim(&self) {
+        let entries = self.entries();
+        let used = entries.iter().rposition(|entry| entry.count.load(Ordering::Relaxed) > 0).map_or(0, |last| last + 1);
+        if used < entries.len() {
+            self.used.store(used as u32, Ordering::SeqCst);
+        }
     }
 
     /// Runs `change` while no other process does. The inner mutex is held for less than a microsecond, so it is waited for.
@@ -97,19 +104,38 @@ impl Guarded {
         Ok(Some(result))
     }
 
+    /// What this process holds under `tag`.
+    fn mine(&self, tag: u32) -> Option<&Slot> {
+        let own = Owner::current().0;
+        let mine = |entry: &&Slot| {
+            entry.count.load(Ordering::Relaxed) > 0 && entry.owner.load(Ordering::Relaxed) == own && entry.tag.load(Ordering::Relaxed) == tag
+        };
+        self.entries().iter().find(mine)
+    }
+
+    /// A free entry, one that was in use before if there is one.
+    fn free_entry(&self) -> Option<&Slot> {
+        let used = self.entries().len();
+        if let Some(free) = self.entries().iter().find(|entry| entry.count.load(Ordering::Relaxed) == 0) {
+            return Some(free);
+        }
+        let next = self.entries.get(used)?;
+        // It is free whatever was left there: who is killed after the next store leaves it so.
+        next.count.store(0, Ordering::SeqCst);
+        self.used.store(used as u32 + 1, Ordering::SeqCst);
+        Some(next)
+    }
+
     /// Adds 1 to what this process holds, under `tag`; false when the table is full.
     pub(super) fn add(&self, tag: u32) -> bool {
-        let own = Owner::current().0;
-        let used = |entry: &&Entry| entry.count.load(Ordering::Relaxed) > 0;
-        let mine = |entry: &&Entry| used(entry) && entry.owner.load(Ordering::Relaxed) == own && entry.tag.load(Ordering::Relaxed) == tag;
-        if let Some(entry) = self.entries.iter().find(mine) {
+        if let Some(entry) = self.mine(tag) {
             let count = entry.count.load(Ordering::Relaxed);
             entry.count.store(count.saturating_add(1), Ordering::SeqCst);
             return true;
         }
+        let Some(entry) = self.free_entry() else { return false };
         // The count comes last: until then the entry is free.
-        let Some(entry) = self.entries.iter().find(|entry| !used(entry)) else { return false };
-        entry.owner.store(own, Ordering::SeqCst);
+        entry.owner.store(Owner::current().0, Ordering::SeqCst);
         entry.tag.store(tag, Ordering::SeqCst);
         entry.count.store(1, Ordering::SeqCst);
         true
@@ -117,25 +143,25 @@ impl Guarded {
 
     /// Subtracts 1 from what this process holds under `tag`; false when it holds nothing.
     pub(super) fn subtract(&self, tag: u32) -> bool {
-        let own = Owner::current().0;
-        let mine = |entry: &&Entry| {
-            entry.count.load(Ordering::Relaxed) > 0 && entry.owner.load(Ordering::Relaxed) == own && entry.tag.load(Ordering::Relaxed) == tag
-        };
-        let Some(entry) = self.entries.iter().find(mine) else { return false };
-        entry.count.store(entry.count.load(Ordering::Relaxed) - 1, Ordering::SeqCst);
+        let Some(entry) = self.mine(tag) else { return false };
+        let left = entry.count.load(Ordering::Relaxed) - 1;
+        entry.count.store(left, Ordering::SeqCst);
+        if left == 0 {
+            self.trim();
+        }
         true
     }
 
     /// What is held by all under `tag`.
     pub(super) fn held(&self, tag: u32) -> u64 {
-        let counted = self.entries.iter().filter(|entry| entry.tag.load(Ordering::Relaxed) == tag);
+        let counted = self.entries().iter().filter(|entry| entry.tag.load(Ordering::Relaxed) == tag);
         counted.map(|entry| u64::from(entry.count.load(Ordering::Relaxed))).sum()
     }
 
     /// Forgets what dead processes hold; how much that was under `tag`.
     pub(super) fn bury(&self, tag: u32) -> u64 {
         let mut freed = 0;
-        for entry in self.entries.iter() {
+        for entry in self.entries() {
             let count = entry.count.load(Ordering::Relaxed);
             if count > 0 && Owner(entry.owner.load(Ordering::Relaxed)).is_dead() {
                 if entry.tag.load(Ordering::Relaxed) == tag {
@@ -144,15 +170,17 @@ impl Guarded {
                 entry.count.store(0, Ordering::SeqCst);
             }
         }
+        self.trim();
         freed
     }
 
     /// Frees the entries of other tags.
     pub(super) fn keep_only(&self, tag: u32) {
-        for entry in self.entries.iter() {
+        for entry in self.entries() {
             if entry.tag.load(Ordering::Relaxed) != tag {
                 entry.count.store(0, Ordering::SeqCst);
             }
         }
+        self.trim();
     }
 }

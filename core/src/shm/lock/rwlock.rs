@@ -31,7 +31,7 @@ const POISONED: u32 = 2;
 /// A lock at an offset of a [`SharedMemory`] that many readers or one writer hold, across processes. Readers that die are forgotten; a writer
 /// that dies is noticed.
 ///
-/// A writer that waits keeps new readers out, so a thread that reads must not ask to read again. At most 56 processes read at a time (each as often
+/// A writer that waits keeps new readers out, so a thread that reads must not ask to read again. At most 248 processes read at a time (each as often
 /// as it likes); the others wait. For processes that trust one another and have the same pid namespace. It takes [`SIZE`](SharedRwLock::SIZE)
 /// bytes at a multiple of 64. Clones are views of the same lock.
 ///

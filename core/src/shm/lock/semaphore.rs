@@ -23,7 +23,7 @@ const TAG: u32 = 1;
 
 /// Permits at an offset of a [`SharedMemory`] that threads and processes take and give back. A process that dies gives back what it holds.
 ///
-/// At most 56 processes hold permits at a time; the others wait. For processes that trust one another and have the same pid namespace. It takes
+/// At most 248 processes hold permits at a time; the others wait. For processes that trust one another and have the same pid namespace. It takes
 /// [`SIZE`](SharedSemaphore::SIZE) bytes at a multiple of 64. Clones are views of the same semaphore.
 ///
 /// # Drop

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
 fn memory() -> SharedMemory {
-    SharedMemory::new(16 << 10).unwrap()
+    SharedMemory::new(32 << 10).unwrap()
 }
 
 struct Unpark(thread::Thread, AtomicUsize);
@@ -42,7 +42,7 @@ const LONG: Duration = Duration::from_secs(20);
 #[test]
 fn places_are_checked() {
     let memory = memory();
-    for offset in [1, 32, 63, (16 << 10) - 64, 16 << 10, usize::MAX - 63] {
+    for offset in [1, 32, 63, (32 << 10) - 64, 32 << 10, usize::MAX - 63] {
         assert_eq!(SharedMutex::create(&memory, offset).unwrap_err().kind(), ErrorKind::InvalidArgument, "offset {offset}");
     }
     assert_eq!(SharedMutex::open(&memory, 0).unwrap_err().kind(), ErrorKind::Protocol);
@@ -81,8 +81,8 @@ fn a_maker_that_died_is_followed() {
 fn counting_under_each_lock_loses_nothing() {
     let memory = memory();
     let mutex = SharedMutex::create(&memory, 0).unwrap();
-    let rwlock = SharedRwLock::create(&memory, 1024).unwrap();
-    let semaphore = SharedSemaphore::create(&memory, 2048, 1).unwrap();
+    let rwlock = SharedRwLock::create(&memory, 4096).unwrap();
+    let semaphore = SharedSemaphore::create(&memory, 8192, 1).unwrap();
     let add = |offset: usize| {
         let value: u64 = memory.load(offset).unwrap();
         memory.write(offset, &(value + 1).to_le_bytes()).unwrap();
@@ -93,19 +93,19 @@ fn counting_under_each_lock_loses_nothing() {
             scope.spawn(|| {
                 for _ in 0..ROUNDS {
                     let guard = mutex.lock().unwrap();
-                    add(8192);
+                    add(2048);
                     drop(guard);
                     let guard = rwlock.write().unwrap();
-                    add(8200);
+                    add(2056);
                     drop(guard);
                     let permit = semaphore.acquire().unwrap();
-                    add(8208);
+                    add(2064);
                     drop(permit);
                 }
             });
         }
     });
-    for offset in [8192, 8200, 8208] {
+    for offset in [2048, 2056, 2064] {
         assert_eq!(memory.load::<u64>(offset).unwrap(), 4 * ROUNDS, "offset {offset}");
     }
 }
@@ -114,10 +114,10 @@ fn counting_under_each_lock_loses_nothing() {
 fn futures_wait_without_blocking() {
     let memory = memory();
     let mutex = SharedMutex::create(&memory, 0).unwrap();
-    let semaphore = SharedSemaphore::create(&memory, 1024, 0).unwrap();
+    let semaphore = SharedSemaphore::create(&memory, 8192, 0).unwrap();
     let event = SharedEvent::create(&memory, 2048).unwrap();
     let once = SharedOnce::create(&memory, 2112).unwrap();
-    let rwlock = SharedRwLock::create(&memory, 3072).unwrap();
+    let rwlock = SharedRwLock::create(&memory, 12288).unwrap();
     let held = mutex.lock().unwrap();
     let reading = rwlock.read().unwrap();
     let turn = once.begin().unwrap().unwrap();
@@ -150,11 +150,11 @@ fn futures_wait_without_blocking() {
 fn deadlines_end_every_wait_and_leave_nothing() {
     let memory = memory();
     let mutex = SharedMutex::create(&memory, 0).unwrap();
-    let semaphore = SharedSemaphore::create(&memory, 1024, 0).unwrap();
+    let semaphore = SharedSemaphore::create(&memory, 8192, 0).unwrap();
     let event = SharedEvent::create(&memory, 2048).unwrap();
     let once = SharedOnce::create(&memory, 2112).unwrap();
-    let rwlock = SharedRwLock::create(&memory, 3072).unwrap();
-    let barrier = SharedBarrier::create(&memory, 4096, 2).unwrap();
+    let rwlock = SharedRwLock::create(&memory, 12288).unwrap();
+    let barrier = SharedBarrier::create(&memory, 16384, 2).unwrap();
     let _reading = rwlock.read().unwrap();
     let _turn = once.begin().unwrap().unwrap();
     let _held = mutex.lock().unwrap();
@@ -182,7 +182,7 @@ fn deadlines_end_every_wait_and_leave_nothing() {
     assert!(rwlock.try_read().is_ok());
     assert_eq!(barrier.wait_timeout(Duration::ZERO).unwrap_err().kind(), ErrorKind::WouldBlock);
     // What waited does not count as waiting any more.
-    assert_eq!(memory.load::<u32>(1024 + L_WAITERS).unwrap(), 0);
+    assert_eq!(memory.load::<u32>(8192 + L_WAITERS).unwrap(), 0);
 }
 
 #[test]
@@ -216,6 +216,32 @@ fn a_barrier_turns_many_rounds() {
         }
     });
     assert_eq!(rounds.load(), 500);
+}
+
+/// The table of holders as if other processes had filled it.
+#[test]
+fn a_full_table_waits_and_the_dead_make_room() {
+    let memory = memory();
+    let semaphore = SharedSemaphore::create(&memory, 0, 1000).unwrap();
+    let count = u32::try_from(holders::HOLDERS).unwrap();
+    let fill = |owner: u64| {
+        for index in 0..holders::HOLDERS {
+            let at = holders::G_HOLDERS + index * 16;
+            memory.write(at, &[owner.to_le_bytes(), (1u64 | 7 << 32).to_le_bytes()].concat()).unwrap();
+        }
+        memory.cell_u32(holders::G_USED).unwrap().store(count);
+    };
+    fill(Owner::current().0);
+    assert_eq!(semaphore.try_acquire().unwrap_err().kind(), ErrorKind::WouldBlock);
+    memory.write(holders::G_HOLDERS + 100 * 16 + 8, &0u32.to_le_bytes()).unwrap();
+    drop(semaphore.try_acquire().unwrap());
+    assert_eq!(memory.load::<u32>(holders::G_USED).unwrap(), count);
+    // Nobody has number 4194305: the largest is 4194304.
+    fill(4_194_305);
+    let permit = semaphore.try_acquire().unwrap();
+    assert_eq!(memory.load::<u32>(holders::G_USED).unwrap(), 1);
+    drop(permit);
+    assert_eq!((memory.load::<u32>(holders::G_USED).unwrap(), semaphore.available().unwrap()), (0, 1000));
 }
 
 #[test]
