@@ -60,6 +60,16 @@ impl Evil {
         self.memory().write_all_at(&head.to_le_bytes(), Evil::words(self.side) + 128)
     }
 
+    /// Says how this side waits to be woken.
+    pub fn set_waiting(&self, ways: u32) -> Result<()> {
+        self.memory().write_all_at(&ways.to_le_bytes(), Evil::words(self.side) + 256)
+    }
+
+    /// Says that this side writes and reads no more.
+    pub fn set_closed(&self) -> Result<()> {
+        self.memory().write_all_at(&1_u32.to_le_bytes(), Evil::words(self.side) + 260)
+    }
+
     /// Writes bytes into the ring behind what was written, without saying so.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let data = 4096 + self.side * self.capacity;

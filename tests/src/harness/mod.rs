@@ -17,4 +17,4 @@ pub use leak::{Snapshot, cookie_holders, rss_bytes};
 pub use program::{Finished, run_program};
 pub use stranger::Stranger;
 pub use test::{Test, poll_until, run};
-pub use watchdog::{dump_stacks, slow_factor};
+pub use watchdog::{dump_stacks, notice_limit, slow_factor};

@@ -21,6 +21,13 @@ pub(crate) fn limit(seconds: u64) -> Duration {
     Duration::from_secs_f64(seconds as f64 * slow_factor())
 }
 
+/// Within what time the end of a process must be noticed: 200 ms, three times that on a machine with more to do than it has processors.
+pub fn notice_limit() -> Duration {
+    let load = std::fs::read_to_string("/proc/loadavg").ok().and_then(|text| text.split(' ').next()?.parse::<f64>().ok()).unwrap_or(0.0);
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    Duration::from_secs_f64(0.2 * slow_factor() * if load > cpus as f64 { 3.0 } else { 1.0 })
+}
+
 /// The stacks of all threads of a process as gdb shows them, or what /proc knows where gdb is missing.
 pub fn dump_stacks(pid: u32) -> String {
     // A process that waits in the kernel for its child's exec cannot be attached to.

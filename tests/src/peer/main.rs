@@ -2,7 +2,9 @@
 
 #![deny(unsafe_code)]
 
+use nix::sys::signal::{Signal, raise};
 use procs::{Channel, Command, ErrorKind, Message};
+use procs_tests::evil::Evil;
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -26,6 +28,9 @@ const TABLE: &[Row] = &[
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let Some((name, rest)) = args.split_first() else { return usage() };
+    if name == "die-at" {
+        return ended(name, die_at(rest));
+    }
     let Some((_, run)) = TABLE.iter().find(|row| row.0 == name) else { return usage() };
     let channel = match Channel::from_env() {
         Ok(channel) => channel,
@@ -34,7 +39,11 @@ fn main() -> ExitCode {
             return ExitCode::from(66);
         }
     };
-    match run(&channel, rest) {
+    ended(name, run(&channel, rest))
+}
+
+fn ended(name: &str, outcome: Outcome) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("procs-peer: {name}: {error}");
@@ -153,6 +162,44 @@ fn sleep(_: &Channel, _: &[String]) -> Outcome {
     loop {
         std::thread::park();
     }
+}
+
+/// Does by hand what a sender does up to STEP, and is killed there.
+fn die_at(args: &[String]) -> Outcome {
+    let given = std::env::var("PROCS_CHANNEL_FD")?;
+    let number = given.split(':').next().unwrap_or_default().parse()?;
+    let mut raw = Evil::new(procs_tests::host::own(number))?;
+    let frame = raw.frame(b"whole");
+    match args.first().map(String::as_str) {
+        Some("hello") => {}
+        Some("bytes") => raw.put(&frame)?,
+        Some("part of a header") => {
+            raw.put(&frame[..20])?;
+            raw.publish()?;
+        }
+        Some("part of a frame") => {
+            raw.put(&frame[..frame.len() - 1])?;
+            raw.publish()?;
+        }
+        Some("published") => {
+            raw.put(&frame)?;
+            // Without waking anybody.
+            raw.set_tail(frame.len() as u64)?;
+        }
+        Some("descriptor") => drop(raw.send(b"F", &[0])?),
+        // As if it slept on its word.
+        Some("waiting") => raw.set_waiting(15)?,
+        // It reads nothing: the other side fills the ring and waits.
+        Some("corked") => std::thread::park_timeout(std::time::Duration::from_millis(2)),
+        Some("closed") => {
+            raw.put(&frame)?;
+            raw.publish()?;
+            raw.set_closed()?;
+        }
+        _ => return Err("no such step".into()),
+    }
+    raise(Signal::SIGKILL)?;
+    Ok(())
 }
 
 /// Starts PROGRAM as an echo, says its number, and talks to it without end.
