@@ -1,16 +1,13 @@
 //! The bad-input lists of spawn, wait and kill: each value is refused or handled as documented, and nothing is left behind.
 
+mod common;
+
+use common::child;
 use procs::{Command, ErrorKind, ExitStatus, SignalPolicy, Stage, Stdio, Stop, wait_any};
-use procs_tests::{Isolation, helper, host, isolated, isolated_in};
+use procs_tests::{Isolation, host, isolated, isolated_in};
 use std::fs::{self, File};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 type Change = fn(&mut Command);
 

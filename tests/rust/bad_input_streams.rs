@@ -1,17 +1,14 @@
 //! The bad-input lists of streams: each value is refused or handled as documented, and nothing is left behind.
 
+mod common;
+
+use common::child;
 use procs::{Command, Deadline, ErrorKind, Input, Lines, OutputLimit, Pipeline, RunOptions, Sink, Stdio};
-use procs_tests::{Isolation, helper, isolated, isolated_in};
+use procs_tests::{Isolation, isolated, isolated_in};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 #[test]
 fn streams_at_the_wrong_time() {

@@ -1,16 +1,13 @@
 //! Fault rows C16, C17, C18: full disks, streams closed while they are watched, call-backs that do anything.
 
+mod common;
+
+use common::child;
 use procs::{Command, RunOptions, Sink, Stdio};
-use procs_tests::{Isolation, count, helper, host, isolated, isolated_in};
+use procs_tests::{Isolation, count, host, isolated, isolated_in};
 use std::fs::{self, File};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 #[test]
 fn c16_a_full_disk_is_the_childs_problem() {

@@ -1,28 +1,15 @@
 //! Fault row A24: a runaway loop meets a cap, and limits reach the child.
 
+mod common;
+#[path = "common/warm_up.rs"]
+mod warm_up;
+
+use common::child;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use procs::{Command, ErrorKind, Stage, Stdio, set_max_children};
-use procs_tests::{Isolation, Test, count, helper, isolated, isolated_in, rss_bytes};
+use procs::{ErrorKind, Stage, set_max_children};
+use procs_tests::{Isolation, count, isolated, isolated_in, rss_bytes};
 use std::time::{Duration, Instant};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
-
-/// Starts everything that lives as long as the process.
-fn warm_up(t: &Test) {
-    let command = &mut child(&["exit", "0"]);
-    command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe());
-    let (sender, ended) = std::sync::mpsc::channel();
-    command.spawn().expect("a plain start").on_exit(move |_| sender.send(()).expect("a listener")).expect("a call-back");
-    ended.recv().expect("the end of the child");
-    child(&["exit", "0"]).output().expect("a plain run");
-    // The waiting thread lets go of the child after the call.
-    t.wait_until("nothing of the first child is left", || t.leaks().is_empty());
-    t.baseline();
-}
+use warm_up::warm_up;
 
 #[test]
 fn a24_a_runaway_loop_meets_the_cap() {

@@ -1,20 +1,17 @@
 //! Fault rows A01, A02, A03, A15, A16, A17: which descriptors a child gets, and which it never sees.
 
+mod common;
+
+use common::child;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use procs::{Command, Stage, Stdio};
-use procs_tests::{Isolation, Random, Test, count, helper, host, isolated, isolated_in};
+use procs_tests::{Isolation, Random, Test, count, host, isolated, isolated_in};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 #[test]
 fn a01_no_pipe_leaks_into_another_child() {

@@ -1,29 +1,16 @@
 //! Fault rows A04, A05, A06: descriptors, memory and processes run out, at every step of a start.
 
+mod common;
+#[path = "common/warm_up.rs"]
+mod warm_up;
+
+use common::child;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use procs::{Command, Error, ErrorKind, Stage, Stdio, set_max_children};
-use procs_tests::{Isolation, Test, count, fd_walk, helper, isolated, isolated_in};
+use procs_tests::{Isolation, Test, count, fd_walk, isolated, isolated_in};
 use std::fs;
 use std::path::PathBuf;
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
-
-/// Starts everything that lives as long as the process.
-fn warm_up(t: &Test) {
-    let command = &mut child(&["exit", "0"]);
-    command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe());
-    let (sender, ended) = std::sync::mpsc::channel();
-    command.spawn().expect("a plain start").on_exit(move |_| sender.send(()).expect("a listener")).expect("a call-back");
-    ended.recv().expect("the end of the child");
-    child(&["exit", "0"]).output().expect("a plain run");
-    // The waiting thread lets go of the child after the call.
-    t.wait_until("nothing of the first child is left", || t.leaks().is_empty());
-    t.baseline();
-}
+use warm_up::warm_up;
 
 /// What a case does to a command.
 type Change = fn(&mut Command);

@@ -1,19 +1,16 @@
 //! Fault rows A21, A22, A23, A28: older kernels, filters, files just written, half-built pipelines.
 
+mod common;
+
+use common::child;
 use procs::{Command, ErrorKind, ExitStatus, Pipeline, Stage, Stdio};
-use procs_tests::{Isolation, Test, cookie_holders, count, helper, isolated, isolated_in, kill_loop};
+use procs_tests::{Isolation, Test, cookie_holders, count, isolated, isolated_in, kill_loop};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 /// The host of the next test: holds a port and starts children, in every way there is, until it is killed.
 #[test]

@@ -1,5 +1,8 @@
 //! Fault rows A18, A19, A20, A25, A26: who a child is, what it inherits, and who outlives whom.
 
+mod common;
+
+use common::child;
 use procs::{Command, ErrorKind, ExitStatus, Stage, Stdio};
 use procs_tests::{Isolation, Test, cookie_holders, count, helper, host, isolated, isolated_in, kill_loop};
 use std::collections::BTreeSet;
@@ -10,12 +13,6 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 fn text_of(command: &mut Command) -> String {
     let output = command.output().expect("a run");

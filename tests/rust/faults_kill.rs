@@ -1,5 +1,8 @@
 //! Fault rows B05, B06, B08 to B11: signals reach whom they are meant for, nobody else, and in good order.
 
+mod common;
+
+use common::child;
 use procs::{Command, ErrorKind, ExitStatus, Stdio, Stop, StopAction, TreeLevel};
 use procs_tests::{Isolation, Test, cookie_holders, count, helper, host, isolated, isolated_in, root, tool};
 use std::fs;
@@ -7,12 +10,6 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 /// Waits for the word that the helper prints once it is set up.
 fn await_ready(child: &mut procs::Child) {

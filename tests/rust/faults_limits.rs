@@ -1,15 +1,12 @@
 //! Fault rows C05, C06: output without end, limits that are exact.
 
+mod common;
+
+use common::child;
 use procs::{Command, ErrorKind, OutputLimit};
-use procs_tests::{Isolation, count, helper, isolated_in, rss_bytes};
+use procs_tests::{Isolation, count, isolated_in, rss_bytes};
 use std::io::Read;
 use std::time::{Duration, Instant};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 const MIB: u64 = 1 << 20;
 

@@ -1,15 +1,12 @@
 //! Fault rows C08, C09, C10: bytes stay bytes, characters stay whole, lines of any length.
 
+mod common;
+
+use common::child;
 use procs::{Command, Stdio};
-use procs_tests::{Isolation, count, helper, isolated, isolated_in};
+use procs_tests::{Isolation, count, isolated, isolated_in};
 use std::sync::mpsc::channel;
 use std::task::{Context, Poll, Wake, Waker};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 fn lines_of(command: &mut Command) -> Vec<Vec<u8>> {
     let mut child = command.stdout(Stdio::pipe()).spawn().expect("a start");

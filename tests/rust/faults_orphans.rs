@@ -1,15 +1,12 @@
 //! Fault rows B18, B19: what outlives a host, and whom it adopts.
 
-use procs::{Command, Stdio};
-use procs_tests::{Isolation, cookie_holders, count, helper, host, isolated_in, kill_loop};
+mod common;
+
+use common::child;
+use procs::Stdio;
+use procs_tests::{Isolation, cookie_holders, count, host, isolated_in, kill_loop};
 use std::fs;
 use std::time::{Duration, Instant};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 /// The host of the next test: keeps ten children that die with it and one that does not.
 #[test]

@@ -1,17 +1,14 @@
 //! Fault rows A12, A13, A14, A27: signals, locks, sessions and groups around a start.
 
+mod common;
+
+use common::child;
 use procs::{Command, ExitStatus, SignalPolicy, Stdio};
-use procs_tests::{Isolation, count, helper, host, isolated, isolated_in};
+use procs_tests::{Isolation, count, host, isolated, isolated_in};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 static HOST: AtomicI32 = AtomicI32::new(0);
 static SEEN: AtomicU64 = AtomicU64::new(0);

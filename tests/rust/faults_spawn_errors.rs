@@ -1,16 +1,13 @@
 //! Fault rows A07 to A11: what cannot be started says exactly why, and nothing else is started instead.
 
+mod common;
+
+use common::child;
 use procs::{Command, Error, ErrorKind, Stage, Stdio};
-use procs_tests::{Isolation, Test, helper, host, isolated, isolated_in, root};
+use procs_tests::{Isolation, Test, host, isolated, isolated_in, root};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 fn refused(mut command: Command) -> Error {
     match command.output() {

@@ -1,5 +1,8 @@
 //! Fault rows C01 to C04, C07, C11 to C15: streams that fill, stay open, or close early.
 
+mod common;
+
+use common::child;
 use procs::{Command, Deadline, Pipeline, RunOptions, Stdio, run_many};
 use procs_tests::{Isolation, Sha, cookie_holders, count, helper, host, isolated, isolated_in, rss_bytes};
 use std::fs::{self, File, OpenOptions};
@@ -7,12 +10,6 @@ use std::io::{ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 /// 200 KB to stderr, then to stdout, and only then 5 MB are read: in any fixed order of reading and writing both sides wait for ever.
 fn crossed_streams(rounds: usize) {

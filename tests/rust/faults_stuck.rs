@@ -1,18 +1,15 @@
 //! Fault rows B14, B15, B16: children that do not end, threads that all wait, calls that are interrupted.
 
+mod common;
+
+use common::child;
 use procs::{Command, ExitStatus, Stdio, Stop};
-use procs_tests::{Isolation, Test, count, helper, host, isolated_in};
+use procs_tests::{Isolation, Test, count, host, isolated_in};
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 fn exit_with(code: i32) -> Command {
     child(&["exit", &code.to_string()])

@@ -1,9 +1,12 @@
 //! Fault rows B01 to B04, B12, B13: the true status of the right child, once, whoever interferes.
 
+mod common;
+
+use common::child;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procs::{Command, ExitStatus};
-use procs_tests::{Isolation, Random, count, helper, host, isolated_in, rss_bytes};
+use procs_tests::{Isolation, Random, count, host, isolated_in, rss_bytes};
 use std::fs;
 use std::future::Future;
 use std::pin::pin;
@@ -11,12 +14,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-
-fn child(args: &[&str]) -> Command {
-    let mut command = Command::new(helper());
-    command.args(args);
-    command
-}
 
 fn exit_with(code: i32) -> Command {
     child(&["exit", &code.to_string()])
