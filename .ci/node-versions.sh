@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# node-versions.sh [VERSION...]: runs the tests of Node's wire with other versions of Node (18 22 24 26 by default), each installed by npm inside the clone.
+# `docs/wire.md` names the versions that passed.
+. "$(dirname "$0")/lib.sh"
+
+[ $# -gt 0 ] || set -- 18 22 24 26
+failed=()
+for version in "$@"; do
+    folder=$target/tools/node-$version
+    [ -x "$folder/node_modules/.bin/node" ] || npm install --silent --no-audit --no-fund --prefix "$folder" "node@$version"
+    export PATH="$folder/node_modules/.bin:$PATH"
+    say "Node $(node --version)"
+    cargo test --quiet --release -p procs-tests --test node_wire && cargo test --quiet --release -p procs-tests --test scenarios -- on_nodes_wire \
+        || failed+=("$(node --version)")
+done
+[ ${#failed[@]} -eq 0 ] || fail "with Node ${failed[*]}"
