@@ -51,3 +51,6 @@ module.exports = {
   engineInfo,
   ProcsError,
 };
+
+// A child of fork speaks the native wire with a parent that has it, too.
+require('./lib/upgrade.js').ask();

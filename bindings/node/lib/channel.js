@@ -4,10 +4,12 @@
 
 const { EventEmitter } = require('node:events');
 const { deprecate } = require('node:util');
-const { hub, answer, attend, forget } = require('./hub.js');
+const { hub } = require('./hub.js');
 const { encodings } = require('./encodings.js');
 const { nodeError, errnoError, fromFailure, isFailure } = require('./errors.js');
 const handles = require('./handles.js');
+const { ASK, SWITCHED, Offer } = require('./offer.js');
+const { NodeWire, MORE, ENDED } = require('./wires.js');
 const check = require('./validate.js');
 
 /** How often a handle is sent again when it did not arrive. */
@@ -15,6 +17,7 @@ const RETRANSMISSIONS = 3;
 /** From this many unwritten bytes on `send` says false. */
 const HIGH_WATER = 128 * 1024;
 const PREFIX = 'NODE_';
+const ignore = () => {};
 
 const kChannel = Symbol('kChannel');
 
@@ -47,13 +50,22 @@ class Control extends EventEmitter {
   get fd() {
     return this.#channel.fd;
   }
+
+  /** What is spoken: 'node', or 'native' with a child that has changed over. */
+  get wire() {
+    return this.#channel.wire;
+  }
 }
 
 class Channel {
   #target;
-  #id;
   #encode;
   #decode;
+  /** The wire that messages leave by, and the one they come by; two only while a child changes over. */
+  #out;
+  #in;
+  /** What becomes of the wish of a child for the native wire. */
+  #upgrade;
   #open = true;
   #closes;
   /** Descriptors that came and whose message has not. */
@@ -64,22 +76,26 @@ class Channel {
   #unanswered = null;
   /** Messages for which nobody listens yet. */
   #pending = [];
-  referenced = true;
+  referenced = false;
   sockets = { got: {}, send: {} };
 
-  constructor(target, id, serialization, closes) {
+  /** Over the wire that `makeWire(channel)` makes. `upgrade` as `Offer` of lib/upgrade.js, or null. */
+  constructor(target, makeWire, serialization, { closes, upgrade }) {
     this.#target = target;
-    this.#id = id;
     this.#closes = closes;
+    this.#upgrade = upgrade;
     ({ encode: this.#encode, decode: this.#decode } = encodings[serialization]);
-    attend(id, this);
-    hub.hold();
-    target.on('internalMessage', (message, fd) => this.#internal(message, fd));
+    this.#in = this.#out = makeWire(this);
     target.on('newListener', () => process.nextTick(() => this.#deliverPending()));
   }
 
   get fd() {
-    return this.#open ? hub.linkFd(this.#id) : undefined;
+    return this.#open ? this.#in.fd : undefined;
+  }
+
+  /** What both directions speak by now: 'node' or 'native'. */
+  get wire() {
+    return this.#in.name;
   }
 
   reference(on) {
@@ -92,26 +108,52 @@ class Channel {
   /** The notice that something has come. True when there was something. */
   linkReady() {
     let came = false;
-    for (;;) {
-      if (!this.#open) return came;
-      const { messages, fds, places, ended, more } = hub.linkReceive(this.#id);
-      let nextFd = 0;
-      for (let index = 0; index < messages.length; index++) {
-        while (nextFd < fds.length && places[nextFd] <= index) this.#arrived.push(fds[nextFd++]);
+    while (this.#open) {
+      const wire = this.#in;
+      const state = wire.read((body, fds) => {
         came = true;
-        this.#received(this.#decode(messages[index]));
-      }
-      if (ended) {
+        for (const fd of fds) this.#arrived.push(fd);
+        this.#received(body, wire);
+      });
+      if (this.#in !== wire) {
+        // Everything else that the child has to say comes by the other one.
+        wire.close();
+      } else if (state === ENDED) {
         this.#end();
         return true;
+      } else if (state !== MORE) {
+        return came;
       }
-      if (!more) return came;
     }
+    return came;
   }
 
-  #received(message) {
-    if (!isInternal(message)) this.#hand('message', message);
-    else this.#hand('internalMessage', message, message.cmd === 'NODE_HANDLE' ? this.#arrived.shift() : undefined);
+  #received(body, wire) {
+    if (!this.#open) return;
+    let message;
+    try {
+      message = this.#decode(body);
+    } catch (error) {
+      // Whoever sends such a thing is no child of Node: the channel is over, this process is not.
+      process.emitWarning(`A child sent what is no message: ${error.message}`, 'ChannelProtocolWarning');
+      this.#end();
+      return;
+    }
+    if (!isInternal(message)) return this.#hand('message', message);
+    switch (message.cmd) {
+      case 'NODE_HANDLE':
+        return process.nextTick((fd) => this.#handleCame(message, fd, wire), this.#arrived.shift());
+      case 'NODE_HANDLE_ACK':
+      case 'NODE_HANDLE_NACK':
+        return process.nextTick(() => this.#answered(message.cmd === 'NODE_HANDLE_ACK', wire));
+      case ASK:
+        return process.nextTick(() => this.#offer(message));
+      case SWITCHED:
+        if (this.#out !== wire) this.#in = this.#out;
+        return this.#upgrade?.done();
+      default:
+        return this.#hand('internalMessage', message);
+    }
   }
 
   #hand(event, message, handle) {
@@ -128,20 +170,33 @@ class Channel {
     for (const [event, message, handle] of this.#pending.splice(0)) this.#target.emit(event, message, handle);
   }
 
-  #internal(message, fd) {
-    if (message.cmd === 'NODE_HANDLE_ACK' || message.cmd === 'NODE_HANDLE_NACK') {
-      this.#answered(message.cmd === 'NODE_HANDLE_ACK');
-    } else if (message.cmd === 'NODE_HANDLE') {
-      this.#write({ cmd: fd === undefined ? 'NODE_HANDLE_NACK' : 'NODE_HANDLE_ACK' }, -1, undefined, true);
-      if (fd === undefined) return;
-      handles.attach(message, fd, this.#target, this.sockets, (object) => {
-        this.#hand(isInternal(message.msg) ? 'internalMessage' : 'message', message.msg, object);
-      });
-    }
+  #handleCame(message, fd, wire) {
+    // By the wire that brought it: the other side may not look at the other one yet.
+    this.#write({ cmd: fd === undefined ? 'NODE_HANDLE_NACK' : 'NODE_HANDLE_ACK' }, -1, undefined, true, wire);
+    if (fd === undefined) return;
+    handles.attach(message, fd, this.#target, this.sockets, (object) => {
+      this.#hand(isInternal(message.msg) ? 'internalMessage' : 'message', message.msg, object);
+    });
+  }
+
+  /** The child asks for the native wire. From the message that carries its end on everything leaves by that wire. */
+  #offer(asked) {
+    if (!this.#open || !this.#upgrade?.wanted(asked)) return;
+    // A handle is on its way: once it has arrived.
+    if (this.#queue !== null || !this.#target.connected) return;
+    const native = this.#upgrade.open(this);
+    if (native === undefined) return;
+    const link = this.#out;
+    this.#upgrade.send((message, fd) => this.#write(message, fd, undefined, true, link));
+    this.#out = native;
   }
 
   /** A handle arrived, or its descriptor did not. An answer that nobody awaits is nothing. */
-  #answered(arrived) {
+  #answered(arrived, wire) {
+    if (wire !== this.#out) {
+      this.#upgrade.answered(arrived);
+      return;
+    }
     if (this.#queue === null) return;
     const queue = this.#queue;
     this.#queue = null;
@@ -157,6 +212,7 @@ class Channel {
     }
     for (const { message, handle, options, callback } of queue) this.send(message, handle, options, callback);
     if (!this.#target.connected && this.#target.channel && this.#queue === null) this.disconnect();
+    if (this.#upgrade?.asked) this.#offer(this.#upgrade.asked);
   }
 
   #closeUnanswered() {
@@ -200,8 +256,8 @@ class Channel {
   }
 
   /** Undefined when it failed. */
-  #write(message, fd, callback, quiet) {
-    const queued = this.#open ? hub.linkSend(this.#id, this.#encode(message), fd) : { failed: true, code: 'EPIPE', errno: 32 };
+  #write(message, fd, callback, quiet, wire = this.#out) {
+    const queued = this.#open ? wire.send(this.#encode(message), fd) : { failed: true, code: 'EPIPE', errno: 32 };
     if (isFailure(queued)) {
       const error = queued.code === 'EPIPE' || queued.errno ? errnoError(-(queued.errno || 32), 'write') : fromFailure(queued);
       if (!quiet) {
@@ -210,12 +266,11 @@ class Channel {
       }
       return undefined;
     }
-    if (queued === 0) {
-      if (typeof callback === 'function') process.nextTick(callback, null);
-    } else {
-      // Unwritten bytes keep the loop alive, as in Node.
-      answer((event) => hub.linkWritten(this.#id, event), () => null)
-        .then(() => { if (typeof callback === 'function') process.nextTick(callback, null); });
+    if (typeof callback === 'function') {
+      if (queued === 0) process.nextTick(callback, null);
+      else wire.whenWritten(() => process.nextTick(callback, null));
+    } else if (queued !== 0) {
+      wire.whenWritten(ignore);
     }
     return queued < HIGH_WATER;
   }
@@ -229,8 +284,9 @@ class Channel {
     if (!this.#open) return false;
     this.reference(false);
     this.#open = false;
-    forget(this.#id);
-    hub.closeLink(this.#id);
+    this.#in.close();
+    if (this.#out !== this.#in) this.#out.close();
+    this.#upgrade?.done();
     for (const fd of this.#arrived.splice(0)) require('node:fs').closeSync(fd);
     return true;
   }
@@ -262,8 +318,10 @@ class Channel {
 const deprecated = '_channel is deprecated. Use ChildProcess.channel instead.';
 
 /** Gives a child its channel: the methods and events of Node. `closes` is called when the other side has ended it. */
-function setUp(target, id, serialization, closes) {
-  const channel = new Channel(target, id, serialization, closes);
+function setUp(target, id, { serialization = 'json', wire }, closes) {
+  const upgrade = wire === 'node' ? null : new Offer(serialization);
+  const channel = new Channel(target, (owner) => new NodeWire(id, owner), serialization, { closes, upgrade });
+  channel.reference(true);
   target[kChannel] = channel;
   target.channel = new Control(channel);
   Object.defineProperty(target, '_channel', {
@@ -273,6 +331,11 @@ function setUp(target, id, serialization, closes) {
     enumerable: false,
   });
   target.connected = true;
+  giveMethods(target, channel);
+}
+
+/** The methods of whoever has a channel: a child's object, or `process`. */
+function giveMethods(target, channel) {
   target.send = function send(message, handle, options, callback) {
     if (typeof handle === 'function') [callback, handle, options] = [handle, undefined, undefined];
     else if (typeof options === 'function') [callback, options] = [options, undefined];
@@ -296,4 +359,4 @@ function setUp(target, id, serialization, closes) {
   target._disconnect = () => channel.disconnect();
 }
 
-module.exports = { setUp, kChannel };
+module.exports = { Channel, setUp, giveMethods, kChannel };

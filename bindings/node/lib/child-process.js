@@ -108,7 +108,7 @@ ChildProcess.prototype.spawn = function spawn(options) {
   this[kStreams] = streams;
   if (link !== 0 && result === 0) {
     this._closesNeeded++;
-    setUpChannel(this, link, options.serialization || 'json', () => streamClosed(this));
+    setUpChannel(this, link, options, () => streamClosed(this));
   }
   if (channel !== undefined && result === 0) this.channel = messages.made(channel);
   return result;
@@ -175,6 +175,7 @@ function checkSpawn(child, options) {
     throw nodeError('ERR_INVALID_ARG_VALUE', 'options.serialization', serialization,
       "must be one of: undefined, 'json', 'advanced'");
   }
+  if (options.wire != null && options.wire !== 'node') throw nodeError('ERR_INVALID_ARG_VALUE', 'options.wire', options.wire, "must be 'node' or absent");
   if (options.envPairs !== undefined) check.array(options.envPairs, 'options.envPairs');
   check.string(options.file, 'options.file');
   child.spawnfile = options.file;

@@ -7,6 +7,7 @@ const { hub, newId, attend, forget } = require('./hub.js');
 const { nodeError, AbortError, ProcsError, isFailure, fromFailure, unwrap } = require('./errors.js');
 const { asBytes, codecNamed, decode, NAMES, Message } = require('./message-codecs.js');
 const calls = require('./message-calls.js');
+const { Outbox } = require('./outbox.js');
 const { settings } = require('./message-settings.js');
 const check = require('./validate.js');
 
@@ -14,7 +15,6 @@ const check = require('./validate.js');
 const READ_AHEAD = 64;
 const ENDED = 2;
 const MORE = 1;
-const EMPTY = Object.freeze([]);
 const kOwn = Symbol('kOwn');
 
 function closedError() {
@@ -39,18 +39,20 @@ class Channel extends EventEmitter {
   #receivers = [];
   #handler = null;
   #served = null;
-  /** Messages for which the other side has to make room. */
-  #queue = [];
-  #queued = 0;
-  #queueBytes;
-  #flowing = false;
+  #outbox;
 
   constructor(own, id, codec, queueBytes) {
     if (own !== kOwn) throw nodeError('ERR_INVALID_ARG_VALUE', 'channel', own, 'is made by Channel.pair, spawn and parentChannel');
     super();
     this.#id = id;
     this.#codec = codec;
-    this.#queueBytes = queueBytes;
+    this.#outbox = new Outbox(id, queueBytes, {
+      failed: (error) => { if (error.kind !== 'CLOSED') this.emit('error', error); },
+      empty: () => {
+        if (this.#closing) this.#shut();
+        else this.emit('drain');
+      },
+    });
     attend(id, this);
     const later = () => process.nextTick(() => this.#arrange());
     this.on('newListener', later);
@@ -97,7 +99,7 @@ class Channel extends EventEmitter {
 
   /** Messages that wait until the other side reads. */
   get queuedMessages() {
-    return this.#queue.length;
+    return this.#outbox.length;
   }
 
   #check() {
@@ -229,55 +231,12 @@ class Channel extends EventEmitter {
     }
     if (callback !== undefined) check.callable(callback, 'callback');
     this.#check();
-    const body = codec.encode(value);
-    if (this.#queue.length === 0) {
-      const sent = hub.channelSend(this.#id, codec.number, body, buffers, fds);
-      if (sent === true) {
-        if (callback !== undefined) process.nextTick(callback, null);
-        return true;
-      }
-      if (sent !== false) {
-        const error = fromFailure(sent);
-        if (error.kind !== 'CLOSED' || callback === undefined) throw error;
-        process.nextTick(callback, error);
-        return false;
-      }
-    }
-    this.#enqueue(codec.number, body, buffers, fds, callback);
+    const sent = this.#outbox.send(codec.number, codec.encode(value), buffers, fds, callback);
+    if (typeof sent === 'boolean') return sent;
+    const error = fromFailure(sent);
+    if (error.kind !== 'CLOSED' || callback === undefined) throw error;
+    process.nextTick(callback, error);
     return false;
-  }
-
-  #enqueue(codec, body, buffers, fds, callback) {
-    const size = (buffers ?? EMPTY).reduce((sum, buffer) => sum + buffer.byteLength, Buffer.byteLength(body));
-    if (this.#queued + size > this.#queueBytes && this.#queue.length > 0) {
-      throw new ProcsError(`channel.send: too much waits for the other side (maxQueuedBytes = ${this.#queueBytes})`, 'WOULD_BLOCK', 'EAGAIN');
-    }
-    // From here on the message is the core's: what the caller changes afterwards changes nothing.
-    const wait = unwrap(hub.channelSendLater(this.#id, codec, body, buffers, fds));
-    this.#queued += size;
-    this.#queue.push({ wait, size, callback });
-    if (!this.#flowing) this.#flow();
-  }
-
-  /** Sends what waits, one after the other. */
-  async #flow() {
-    this.#flowing = true;
-    while (this.#queue.length > 0) {
-      const { wait, size, callback } = this.#queue[0];
-      let failure = null;
-      try {
-        await calls.finished(wait);
-      } catch (error) {
-        failure = error;
-      }
-      this.#queue.shift();
-      this.#queued -= size;
-      callback?.(failure);
-      if (failure !== null && callback === undefined && failure.kind !== 'CLOSED') this.emit('error', failure);
-    }
-    this.#flowing = false;
-    if (this.#closing) this.#shut();
-    else this.emit('drain');
   }
 
   /** The next value. With `{message: true}` all of the message. */
@@ -376,7 +335,7 @@ class Channel extends EventEmitter {
   close() {
     if (!this.#open || this.#closing) return;
     this.#closing = true;
-    if (this.#queue.length === 0) this.#shut();
+    if (this.#outbox.length === 0) this.#shut();
   }
 
   #shut() {

@@ -10,6 +10,7 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const test = require('node:test');
+const { setImmediate } = require('node:timers/promises');
 const procs = require('..');
 
 /** Sends back what comes, handles too; ends with 7 once its parent has disconnected. */
@@ -36,6 +37,18 @@ function script(name, text) {
 const echo = script('echo.cjs', ECHO);
 const burst = script('burst.cjs', BURST);
 
+const PACKAGE = path.join(__dirname, '..');
+/** What is forked: a plain child, one that requires the package, and one of those that is used only once it has changed over. */
+const KINDS = ['plain', 'changing', 'native'];
+
+/** Starts a child of this kind. */
+async function fork(kind, file, options = {}) {
+  const execArgv = kind === 'plain' ? [] : ['-r', PACKAGE];
+  const child = procs.fork(file, [], { ...options, execArgv });
+  while (kind === 'native' && child.channel.wire !== 'native') await setImmediate();
+  return child;
+}
+
 /** Sends one message and gives what comes back. */
 async function ask(child, message, handle) {
   const answer = once(child, 'message');
@@ -53,88 +66,114 @@ async function end(child) {
   assert.deepStrictEqual(await exit, [7, null]);
 }
 
-for (const serialization of ['json', 'advanced']) {
-  test(`messages of every kind and size (${serialization})`, async () => {
-    const child = procs.fork(echo, [], { serialization });
-    const values = [{ a: [1, 'ü😀\n', null] }, 'text', 0, false, null, [], '\ud800', 'x'.repeat(1 << 20), 'é'.repeat(8 << 20)];
-    if (serialization === 'advanced') values.push(new Map([[1, new Set('a')]]), 10n ** 30n, new Uint8Array(100_000).fill(7), new Date(5));
-    for (const value of values) {
-      if (typeof value === 'bigint') assert.throws(() => child.send(value), { code: 'ERR_INVALID_ARG_TYPE' });
-      else assert.deepStrictEqual((await ask(child, value))[0], value);
+for (const kind of KINDS) {
+  for (const serialization of ['json', 'advanced']) {
+    test(`messages of every kind and size (${kind}, ${serialization})`, async () => {
+      const child = await fork(kind, echo, { serialization });
+      const values = [{ a: [1, 'ü😀\n', null] }, 'text', 0, false, null, [], '\ud800', 'x'.repeat(1 << 20), 'é'.repeat(8 << 20)];
+      if (serialization === 'advanced') values.push(new Map([[1, new Set('a')]]), 10n ** 30n, new Uint8Array(100_000).fill(7), new Date(5));
+      for (const value of values) {
+        if (typeof value === 'bigint') assert.throws(() => child.send(value), { code: 'ERR_INVALID_ARG_TYPE' });
+        else assert.deepStrictEqual((await ask(child, value))[0], value);
+      }
+      assert.strictEqual(child.channel.wire, kind === 'plain' ? 'node' : 'native');
+      await end(child);
+    });
+
+    test(`handles there and back, in order (${kind}, ${serialization})`, async () => {
+      const child = await fork(kind, echo, { serialization });
+      const server = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const udp = dgram.createSocket('udp4').bind(0, '127.0.0.1');
+      await once(udp, 'listening');
+      const client = net.connect(server.address().port, '127.0.0.1');
+      const [connection] = await once(server, 'connection');
+      const got = [];
+      const all = new Promise((resolve) => child.on('message', (...answer) => { if (got.push(answer) === 6) resolve(); }));
+      const written = new Promise((resolve, reject) => child.send('before', (error) => (error ? reject(error) : resolve())));
+      child.send('server', server);
+      child.send('between');
+      child.send('connection', connection);
+      child.send('udp', udp);
+      child.send('after');
+      await Promise.all([all, written]);
+      assert.deepStrictEqual(got.map(([message]) => message), ['before', 'server', 'between', 'connection', 'udp', 'after']);
+      const [, [, server2], , [, connection2], [, udp2]] = got;
+      assert.strictEqual(server2.address().port, server.address().port);
+      assert.strictEqual(udp2.address().port, udp.address().port);
+      client.setEncoding('utf8');
+      connection2.end('through two processes');
+      assert.deepStrictEqual(await once(client, 'data'), ['through two processes']);
+      client.destroy();
+      for (const handle of [server, server2, udp, udp2]) handle.close();
+      await end(child);
+    });
+  }
+
+  test(`a server asks the child about the connections that it was sent (${kind})`, async () => {
+    const child = await fork(kind, script('answer.cjs', "process.on('message', (message, socket) => socket.end('from the child'));"));
+    const server = net.createServer((connection) => child.send('connection', connection)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    for (let round = 0; round < 3; round++) {
+      const client = net.connect(server.address().port, '127.0.0.1').setEncoding('utf8');
+      assert.deepStrictEqual(await once(client, 'data'), ['from the child']);
+      client.end();
+      await once(client, 'close');
     }
-    await end(child);
+    await new Promise((resolve) => server.close(resolve));
+    child.disconnect();
+    await once(child, 'exit');
   });
 
-  test(`handles there and back, in order (${serialization})`, async () => {
-    const child = procs.fork(echo, [], { serialization });
-    const server = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const udp = dgram.createSocket('udp4').bind(0, '127.0.0.1');
-    await once(udp, 'listening');
-    const client = net.connect(server.address().port, '127.0.0.1');
-    const [connection] = await once(server, 'connection');
-    const got = [];
-    const all = new Promise((resolve) => child.on('message', (...answer) => { if (got.push(answer) === 6) resolve(); }));
-    const written = new Promise((resolve, reject) => child.send('before', (error) => (error ? reject(error) : resolve())));
-    child.send('server', server);
-    child.send('between');
-    child.send('connection', connection);
-    child.send('udp', udp);
-    child.send('after');
-    await Promise.all([all, written]);
-    assert.deepStrictEqual(got.map(([message]) => message), ['before', 'server', 'between', 'connection', 'udp', 'after']);
-    const [, [, server2], , [, connection2], [, udp2]] = got;
-    assert.strictEqual(server2.address().port, server.address().port);
-    assert.strictEqual(udp2.address().port, udp.address().port);
-    client.setEncoding('utf8');
-    connection2.end('through two processes');
-    assert.deepStrictEqual(await once(client, 'data'), ['through two processes']);
-    client.destroy();
-    for (const handle of [server, server2, udp, udp2]) handle.close();
+  test(`what was sent before the end arrives before it (${kind})`, async () => {
+    for (let round = 0; round < 5; round++) {
+      const child = kind === 'native' ?
+        await fork(kind, script('late.cjs', `process.on('message', () => { ${BURST} process.disconnect(); });`)) :
+        procs.spawn(process.execPath, [...(kind === 'plain' ? [] : ['-r', PACKAGE]), burst], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+      let count = 0;
+      let disconnected = false;
+      child.on('message', ({ index }) => assert.strictEqual(index, count++));
+      child.on('disconnect', () => { disconnected = true; });
+      child.on('exit', () => assert.strictEqual(count, 500));
+      if (kind === 'native') child.send('go');
+      assert.deepStrictEqual(await once(child, 'close'), [0, null]);
+      assert.ok(disconnected);
+    }
+  });
+
+  test(`a killed child is disconnected (${kind})`, async () => {
+    const child = await fork(kind, echo);
+    const ends = Promise.all([once(child, 'exit'), once(child, 'disconnect'), once(child, 'close')]);
+    child.send('kill yourself');
+    const [exit] = await ends;
+    assert.deepStrictEqual(exit, [null, 'SIGKILL']);
+    const refused = await new Promise((resolve) => assert.strictEqual(child.send('late', resolve), false));
+    assert.strictEqual(refused.code, 'ERR_IPC_CHANNEL_CLOSED');
+    const emitted = once(child, 'error');
+    child.disconnect();
+    assert.strictEqual((await emitted)[0].code, 'ERR_IPC_DISCONNECTED');
+  });
+
+  test(`a channel without reference lets its process end (${kind})`, async () => {
+    const execArgv = kind === 'plain' ? '[]' : JSON.stringify(['-r', PACKAGE]);
+    const wait = kind === 'native' ? "child.channel.wire !== 'native'" : 'false';
+    const program = `
+const child = require(${JSON.stringify(PACKAGE)}).fork(${JSON.stringify(echo)}, [], { execArgv: ${execArgv} });
+(function look() { if (${wait}) setImmediate(look); else { child.unref(); child.channel.unref(); } })();`;
+    await procs.run(process.execPath, ['-e', program], { timeout: 30_000, check: true });
+  });
+
+  test(`a slow child: send says so and nothing is lost (${kind})`, async () => {
+    const child = await fork(kind, echo);
+    let said = true;
+    let count = 0;
+    const all = new Promise((resolve) => child.on('message', () => { if (++count === 80) resolve(); }));
+    for (let index = 0; index < 80; index++) said = child.send('y'.repeat(100_000)) && said;
+    assert.strictEqual(said, false);
+    await all;
     await end(child);
   });
 }
-
-test('a server asks the child about the connections that it was sent', async () => {
-  const child = procs.fork(script('answer.cjs', "process.on('message', (message, socket) => socket.end('from the child'));"));
-  const server = net.createServer((connection) => child.send('connection', connection)).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  for (let round = 0; round < 3; round++) {
-    const client = net.connect(server.address().port, '127.0.0.1').setEncoding('utf8');
-    assert.deepStrictEqual(await once(client, 'data'), ['from the child']);
-    client.end();
-    await once(client, 'close');
-  }
-  await new Promise((resolve) => server.close(resolve));
-  child.disconnect();
-  await once(child, 'exit');
-});
-
-test('what was sent before the end arrives before it', async () => {
-  for (let round = 0; round < 5; round++) {
-    const child = procs.spawn(process.execPath, [burst], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    let count = 0;
-    let disconnected = false;
-    child.on('message', ({ index }) => assert.strictEqual(index, count++));
-    child.on('disconnect', () => { disconnected = true; });
-    child.on('exit', () => assert.strictEqual(count, 500));
-    assert.deepStrictEqual(await once(child, 'close'), [0, null]);
-    assert.ok(disconnected);
-  }
-});
-
-test('a killed child is disconnected', async () => {
-  const child = procs.fork(echo);
-  const ends = Promise.all([once(child, 'exit'), once(child, 'disconnect'), once(child, 'close')]);
-  child.send('kill yourself');
-  const [exit] = await ends;
-  assert.deepStrictEqual(exit, [null, 'SIGKILL']);
-  const refused = await new Promise((resolve) => assert.strictEqual(child.send('late', resolve), false));
-  assert.strictEqual(refused.code, 'ERR_IPC_CHANNEL_CLOSED');
-  const emitted = once(child, 'error');
-  child.disconnect();
-  assert.strictEqual((await emitted)[0].code, 'ERR_IPC_DISCONNECTED');
-});
 
 test('bad arguments have the codes of Node', async () => {
   assert.throws(() => procs.fork(), { code: 'ERR_INVALID_ARG_TYPE' });
@@ -147,22 +186,6 @@ test('bad arguments have the codes of Node', async () => {
   assert.throws(() => child.send(() => {}), { code: 'ERR_INVALID_ARG_TYPE' });
   assert.throws(() => child.send('x', {}), { code: 'ERR_INVALID_HANDLE_TYPE' });
   assert.throws(() => child.send('x', undefined, 'options'), { code: 'ERR_INVALID_ARG_TYPE' });
-  await end(child);
-});
-
-test('a channel without reference lets its process end', async () => {
-  const program = `const child = require(${JSON.stringify(path.join(__dirname, '..'))}).fork(${JSON.stringify(echo)}); child.unref(); child.channel.unref();`;
-  await procs.run(process.execPath, ['-e', program], { timeout: 30_000, check: true });
-});
-
-test('a slow child: send says so and nothing is lost', async () => {
-  const child = procs.fork(echo);
-  let said = true;
-  let count = 0;
-  const all = new Promise((resolve) => child.on('message', () => { if (++count === 40) resolve(); }));
-  for (let index = 0; index < 40; index++) said = child.send('y'.repeat(100_000)) && said;
-  assert.strictEqual(said, false);
-  await all;
   await end(child);
 });
 

@@ -1,0 +1,121 @@
+'use strict';
+
+// The two ways that messages of Node's channel travel: Node's own socket, and the native channel that replaces it where both ends can.
+// A wire is `send(body, fd)` (bytes that wait, or a failure), `read(take)` (`take(body, fds)` for each message; what follows), `whenWritten`, `fd`
+// and `close`.
+
+const { hub, answer, attend, forget } = require('./hub.js');
+const { isFailure } = require('./errors.js');
+const { Outbox } = require('./outbox.js');
+
+/** What follows a batch: nothing now, more at once, nothing ever. */
+const NOTHING = 0;
+const MORE = 1;
+const ENDED = 2;
+
+/** Numbers of the codecs of a native channel. */
+const CODECS = { json: 1, advanced: 3 };
+/** Bytes that wait for the other side to read; Node's own channel has no bound either. */
+const NO_LIMIT = Number.MAX_SAFE_INTEGER;
+
+class NodeWire {
+  #id;
+  name = 'node';
+
+  constructor(id, target) {
+    this.#id = id;
+    attend(id, target);
+  }
+
+  send(body, fd) {
+    return hub.linkSend(this.#id, body, fd);
+  }
+
+  read(take) {
+    const { messages, fds, places, ended, more } = hub.linkReceive(this.#id);
+    let next = 0;
+    for (let index = 0; index < messages.length; index++) {
+      const first = next;
+      while (next < fds.length && places[next] <= index) next++;
+      take(messages[index], fds.slice(first, next));
+    }
+    if (ended) return ENDED;
+    return more ? MORE : NOTHING;
+  }
+
+  whenWritten(callback) {
+    // Unwritten bytes keep the loop alive, as in Node.
+    answer((event) => hub.linkWritten(this.#id, event), () => null).then(callback);
+  }
+
+  get fd() {
+    return hub.linkFd(this.#id);
+  }
+
+  close() {
+    forget(this.#id);
+    hub.closeLink(this.#id);
+  }
+}
+
+const NO_FDS = Object.freeze([]);
+
+class NativeWire {
+  #id;
+  #codec;
+  #outbox;
+  #callbacks = [];
+  name = 'native';
+
+  /** Of the open channel `id`; `target.linkReady` is told when something can be read. */
+  constructor(id, serialization, target) {
+    this.#id = id;
+    this.#codec = CODECS[serialization];
+    this.#outbox = new Outbox(id, NO_LIMIT, { failed() {}, empty: () => { for (const callback of this.#callbacks.splice(0)) callback(); } });
+    attend(id, target);
+  }
+
+  /** What the native module is told of such a channel. */
+  static settings(id) {
+    return { __proto__: null, id, codecs: 1 << CODECS.json | 1 << CODECS.advanced };
+  }
+
+  watch() {
+    return hub.channelWatch(this.#id, true);
+  }
+
+  send(body, fd) {
+    const sent = this.#outbox.send(this.#codec, body, undefined, fd < 0 ? undefined : [fd]);
+    return typeof sent === 'boolean' ? this.#outbox.bytes : sent;
+  }
+
+  read(take) {
+    const batch = hub.channelReceive(this.#id);
+    if (batch === null) return NOTHING;
+    if (typeof batch === 'string' || batch instanceof Uint8Array) {
+      take(batch, NO_FDS);
+      return NOTHING;
+    }
+    if (isFailure(batch)) return ENDED;
+    for (let at = 1; at < batch.length; at += 4) take(batch[at + 1], batch[at + 3] ?? NO_FDS);
+    // A failure ends the channel, as the end does.
+    return typeof batch[0] === 'number' ? batch[0] : ENDED;
+  }
+
+  whenWritten(callback) {
+    this.#callbacks.push(callback);
+  }
+
+  get fd() {
+    return hub.channelFd(this.#id);
+  }
+
+  close() {
+    forget(this.#id);
+    // What waits keeps the channel until it has left.
+    if (this.#outbox.length === 0) hub.closeChannel(this.#id);
+    else this.#callbacks.push(() => hub.closeChannel(this.#id));
+  }
+}
+
+module.exports = { NodeWire, NativeWire, MORE, ENDED };

@@ -1,0 +1,190 @@
+'use strict';
+
+// A forked child that requires the package changes over to the native wire: nothing shows but its speed.
+
+const assert = require('node:assert');
+const childProcess = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const test = require('node:test');
+const procs = require('..');
+
+const PACKAGE = JSON.stringify(path.join(__dirname, '..'));
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'procs-upgrade-'));
+test.after(() => fs.rmSync(folder, { recursive: true }));
+
+function script(name, text) {
+  const file = path.join(folder, name);
+  fs.writeFileSync(file, text);
+  return file;
+}
+
+/** Counts what comes, floods its parent meanwhile, with a handle now and then, and requires the package in the middle of it. */
+const BOTH_WAYS = script('both-ways.cjs', `
+const net = require('node:net');
+const [count, at] = process.argv.slice(2).map(Number);
+const server = net.createServer().listen(0, '127.0.0.1', () => {
+  let [sent, took, wrong] = [0, 0, 0];
+  process.on('message', (message, handle) => {
+    if (message.number !== took || (message.number % 50 === 7) !== (handle !== undefined)) wrong++;
+    handle?.close();
+    if (++took === count) finish();
+  });
+  const more = () => {
+    for (let burst = 0; burst < 5 && sent < count; burst++, sent++) {
+      if (sent === at) require(${PACKAGE});
+      process.send({ number: sent }, sent % 50 === 7 ? server : undefined);
+    }
+    if (sent < count) setImmediate(more);
+    else finish();
+  };
+  let left = 2;
+  const finish = () => {
+    if (--left === 0) tell();
+  };
+  const tell = () => {
+    if (at >= 0 && process.channel.wire !== 'native') return setImmediate(tell);
+    process.send({ number: count, wrong, wire: process.channel.wire ?? 'node' }, () => {
+      server.close();
+      process.disconnect();
+    });
+  };
+  more();
+});
+`);
+
+async function bothWays(at, serialization) {
+  const count = 400;
+  const child = procs.fork(BOTH_WAYS, [count, at], { serialization });
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  let took = 0;
+  let last;
+  const wrong = [];
+  child.on('message', (message, handle) => {
+    if (message.number !== took++ || (message.number % 50 === 7) !== (handle !== undefined)) wrong.push(message.number);
+    handle?.close();
+    last = message;
+  });
+  let sent = 0;
+  const more = () => {
+    for (let burst = 0; burst < 5 && sent < count; burst++, sent++) child.send({ number: sent }, sent % 50 === 7 ? server : undefined);
+    if (sent < count) setImmediate(more);
+  };
+  more();
+  assert.deepStrictEqual(await once(child, 'exit'), [0, null]);
+  server.close();
+  assert.deepStrictEqual(wrong, []);
+  assert.strictEqual(took, count + 1);
+  assert.strictEqual(last.wrong, 0);
+  return last.wire;
+}
+
+for (const serialization of ['json', 'advanced']) {
+  test(`a child changes over while both sides send messages and handles (${serialization})`, async () => {
+    for (const at of [0, 7, 8, 57, 200]) assert.strictEqual(await bothWays(at, serialization), 'native', `at ${at}`);
+    assert.strictEqual(await bothWays(-1, serialization), 'node');
+  });
+}
+
+/** Tells by messages what its channel does. */
+const SELF = script('self.cjs', `
+require(${PACKAGE});
+process.on('disconnect', () => process.exit(process.connected || process.channel !== null ? 1 : 5));
+process.on('message', (message) => process.send({ message, wire: process.channel.wire ?? 'node' }));
+`);
+
+async function untilNative(child) {
+  for (;;) {
+    child.send('which');
+    const [{ wire }] = await once(child, 'message');
+    if (wire === 'native') return;
+  }
+}
+
+test('both sides change over; either side ends it', async () => {
+  const child = procs.fork(SELF);
+  await untilNative(child);
+  assert.strictEqual(child.channel.wire, 'native');
+  const disconnected = once(child, 'disconnect');
+  child.disconnect();
+  await disconnected;
+  assert.deepStrictEqual(await once(child, 'exit'), [5, null]);
+
+  const other = procs.fork(script('leaves.cjs', `require(${PACKAGE}); process.once('message', function look() {
+    if (process.channel.wire === 'native') { process.send('last'); process.disconnect(); } else { process.send('not yet'); process.once('message', look); }
+  });`));
+  const said = [];
+  other.on('message', (message) => { said.push(message); other.send('again'); });
+  other.on('error', () => {});
+  other.send('first');
+  await Promise.all([once(other, 'disconnect'), once(other, 'exit')]);
+  assert.strictEqual(said.at(-1), 'last');
+});
+
+test('the option wire keeps Node\'s; a parent that is Node itself keeps it, too', async () => {
+  const child = procs.fork(SELF, [], { wire: 'node' });
+  const other = childProcess.fork(SELF);
+  for (const end of [child, other]) {
+    for (let round = 0; round < 20; round++) {
+      end.send(round);
+      assert.deepStrictEqual((await once(end, 'message'))[0], { message: round, wire: 'node' });
+    }
+    end.disconnect();
+    assert.deepStrictEqual(await once(end, 'exit'), [5, null]);
+  }
+  assert.strictEqual(child.channel, null);
+  assert.throws(() => procs.fork(SELF, [], { wire: 'native' }), { code: 'ERR_INVALID_ARG_VALUE' });
+});
+
+test('a grandchild neither has the channel nor keeps it open', async () => {
+  const child = procs.fork(script('grandparent.cjs', `
+require(${PACKAGE});
+const { spawn } = require('node:child_process');
+process.on('message', () => {
+  if (process.channel.wire !== 'native') return process.send('not yet');
+  // Lives on, with everything that a program of Node hands on by itself.
+  const grandchild = spawn(process.execPath, ['-e', 'console.log(process.connected, Object.keys(process.env).filter((name) => /^(PROCS|NODE_CHANNEL)/.test(name)).length); setInterval(() => {}, 1000)'], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
+  grandchild.unref();
+  grandchild.stdout.once('data', (text) => process.send({ pid: grandchild.pid, text: String(text) }, () => process.exit(0)));
+});
+`));
+  let told;
+  child.on('message', (message) => {
+    if (message === 'not yet') child.send('again');
+    else told = message;
+  });
+  child.send('first');
+  await Promise.all([once(child, 'disconnect'), once(child, 'exit')]);
+  process.kill(told.pid, 'SIGKILL');
+  assert.strictEqual(told.text, 'undefined 0\n');
+});
+
+test('changing over leaves no descriptor behind', async () => {
+  const open = () => fs.readdirSync('/proc/self/fd').length;
+  const round = async () => {
+    const child = procs.fork(SELF);
+    await untilNative(child);
+    const exit = once(child, 'exit');
+    child.disconnect();
+    await exit;
+  };
+  await round();
+  const before = open();
+  for (let count = 0; count < 5; count++) await round();
+  assert.strictEqual(open(), before);
+});
+
+test('a child that sends garbage ends its channel only', async () => {
+  for (const garbage of ['not JSON\\n', '{"cmd":"NODE_HANDLE_ACK"}\\n{"cmd":"NODE_PROCS_SWITCHED"}\\n{"cmd":"NODE_HANDLE"}\\n\\xff\\n']) {
+    const child = procs.spawn('bash', ['-c', `printf '${garbage}' >&3; exec sleep 60`], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    child.on('message', assert.fail);
+    await once(child, 'disconnect');
+    assert.strictEqual(child.connected, false);
+    child.kill('SIGKILL');
+    await once(child, 'close');
+  }
+});
