@@ -12,6 +12,7 @@ const { run, runMany, waitAny } = require('./lib/run.js');
 const { pipeline } = require('./lib/pipeline.js');
 const { lines } = require('./lib/lines.js');
 const { Channel, parentChannel } = require('./lib/message-channel.js');
+const { Arena } = require('./lib/arena.js');
 const memory = require('./lib/shared-memory.js');
 const locks = require('./lib/shared-locks.js');
 const { ProcsError } = require('./lib/errors.js');
@@ -37,6 +38,7 @@ module.exports = {
   lines,
   Channel,
   parentChannel,
+  Arena,
   SharedMemory: memory.SharedMemory,
   SharedMutex: locks.SharedMutex,
   SharedRwLock: locks.SharedRwLock,

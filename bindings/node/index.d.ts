@@ -182,7 +182,32 @@ export interface Spawn {
 }
 
 export const spawn: Spawn & typeof cp.spawn;
-export const fork: typeof cp.fork;
+
+/** What `child.channel` of a forked child is. */
+export interface ForkChannel extends EventEmitter {
+  ref(): void;
+  unref(): void;
+  hasRef(): boolean;
+  readonly fd: number | undefined;
+  /** What is spoken: Node's wire, or the native one with a child that requires this package. */
+  readonly wire: 'node' | 'native';
+}
+
+/** A child with Node's channel, from `fork`. */
+export type ForkedChild = Omit<ChildProcess, 'channel'> & { readonly channel?: ForkChannel | null };
+
+/** As child_process.fork, with our options. */
+export interface Fork {
+  (modulePath: string | URL, options?: cp.ForkOptions & StartOptions & ForkWire): ForkedChild;
+  (modulePath: string | URL, args?: readonly string[], options?: cp.ForkOptions & StartOptions & ForkWire): ForkedChild;
+}
+
+export interface ForkWire {
+  /** 'node' keeps Node's own wire, also with a child that could do better. */
+  wire?: 'node' | undefined;
+}
+
+export const fork: Fork & typeof cp.fork;
 export const exec: typeof cp.exec;
 export const execFile: typeof cp.execFile;
 export const spawnSync: typeof cp.spawnSync;
@@ -539,6 +564,65 @@ export class SharedMemory {
   close(): void;
 }
 
+export interface ArenaOptions {
+  /** The most that all segments together may hold, in bytes. Default: 1 GiB. */
+  maxBytes?: number | undefined;
+  /** Memory is taken at once. Default: false. */
+  prefault?: boolean | undefined;
+  hugePages?: boolean | undefined;
+}
+
+/** Where a lent block is: plain numbers, for a message. */
+export interface BlockPlace {
+  segment: number;
+  serial: number;
+  offset: number;
+  length: number;
+}
+
+/** Blocks of shared memory that are lent to other processes and threads without a copy, and used again once all have given them back or died. */
+export class Arena {
+  /** With room for `size` bytes at first. */
+  constructor(size: number, options?: ArenaOptions);
+  /** Opens an arena by the descriptor of its first segment, which stays open and the caller's, at a seat that its maker kept. */
+  static open(fd: number, seat: number): Arena;
+  /** Keeps a seat for a process or thread that will open the arena. */
+  seat(): number;
+  /** A block of `length` bytes, which are what their last user left. */
+  alloc(length: number): ArenaBlock;
+  /** Takes a block that was lent to this seat. */
+  attach(place: BlockPlace): ArenaBlock;
+  readonly segments: number;
+  /** A descriptor of a segment (0), which is the caller's to give away and to close. */
+  segmentFd(segment?: number): number;
+  /** Adds the next segment where the arena was opened. The descriptor stays open and the caller's. */
+  addSegment(fd: number): void;
+  owners(): { seat: number; pid: number | null }[];
+  /** Takes back what processes held that are dead, and their seats; how many blocks they had. */
+  reclaimDead(): number;
+  reclaim(seat: number): number;
+  /** Bytes of blocks in use here or lent. */
+  usedBytes(): number;
+}
+
+/** A block, given back by `release`, or by the collector once neither it nor its `buffer` is referred to. */
+export interface ArenaBlock {
+  readonly length: number;
+  readonly place: BlockPlace;
+  /** The bytes themselves: a view, all views of a segment have one ArrayBuffer. A copy where the runtime refuses memory that is not its own. */
+  readonly buffer: Buffer;
+  read(offset?: number, length?: number): Buffer;
+  /** Only in the process that made the arena, until the block is lent. */
+  write(bytes: Uint8Array, offset?: number): void;
+  /** Lends it: what this gives is to be attached there exactly once. */
+  lend(seat: number): BlockPlace;
+  /** Takes back a loan whose message was not sent. */
+  unlend(seat: number): void;
+  /** Gives it back; `buffer` must not be used any more. */
+  release(): void;
+  [Symbol.dispose](): void;
+}
+
 /** Every field of the layout of shared memory; offset and size in bytes. */
 export function memoryLayout(): { name: string; offset: number; size: number }[];
 
@@ -586,7 +670,15 @@ export interface SendOptions {
 export interface ServedCall {
   /** Whether the caller has given up. */
   readonly cancelled: boolean;
+  readonly buffers: Buffer[];
+  /** Descriptors that are the handler's to close. */
+  readonly fds: number[];
+  /** A reply, or one part of it, with what goes beside it: for the handler to return or yield. */
+  reply(value: unknown, options?: Omit<SendOptions, 'codec'>): object;
 }
+
+/** What goes beside a call. */
+export type CallOptions = WaitOptions & SendOptions;
 
 /** One end of a channel to another process, of any of the languages of procs. While somebody waits for messages it keeps the event loop alive. */
 export class Channel extends EventEmitter {
@@ -610,9 +702,11 @@ export class Channel extends EventEmitter {
   recv(options: WaitOptions & { message: true }): Promise<ChannelMessage>;
   recv(options?: WaitOptions & { message?: false }): Promise<any>;
   /** The reply of the other side, which serves. */
-  call(value: unknown, options?: WaitOptions): Promise<any>;
+  call(value: unknown, options: CallOptions & { message: true }): Promise<ChannelMessage>;
+  call(value: unknown, options?: CallOptions & { message?: false }): Promise<any>;
   /** Several replies, one after the other. */
-  callStream(value: unknown, options?: { signal?: AbortSignal | undefined }): AsyncGenerator<any, void, undefined>;
+  callStream(value: unknown, options: Omit<CallOptions, 'timeout'> & { message: true }): AsyncGenerator<ChannelMessage, void, undefined>;
+  callStream(value: unknown, options?: Omit<CallOptions, 'timeout'> & { message?: false }): AsyncGenerator<any, void, undefined>;
   /** Answers calls with what the handler returns, resolves to, or (generators) yields; resolves at the end of the channel. */
   serve(handler: (value: any, call: ServedCall) => unknown): Promise<void>;
   /** Closes this end once what `send` has taken is on its way. */

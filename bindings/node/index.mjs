@@ -16,6 +16,7 @@ export const {
   lines,
   Channel,
   parentChannel,
+  Arena,
   SharedMemory,
   SharedMutex,
   SharedRwLock,

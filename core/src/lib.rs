@@ -26,8 +26,8 @@ pub use capture::{
     StreamReport, run_many, stop_all,
 };
 pub use channel::{
-    Buffer, CallFuture, CallStream, Channel, ChannelOptions, ChannelStats, Codec, CodecSet, HandleKind, JsonLimits, Message, NodeLink, RecvFuture,
-    RemoteFailure, Request, SendError, SendFuture, Wire,
+    BeginCallFuture, Buffer, CallFuture, CallStream, Channel, ChannelOptions, ChannelStats, Codec, CodecSet, HandleKind, JsonLimits, Message,
+    NodeLink, RecvFuture, RemoteFailure, Request, SendError, SendFuture, Wire,
 };
 pub use deadline::{Deadline, interruptible};
 pub use error::{Error, ErrorKind, Result, Stage};

@@ -5,7 +5,7 @@
 const { EventEmitter } = require('node:events');
 const { hub, newId, attend, forget } = require('./hub.js');
 const { nodeError, AbortError, ProcsError, isFailure, fromFailure, unwrap } = require('./errors.js');
-const { asBytes, codecNamed, decode, NAMES, Message } = require('./message-codecs.js');
+const { beside, decode, NAMES, Message } = require('./message-codecs.js');
 const calls = require('./message-calls.js');
 const { Outbox } = require('./outbox.js');
 const { settings } = require('./message-settings.js');
@@ -15,6 +15,7 @@ const check = require('./validate.js');
 const READ_AHEAD = 64;
 const ENDED = 2;
 const MORE = 1;
+const NOTHING_BESIDE = Object.freeze({});
 const kOwn = Symbol('kOwn');
 
 function closedError() {
@@ -147,7 +148,7 @@ class Channel extends EventEmitter {
     let more;
     do {
       more = this.#open && this.#receive();
-      served = this.#open && this.#handler !== null && calls.serveAll(this.#id, this.#handler, this.#codec);
+      served = this.#open && this.#handler !== null && calls.serveAll(this.#id, this.#handler, this.#codec, this.#outbox);
     } while (more || served);
     // Nothing to change while a listener takes everything.
     if (this.#open && !(this.#watched && this.#waiting.length === 0 && this.listenerCount('message') > 0)) this.#arrange();
@@ -217,18 +218,7 @@ class Channel extends EventEmitter {
   /** Sends a value; false when it waits here until the other side has read: then 'drain' follows. The callback is told when it has left. */
   send(value, options, callback) {
     if (typeof options === 'function') [callback, options] = [options, undefined];
-    let codec = this.#codec;
-    let buffers;
-    let fds;
-    if (options !== undefined && options !== null) {
-      check.object(options, 'options');
-      if (options.codec !== undefined) codec = codecNamed(options.codec, 'options.codec');
-      if (options.buffers !== undefined) buffers = Array.from(options.buffers, asBytes);
-      if (options.fds !== undefined) {
-        fds = Array.from(options.fds);
-        fds.forEach((fd, index) => check.int32(fd, `options.fds[${index}]`));
-      }
-    }
+    const { codec = this.#codec, buffers, fds } = options === undefined || options === null ? NOTHING_BESIDE : beside(options);
     if (callback !== undefined) check.callable(callback, 'callback');
     this.#check();
     const sent = this.#outbox.send(codec.number, codec.encode(value), buffers, fds, callback);
@@ -241,13 +231,15 @@ class Channel extends EventEmitter {
 
   /** The next value. With `{message: true}` all of the message. */
   async recv(options = {}) {
-    check.object(options, 'options');
     const { timeout, signal } = this.#waitOptions(options);
     const message = await this.#next(timeout, signal);
     return options.message ? message : message.value;
   }
 
-  #waitOptions({ timeout, signal }) {
+  #waitOptions(options) {
+    check.object(options, 'options');
+    let { timeout } = options;
+    const { signal } = options;
     if (timeout === Infinity || timeout === null) timeout = undefined;
     if (timeout !== undefined) check.timeout(timeout);
     if (signal !== undefined) check.abortSignal(signal, 'options.signal');
@@ -300,21 +292,35 @@ class Channel extends EventEmitter {
     }
   }
 
-  /** Asks the other side, which serves; the promise of its reply. */
+  /** Asks the other side, which serves; the promise of its reply. With `{message: true}` all of the reply. */
   async call(value, options = {}) {
-    check.object(options, 'options');
-    const { timeout, signal } = this.#waitOptions(options);
-    this.#check();
-    if (signal?.aborted) throw new AbortError(signal.reason);
-    return calls.reply(unwrap(hub.channelCall(this.#id, this.#codec.number, this.#codec.encode(value))), { timeout, signal });
+    const limits = this.#waitOptions(options);
+    const { call, sending } = this.#ask(value, options, false);
+    return this.#converter(options)(await calls.reply(call, sending, limits));
   }
 
   /** Asks for several replies: an async iterator over them. */
   callStream(value, options = {}) {
-    check.object(options, 'options');
     const { signal } = this.#waitOptions(options);
+    const { call, sending } = this.#ask(value, options, true);
+    // Somebody may never look at the iterator.
+    sending?.catch(() => {});
+    return calls.replies(call, sending, signal, this.#converter(options));
+  }
+
+  #ask(value, options, parts) {
     this.#check();
-    return calls.replies(unwrap(hub.channelCallStream(this.#id, this.#codec.number, this.#codec.encode(value))), signal);
+    if (options.signal?.aborted) throw new AbortError(options.signal.reason);
+    const { codec = this.#codec, ...rest } = beside(options);
+    return this.#outbox.call(codec.number, codec.encode(value), rest, parts);
+  }
+
+  /** What becomes of the values of a reply. */
+  #converter(options) {
+    return ([codec, body, buffers, fds]) => {
+      const value = decode(codec, body);
+      return options.message ? new Message(value, codec, body, buffers, fds) : value;
+    };
   }
 
   /** Answers the calls of the other side with what `handler(value, request)` returns; resolves at the end of the channel. */

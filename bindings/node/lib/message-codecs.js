@@ -4,6 +4,7 @@
 
 const v8 = require('node:v8');
 const { nodeError, ProcsError } = require('./errors.js');
+const check = require('./validate.js');
 
 function asBytes(value) {
   if (value instanceof Uint8Array) return value;
@@ -48,6 +49,19 @@ function decode(number, body) {
   }
 }
 
+/** The options that say what goes beside a value: `{codec, buffers, fds}`, checked. */
+function beside(options) {
+  check.object(options, 'options');
+  const { codec, buffers, fds } = options;
+  const numbers = fds === undefined || fds === null ? undefined : Array.from(fds);
+  numbers?.forEach((fd, index) => check.int32(fd, `options.fds[${index}]`));
+  return {
+    codec: codec === undefined ? undefined : codecNamed(codec, 'options.codec'),
+    buffers: buffers === undefined || buffers === null ? undefined : Array.from(buffers, asBytes),
+    fds: numbers,
+  };
+}
+
 /** What came beside a value. */
 class Message {
   constructor(value, codec, body, buffers, fds) {
@@ -59,4 +73,4 @@ class Message {
   }
 }
 
-module.exports = { asBytes, codecNamed, decode, NAMES, Message };
+module.exports = { beside, codecNamed, decode, NAMES, Message };

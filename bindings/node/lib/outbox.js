@@ -3,10 +3,14 @@
 // What a native channel is given to send: at once where there is room, else in order as the other side reads.
 
 const { hub } = require('./hub.js');
-const { ProcsError, isFailure } = require('./errors.js');
+const { ProcsError, isFailure, unwrap } = require('./errors.js');
 const calls = require('./message-calls.js');
 
-const EMPTY = Object.freeze([]);
+/** Bytes of a message. */
+function bytesOf(body, buffers) {
+  const own = Buffer.byteLength(body);
+  return buffers === undefined ? own : buffers.reduce((sum, buffer) => sum + buffer.byteLength, own);
+}
 
 class Outbox {
   #id;
@@ -37,22 +41,42 @@ class Outbox {
       if (sent === true && callback !== undefined) process.nextTick(callback, null);
       if (sent !== false) return sent;
     }
-    const size = (buffers ?? EMPTY).reduce((sum, buffer) => sum + buffer.byteLength, Buffer.byteLength(body));
+    const size = bytesOf(body, buffers);
+    this.#check(size);
     // From here on the message is the core's: what the caller changes afterwards changes nothing.
-    return this.#add(size, callback, () => hub.channelSendLater(this.#id, codec, body, buffers, fds));
+    const wait = hub.channelSendLater(this.#id, codec, body, buffers, fds);
+    if (isFailure(wait)) return wait;
+    this.#add({ wait, size, callback });
+    return false;
   }
 
-  /** The same for anything else that needs room: `start` makes its wait. A failure when it cannot go. */
-  #add(size, callback, start) {
+  /** A call in its place among the messages: the call, and null or the promise that it has left. */
+  call(codec, body, { buffers, fds }, parts) {
+    const size = bytesOf(body, buffers);
+    this.#check(size);
+    const call = unwrap(hub.channelCall(this.#id, codec, body, buffers, fds, parts, this.#queue.length === 0));
+    const wait = call.sending();
+    if (wait === null) return { call, sending: null };
+    return { call, sending: new Promise((resolve, reject) => {
+      this.#add({ wait, size, callback: (error) => (error === null ? resolve() : reject(error)) });
+    }) };
+  }
+
+  /** Resolves once everything that waits now has left. */
+  async passed() {
+    if (this.#queue.length > 0) await new Promise((resolve) => this.#add({ wait: null, size: 0, callback: resolve }));
+  }
+
+  #check(size) {
     if (this.bytes + size > this.#limit && this.#queue.length > 0) {
       throw new ProcsError(`channel.send: too much waits for the other side (maxQueuedBytes = ${this.#limit})`, 'WOULD_BLOCK', 'EAGAIN');
     }
-    const wait = start();
-    if (isFailure(wait)) return wait;
-    this.bytes += size;
-    this.#queue.push({ wait, size, callback });
+  }
+
+  #add(entry) {
+    this.bytes += entry.size;
+    this.#queue.push(entry);
     if (!this.#flowing) this.#flow();
-    return false;
   }
 
   /** Sends what waits, one after the other. */
@@ -62,7 +86,7 @@ class Outbox {
       const { wait, size, callback } = this.#queue[0];
       let failure = null;
       try {
-        await calls.finished(wait);
+        if (wait !== null) await calls.finished(wait);
       } catch (error) {
         failure = error;
       }

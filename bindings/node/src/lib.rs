@@ -17,6 +17,7 @@ pub mod executor;
 pub mod hub;
 pub mod link;
 mod memory;
+pub mod message_calls;
 pub mod message_channel;
 mod message_parts;
 pub mod message_waits;

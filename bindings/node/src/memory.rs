@@ -81,3 +81,16 @@ pub(crate) fn to_shared_buffer(env: &Env, memory: &procs::SharedMemory) -> napi:
     let wrapped = unsafe { BufferSlice::from_external(env, memory.as_ptr(), memory.len(), kept, |_, kept| drop(kept)) };
     wrapped?.into_buffer(env)
 }
+
+/// The segment of an arena that a block lies in as a Buffer over the mapping itself, which it keeps; `None` where the runtime forbids foreign
+/// memory. To be asked for once for each segment: a pointer must not be wrapped twice.
+pub(crate) fn to_segment_buffer(env: &Env, arena: &procs::Arena, block: &procs::Block) -> napi::Result<Option<Buffer>> {
+    let Some(len) = arena.segment_size(block.place().segment as usize) else { return Ok(None) };
+    let base = block.as_ptr().wrapping_sub(block.offset());
+    let kept = arena.clone();
+    // SAFETY: `base` and `len` are those of the mapping of the segment, which `kept` keeps until the buffer is collected; every process maps
+    // arenas for reading and writing. JavaScript reads and writes plain bytes, whatever other processes do with them at the same time.
+    let wrapped = unsafe { BufferSlice::from_external(env, base, len as usize, kept, |_, kept| drop(kept)) }?;
+    // Where it was copied instead, it is no view of the blocks.
+    if std::ptr::eq(wrapped.as_ptr(), base) { wrapped.into_buffer(env).map(Some) } else { Ok(None) }
+}

@@ -3,12 +3,11 @@
 use crate::error::{Failure, guard};
 use crate::hub::Hub;
 use crate::message_parts::{Body, VALUES, body_of, codec_of, message_of, put};
-use crate::message_waits::{MessageWait, Replies, ReplyStream, lock, on_thread};
 use crate::shared::wait::LockWait;
 use napi::Env;
-use napi::bindgen_prelude::{Array, Buffer, Either, Either3, Either4, Null, Uint8Array};
+use napi::bindgen_prelude::{Array, Buffer, Either, Either4, Null, Uint8Array};
 use napi_derive::napi;
-use procs::{Channel, ChannelOptions, Codec, CodecSet, Error, ErrorKind, Message, RemoteFailure, Request, Result, SendError, Spin, Wire};
+use procs::{Channel, ChannelOptions, Codec, CodecSet, Error, ErrorKind, Message, Request, Result, SendError, Spin, Wire};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, IntoRawFd};
@@ -36,12 +35,20 @@ impl Channels {
         self.open.borrow_mut().insert(id, Arc::new(channel));
     }
 
-    fn get(&self, id: u32) -> Result<Arc<Channel>> {
+    pub(crate) fn get(&self, id: u32) -> Result<Arc<Channel>> {
         let open = self.open.borrow();
         open.get(&id).cloned().ok_or_else(|| Error::new(ErrorKind::InvalidState, "channel", "it was closed"))
     }
 
-    fn request(&self, id: u32) -> Result<Arc<Mutex<Option<Request>>>> {
+    pub(crate) fn keep_request(&self, number: u32, request: Request) {
+        self.requests.borrow_mut().insert(number, Arc::new(Mutex::new(Some(request))));
+    }
+
+    pub(crate) fn drop_request(&self, number: u32) -> Option<Arc<Mutex<Option<Request>>>> {
+        self.requests.borrow_mut().remove(&number)
+    }
+
+    pub(crate) fn request(&self, id: u32) -> Result<Arc<Mutex<Option<Request>>>> {
         let requests = self.requests.borrow();
         requests.get(&id).cloned().ok_or_else(|| Error::new(ErrorKind::InvalidState, "request", "it was answered before"))
     }
@@ -101,7 +108,7 @@ impl ChannelSettings {
     }
 }
 
-fn blocked(sent: std::result::Result<(), SendError>) -> Result<std::result::Result<(), Message>> {
+pub(crate) fn blocked(sent: std::result::Result<(), SendError>) -> Result<std::result::Result<(), Message>> {
     match sent {
         Ok(()) => Ok(Ok(())),
         Err(failed) if failed.kind() == ErrorKind::WouldBlock => Ok(Err(failed.into_inner())),
@@ -243,96 +250,6 @@ impl Hub {
             put(env, &mut array, 1 + VALUES * index as u32, message)?;
         }
         Ok(Either4::C(array))
-    }
-
-    /// The next call of the other side, kept under this number: whether it takes parts, and its values; null when there is none.
-    #[napi]
-    pub fn channel_request<'env>(&self, env: &'env Env, id: u32, number: u32) -> napi::Result<Either<Array<'env>, Null>> {
-        let request = self.channels.get(id).and_then(|channel| crate::error::catch(|| channel.try_next_request()));
-        // The end and its reason are told by `channelReceive`.
-        let Ok(Some(mut request)) = request else { return Ok(Either::B(Null)) };
-        let mut array = env.create_array(1 + VALUES)?;
-        array.set(0, request.takes_parts())?;
-        put(env, &mut array, 1, request.take_message())?;
-        self.channels.requests.borrow_mut().insert(number, Arc::new(Mutex::new(Some(request))));
-        Ok(Either::A(array))
-    }
-
-    /// Whether the caller has given up.
-    #[napi]
-    pub fn request_cancelled(&self, number: u32) -> bool {
-        // Held only while a reply waits for room, by the thread that sends it.
-        self.channels.request(number).is_ok_and(|request| request.try_lock().is_ok_and(|request| request.as_ref().is_none_or(Request::is_cancelled)))
-    }
-
-    /// Answers a call, with one of several parts unless `last`. True when it was sent, else a wait for that.
-    #[napi]
-    pub fn request_reply(&self, number: u32, last: bool, codec: u32, body: Body) -> Either3<bool, LockWait, Failure> {
-        let answered = guard(|| {
-            let request = self.channels.request(number)?;
-            let message = message_of(codec, body, None, None)?;
-            if last {
-                self.channels.requests.borrow_mut().remove(&number);
-            }
-            let reply = move |request: &mut Option<Request>, message: Message, wait| {
-                let Some(asked) = request.as_mut() else { return Ok(()) };
-                if last { asked.reply_until(message, wait) } else { asked.reply_part_until(message, wait) }
-            };
-            let mut asked = lock(&request);
-            Ok(match blocked(reply(&mut asked, message, None))? {
-                Ok(()) => None,
-                Err(message) => {
-                    let request = request.clone();
-                    let send = move || reply(&mut lock(&request), message, Some(procs::Deadline::NEVER)).map(|()| true).map_err(Error::from);
-                    Some(LockWait::new(on_thread(send)))
-                }
-            })
-        });
-        match answered {
-            Either::A(None) => Either3::A(true),
-            Either::A(Some(wait)) => Either3::B(wait),
-            Either::B(failure) => Either3::C(failure),
-        }
-    }
-
-    /// Ends the parts.
-    #[napi]
-    pub fn request_finish(&self, number: u32) {
-        if let Some(request) = self.take_request(number) {
-            request.finish();
-        }
-    }
-
-    /// Answers a call with a failure.
-    #[napi]
-    pub fn request_fail(&self, number: u32, name: String, message: String, trace: String) {
-        if let Some(request) = self.take_request(number) {
-            request.fail(RemoteFailure { name, message, trace });
-        }
-    }
-
-    fn take_request(&self, number: u32) -> Option<Request> {
-        let request = self.channels.requests.borrow_mut().remove(&number)?;
-        lock(&request).take()
-    }
-
-    /// Calls the other side.
-    #[napi]
-    pub fn channel_call(&self, id: u32, codec: u32, body: Body) -> Either<MessageWait, Failure> {
-        guard(|| {
-            let channel = self.channels.get(id)?;
-            let message = message_of(codec, body, None, None)?;
-            Ok(MessageWait::new(async move { channel.call_async(message).await.map(Some) }))
-        })
-    }
-
-    /// Calls the other side for several replies.
-    #[napi]
-    pub fn channel_call_stream(&self, id: u32, codec: u32, body: Body) -> Either<ReplyStream, Failure> {
-        guard(|| {
-            let asked = Replies::Unasked(self.channels.get(id)?, message_of(codec, body, None, None)?);
-            Ok(ReplyStream { replies: Arc::new(Mutex::new(asked)) })
-        })
     }
 
     /// The descriptor to poll, for display.

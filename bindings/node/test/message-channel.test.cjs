@@ -198,6 +198,82 @@ test('calls are answered and failures are told', async () => {
   channel.close();
 });
 
+test('calls and replies carry buffers and descriptors', async () => {
+  const [here, there] = Channel.pair();
+  const served = there.serve((value, request) => {
+    assert.deepStrictEqual(request.buffers.map(String), ['one', 'two']);
+    const text = fs.readFileSync(request.fds[0], 'utf8');
+    fs.closeSync(request.fds[0]);
+    const fd = fs.openSync('/proc/self/comm');
+    const reply = request.reply({ value, text }, { buffers: [Buffer.alloc(1 << 20, 'b'), new Uint8Array([1, 2])], fds: [fd] });
+    setImmediate(() => fs.closeSync(fd));
+    return reply;
+  });
+  const fd = fs.openSync('/proc/self/comm');
+  const message = await here.call('asked', { buffers: [Buffer.from('one'), Buffer.from('two')], fds: [fd], message: true });
+  fs.closeSync(fd);
+  const comm = fs.readFileSync('/proc/self/comm', 'utf8');
+  assert.deepStrictEqual(message.value, { value: 'asked', text: comm });
+  assert.deepStrictEqual(message.buffers.map((buffer) => buffer.length), [1 << 20, 2]);
+  assert.strictEqual(message.buffers[0].toString('latin1', (1 << 20) - 3), 'bbb');
+  assert.strictEqual(fs.readFileSync(message.fds[0], 'utf8'), comm);
+  fs.closeSync(message.fds[0]);
+  assert.throws(() => here.callStream(1, { buffers: [5] }), { code: 'ERR_INVALID_ARG_TYPE' });
+  here.close();
+  await served;
+});
+
+test('parts of a reply wait for the caller without a thread, and carry buffers', async () => {
+  const [here, there] = Channel.pair();
+  const threads = () => fs.readdirSync('/proc/self/task').length;
+  let made = 0;
+  const served = there.serve(async function* parts(count, request) {
+    for (; made < count; made++) yield request.reply(made, { buffers: [Buffer.from([made & 255])] });
+  });
+  const streams = [];
+  await here.call(0);
+  const before = threads();
+  for (let index = 0; index < 4; index++) streams.push(here.callStream(1000, { message: true }));
+  for (const stream of streams) await stream.next();
+  // Every handler waits for its caller now.
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  assert.ok(threads() <= before, `${threads()} threads, ${before} before`);
+  let last = -1;
+  for await (const message of streams[0]) {
+    assert.ok(message.value > last);
+    last = message.value;
+    assert.strictEqual(message.buffers[0][0], last & 255);
+  }
+  for (const stream of streams.slice(1)) await stream.return();
+  here.close();
+  await served;
+});
+
+test('calls keep their place among messages, also when the other side is slow', async () => {
+  const [here, there] = Channel.pair({ ringBytes: 4096 });
+  const order = [];
+  const sent = [];
+  const calls = [];
+  for (let index = 0; index < 60; index++) {
+    sent.push(index);
+    if (index % 3 === 0) here.send({ index, text: 'x'.repeat(500) });
+    else if (index % 3 === 1) calls.push(here.call({ index, text: 'y'.repeat(500) }));
+    else calls.push((async (stream) => { for await (const part of stream) return part; })(here.callStream({ index, text: 'z'.repeat(500) })));
+  }
+  assert.ok(here.queuedMessages > 0);
+  // Messages and calls come to two places: what counts is the order that they are told in to somebody who takes both at once.
+  there.on('message', ({ index }) => order.push(index));
+  const served = there.serve(({ index }) => { order.push(index); return index; });
+  const replies = await Promise.all(calls);
+  assert.deepStrictEqual(replies, sent.filter((index) => index % 3 !== 0));
+  for (const kind of [0, 1]) {
+    const own = (list) => list.filter((index) => (index % 3 === 0) === (kind === 0));
+    assert.deepStrictEqual(own(order), own(sent));
+  }
+  here.close();
+  await served;
+});
+
 test('both sides call each other', async () => {
   const [here, there] = Channel.pair();
   const ends = [here.serve((value) => value + 1), there.serve(async (value) => (await there.call(value)) * 2)];

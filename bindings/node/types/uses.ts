@@ -52,6 +52,15 @@ export async function channels(): Promise<void> {
   for await (const part of child.channel.callStream(message.value)) await child.channel.call(part, { timeout: 1 });
   const [here] = procs.Channel.pair();
   for await (const value of here.unref()) await here.serve(async (asked, call) => [asked, value, call.cancelled]);
+  const reply: procs.ChannelMessage = await here.call('x', { buffers: [new Uint8Array(1)], message: true });
+  const served = here.serve((value, call) => call.reply(value, { buffers: call.buffers }));
+  const arena = new procs.Arena(1 << 20, { maxBytes: 1 << 21 });
+  const block = arena.alloc(100);
+  here.send({ place: block.lend(arena.seat()), reply: reply.fds, served: await served });
+  const length: number = arena.attach(block.place).buffer.length;
+  const forked = procs.fork('child.js', [], { wire: length > 0 ? 'node' : undefined, killTree: true });
+  const wire: 'node' | 'native' | undefined = forked.channel?.wire;
+  void wire;
   const memory = new procs.SharedMemory(4096, { readOnly: false });
   const guard: procs.LockGuard = await memory.mutex(64, { create: true }).lock({ timeout: 5 });
   guard.unlock();

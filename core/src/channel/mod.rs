@@ -24,6 +24,7 @@ mod options;
 mod parser;
 pub(crate) mod peer;
 mod request;
+mod request_async;
 
 pub use call::RemoteFailure;
 pub use channel::{Channel, ChannelStats, RecvFuture, SendError, SendFuture};
@@ -33,4 +34,5 @@ pub use handoff::Wire;
 pub use message::{Buffer, Message};
 pub use node::NodeLink;
 pub use options::ChannelOptions;
-pub use request::{CallFuture, CallStream, Request};
+pub use request::{CallStream, Request};
+pub use request_async::{BeginCallFuture, CallFuture};

@@ -9,10 +9,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::reactor::Watch;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A call of the other side, to be answered once: by a reply, by parts and their end, or by a failure. May be moved to another thread and
@@ -21,10 +18,12 @@ use std::time::Duration;
 /// # Drop
 /// A request that was not answered fails for the caller.
 pub struct Request {
-    native: Arc<Native>,
-    id: u64,
+    // First, so that the watch goes before what it watches.
+    pub(super) watch: Option<Watch>,
+    pub(super) native: Arc<Native>,
+    pub(super) id: u64,
     message: Message,
-    answered: bool,
+    pub(super) answered: bool,
 }
 
 impl fmt::Debug for Request {
@@ -35,7 +34,7 @@ impl fmt::Debug for Request {
 
 impl Request {
     pub(super) fn new(native: Arc<Native>, asked: Asked) -> Request {
-        Request { native, id: asked.id, message: asked.message, answered: false }
+        Request { watch: None, native, id: asked.id, message: asked.message, answered: false }
     }
 
     /// What the caller sent.
@@ -113,7 +112,7 @@ impl Request {
     }
 }
 
-fn said(sent: Result<bool>, message: Message) -> std::result::Result<(), SendError> {
+pub(super) fn said(sent: Result<bool>, message: Message) -> std::result::Result<(), SendError> {
     match sent {
         Ok(true) => Ok(()),
         Ok(false) => Err(SendError::new(Error::new(ErrorKind::Cancelled, "request.reply", "the caller no longer wants a reply"), message)),
@@ -192,12 +191,7 @@ impl Channel {
     pub fn call_stream(&self, message: Message) -> Result<CallStream> {
         let native = Arc::clone(self.native("channel.call")?);
         let id = native.start_call(&message, true, Some(Deadline::NEVER))?;
-        Ok(CallStream { native, id, ended: false })
-    }
-
-    /// As [`Channel::call`] without blocking; needs no runtime. Dropping the future cancels the call.
-    pub fn call_async(&self, message: Message) -> CallFuture<'_> {
-        CallFuture { watch: None, channel: self, message: Some(message), id: None }
+        Ok(CallStream { watch: None, native, id, ended: false })
     }
 
     /// The next call of the other side; waits at most this long. `None` when the time is over.
@@ -246,9 +240,11 @@ impl Channel {
 /// # Drop
 /// Tells the other side that no more is wanted.
 pub struct CallStream {
-    native: Arc<Native>,
-    id: u64,
-    ended: bool,
+    // First, so that the watch goes before what it watches.
+    pub(super) watch: Option<Watch>,
+    pub(super) native: Arc<Native>,
+    pub(super) id: u64,
+    pub(super) ended: bool,
 }
 
 impl fmt::Debug for CallStream {
@@ -285,60 +281,7 @@ impl Iterator for CallStream {
 
 impl Drop for CallStream {
     fn drop(&mut self) {
-        self.native.forget_call(self.id);
-    }
-}
-
-/// Resolves to the reply. See [`Channel::call_async`].
-///
-/// # Drop
-/// Cancels the call.
-#[must_use = "a future does nothing unless awaited"]
-#[derive(Debug)]
-pub struct CallFuture<'a> {
-    // First, so that the watch goes before what it watches.
-    watch: Option<Watch>,
-    channel: &'a Channel,
-    message: Option<Message>,
-    id: Option<u64>,
-}
-
-impl Future for CallFuture<'_> {
-    type Output = Result<Message>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let native = this.channel.native("channel.call")?;
-        if let Some(message) = &this.message {
-            let id = *this.id.get_or_insert_with(|| native.open_call());
-            match native.poll_call(id, message, cx, &mut this.watch) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(sent) => {
-                    this.message = None;
-                    sent?;
-                }
-            }
-        }
-        let Some(id) = this.id else { return Poll::Pending };
-        match native.poll_reply(id, cx, &mut this.watch) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(reply) => {
-                this.id = None;
-                Poll::Ready(reply.and_then(|reply| reply.ok_or_else(super::native::no_reply)))
-            }
-        }
-    }
-}
-
-impl Drop for CallFuture<'_> {
-    fn drop(&mut self) {
         self.watch = None;
-        if let (Some(id), Ok(native)) = (self.id, self.channel.native("channel.call")) {
-            if self.message.is_some() {
-                native.drop_call(id);
-            } else {
-                native.forget_call(id);
-            }
-        }
+        self.native.forget_call(self.id);
     }
 }

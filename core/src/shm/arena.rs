@@ -331,8 +331,8 @@ impl Arena {
         self.0.parts.lock().len()
     }
 
-    /// Bytes of the file of a segment.
-    pub(crate) fn segment_size(&self, segment: usize) -> Option<u64> {
+    /// Bytes of the file and mapping of a segment, for bindings that lend it as a buffer; `None` when there is no such segment.
+    pub fn segment_size(&self, segment: usize) -> Option<u64> {
         self.0.parts.lock().get(segment).map(|part| part.table.segment.map().len() as u64)
     }
 

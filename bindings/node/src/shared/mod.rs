@@ -1,5 +1,6 @@
 //! Memory that processes share, and what lives in it, for `lib/shared-memory.js` and `lib/shared-locks.js`.
 
+pub mod arena;
 pub mod locks;
 pub mod segment;
 pub mod table;

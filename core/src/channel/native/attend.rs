@@ -192,18 +192,13 @@ impl Native {
     }
 
     /// A call that is yet to be sent.
-    pub(in crate::channel) fn open_call(&self) -> u64 {
-        self.desk.lock().calls.open(false)
+    pub(in crate::channel) fn open_call(&self, stream: bool) -> u64 {
+        self.desk.lock().calls.open(stream)
     }
 
     /// Forgets a call that was not sent.
     pub(in crate::channel) fn drop_call(&self, id: u64) {
         self.desk.lock().calls.forget(id);
-    }
-
-    /// Sends a call that was opened, without waiting.
-    pub(in crate::channel) fn poll_call(&self, id: u64, message: &Message, cx: &mut Context<'_>, watch: &mut Option<Watch>) -> Poll<Result<()>> {
-        self.poll_send_as((FrameKind::Call, id), message, cx, watch)
     }
 
     /// Waits for the next reply to a call; `None` is the end of its parts.
@@ -230,8 +225,57 @@ impl Native {
 
     /// As [`Native::next_reply`] without waiting. `watch` is the caller's, to be dropped before the channel.
     pub(in crate::channel) fn poll_reply(&self, id: u64, cx: &mut Context<'_>, watch: &mut Option<Watch>) -> Poll<Result<Option<Message>>> {
-        *watch = None;
         self.line.check("channel.call")?;
+        let found = self.poll_attend(cx, watch, &mut |state, waker| match state.calls.next(id, waker) {
+            Step::Message(message) => Some(Ok(Some(message))),
+            Step::End => Some(Ok(None)),
+            Step::Failed(error) => Some(Err(error)),
+            Step::Pending => state.ended("channel.call").map(Err),
+        });
+        if found.is_ready() {
+            self.give_credit(id);
+        }
+        found
+    }
+
+    /// As [`Native::send_part`] without waiting.
+    pub(in crate::channel) fn poll_part(&self, id: u64, message: &Message, cx: &mut Context<'_>, watch: &mut Option<Watch>) -> Poll<Result<bool>> {
+        self.line.check("request.reply_part")?;
+        let leave = self.poll_attend(cx, watch, &mut |state, waker| match state.served.part(id, waker) {
+            Leave::NoCredit => state.ended("request.reply_part").map(Err),
+            leave => Some(Ok(leave)),
+        });
+        match leave {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(leave) => match leave? {
+                Leave::Granted => {}
+                Leave::Cancelled => return Poll::Ready(Ok(false)),
+                Leave::NoStream | Leave::NoCredit => return Poll::Ready(Err(no_stream())),
+            },
+        }
+        let sent = self.poll_send_as((FrameKind::ReplyPart, id, 0), message, cx, watch);
+        if !matches!(sent, Poll::Ready(Ok(()))) {
+            // The credit was not used.
+            let _ = self.desk.lock().served.on_credit(id, 1);
+        }
+        sent.map_ok(|()| true)
+    }
+
+    /// As [`Native::send_reply`] without waiting.
+    pub(in crate::channel) fn poll_last(&self, id: u64, message: &Message, cx: &mut Context<'_>, watch: &mut Option<Watch>) -> Poll<Result<bool>> {
+        if self.desk.lock().served.is_cancelled(id, None) {
+            return Poll::Ready(Ok(false));
+        }
+        let sent = self.poll_send_as((FrameKind::Reply, id, 0), message, cx, watch);
+        if matches!(sent, Poll::Ready(Ok(()))) {
+            self.desk.lock().served.finish(id);
+        }
+        sent.map_ok(|()| true)
+    }
+
+    /// As [`Native::attend`] for those who must not block: `cx` is woken when it is worth another try.
+    fn poll_attend<T>(&self, cx: &mut Context<'_>, watch: &mut Option<Watch>, look: Look<'_, T>) -> Poll<Result<T>> {
+        *watch = None;
         let bell = self.pollable()?;
         self.desk.follow_as_future(cx.waker());
         self.desk.fence();
@@ -240,31 +284,18 @@ impl Native {
             self.put_back(receiver);
         }
         self.pay();
-        let found = {
-            let mut state = self.desk.lock();
-            match state.calls.next(id, Some(cx.waker())) {
-                Step::Message(message) => Some(Ok(Some(message))),
-                Step::End => Some(Ok(None)),
-                Step::Failed(error) => Some(Err(error)),
-                Step::Pending => state.ended("channel.call").map(Err),
-            }
-        };
-        match found {
-            Some(found) => {
-                self.give_credit(id);
-                Poll::Ready(found)
-            }
-            None => {
-                // Messages that nobody takes keep the bell ringing: then look again after a while.
-                let watched = if self.desk.has_something() {
-                    watch_time(Instant::now() + Duration::from_millis(5), cx.waker())
-                } else {
-                    watch_fd(bell, Interest::Read, cx.waker())
-                };
-                *watch = Some(watched?);
-                Poll::Pending
-            }
+        let found = look(&mut self.desk.lock(), Some(cx.waker()));
+        if let Some(found) = found {
+            return Poll::Ready(found);
         }
+        // Messages that nobody takes keep the bell ringing: then look again after a while.
+        let watched = if self.desk.has_something() {
+            watch_time(Instant::now() + Duration::from_millis(5), cx.waker())
+        } else {
+            watch_fd(bell, Interest::Read, cx.waker())
+        };
+        *watch = Some(watched?);
+        Poll::Pending
     }
 
     fn give_credit(&self, id: u64) {
@@ -299,7 +330,7 @@ impl Native {
             Leave::Granted => {}
             Leave::Cancelled => return Ok(false),
             Leave::NoStream | Leave::NoCredit => {
-                return Err(Error::new(ErrorKind::InvalidState, "request.reply_part", "the caller takes one reply, not parts"));
+                return Err(no_stream());
             }
         }
         let sent = self.send_flagged((FrameKind::ReplyPart, id), 0, message, wait);
@@ -393,4 +424,8 @@ impl Native {
             let _ = self.leave_to_reactor();
         }
     }
+}
+
+fn no_stream() -> Error {
+    Error::new(ErrorKind::InvalidState, "request.reply_part", "the caller takes one reply, not parts")
 }

@@ -2,7 +2,7 @@
 
 use super::output::Sender;
 use super::{Native, would_block};
-use crate::channel::frame::FrameKind;
+use crate::channel::frame::{FLAG_STREAM, FrameKind};
 use crate::channel::message::Message;
 use crate::error::{ErrorKind, Result};
 use crate::io::reactor::{Interest, Watch, watch_fd};
@@ -29,19 +29,30 @@ impl Native {
 
     /// Sends, or the waker is woken when it is worth another try. What comes meanwhile is taken in.
     pub(in crate::channel) fn poll_send(&self, message: &Message, cx: &mut Context<'_>, watch: &mut Option<Watch>) -> Poll<Result<()>> {
-        self.poll_send_as((FrameKind::Data, 0), message, cx, watch)
+        self.poll_send_as((FrameKind::Data, 0, 0), message, cx, watch)
     }
 
-    /// As [`Native::poll_send`] for a frame of this kind and number.
+    /// As [`Native::poll_send`] for a call that was opened: the flag says whether the caller takes parts.
+    pub(in crate::channel) fn poll_call(
+        &self,
+        (id, stream): (u64, bool),
+        message: &Message,
+        cx: &mut Context<'_>,
+        watch: &mut Option<Watch>,
+    ) -> Poll<Result<()>> {
+        self.poll_send_as((FrameKind::Call, id, if stream { FLAG_STREAM } else { 0 }), message, cx, watch)
+    }
+
+    /// As [`Native::poll_send`] for a frame of this kind and number, with these flags.
     pub(super) fn poll_send_as(
         &self,
-        frame: (FrameKind, u64),
+        (kind, id, flags): (FrameKind, u64, u8),
         message: &Message,
         cx: &mut Context<'_>,
         watch: &mut Option<Watch>,
     ) -> Poll<Result<()>> {
         *watch = None;
-        match self.send_flagged(frame, 0, message, None) {
+        match self.send_flagged((kind, id), flags, message, None) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             result => return Poll::Ready(result),
         }
@@ -59,7 +70,7 @@ impl Native {
             }
             None => (self.line.socket(), Interest::Write),
         };
-        match self.send_flagged(frame, 0, message, None) {
+        match self.send_flagged((kind, id), flags, message, None) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 *watch = Some(watch_fd(fd, interest, cx.waker())?);
                 Poll::Pending
