@@ -102,7 +102,12 @@ const TABLE: &[Row] = &[
         python: &["AtomicCell", "fetch_add", "Counters", "Histogram"],
         node: &["AtomicCell", "fetchAdd", "Counters", "Histogram"],
     },
-    Row { concept: "blocks without a copy", c: &["procs_shm_arena_alloc", "procs_shm_arena_attach", "procs_shm_block_lend"], python: &[], node: &[] },
+    Row {
+        concept: "blocks without a copy",
+        c: &["procs_shm_arena_alloc", "procs_shm_arena_attach", "procs_shm_block_lend"],
+        python: &[],
+        node: &["Arena", "ArenaBlock", "alloc", "attach", "lend"],
+    },
     Row {
         concept: "fork: child with a channel",
         c: &["procs_spawn_options.channel", "procs_child_channel"],
