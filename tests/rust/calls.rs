@@ -326,3 +326,40 @@ fn futures_call_too() {
         drop(channel.call_async(Message::raw("never polled")));
     });
 }
+
+#[test]
+fn parts_are_asked_for_and_given_without_blocking() {
+    let serve = |request: Request| {
+        let mut request = request;
+        let count = number(request.message());
+        for index in 0..count {
+            let mut part = Some(numbered(index));
+            match block_on(std::future::poll_fn(|context| request.poll_reply_part(&mut part, context))) {
+                Ok(()) => assert!(part.is_none(), "a part that has left is taken"),
+                Err(error) => return assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}"),
+            }
+        }
+        let mut last = Some(numbered(count));
+        let sent = block_on(std::future::poll_fn(|context| request.poll_reply(&mut last, context)));
+        assert!(sent.is_ok() || sent.is_err_and(|error| error.kind() == ErrorKind::Cancelled));
+    };
+    served("parts_are_asked_for_and_given_without_blocking", serve, |mode, channel| {
+        let mut stream = block_on(channel.call_stream_async(numbered(100))).unwrap_or_else(|error| panic!("{mode}: {error}"));
+        let mut next = || block_on(std::future::poll_fn(|context| stream.poll_next(context)));
+        for index in 0..=100 {
+            let part = next().unwrap_or_else(|error| panic!("{mode}: part {index}: {error}"));
+            assert_eq!(part.as_ref().map(number), Some(index), "{mode}");
+        }
+        assert!(next().expect("the end").is_none(), "{mode}");
+        assert!(next().expect("the end again").is_none(), "{mode}");
+        // One that is given up in the middle, and one that takes one reply.
+        let mut given_up = block_on(channel.call_stream_async(numbered(1 << 40))).expect("a call");
+        let first = block_on(std::future::poll_fn(|context| given_up.poll_next(context)));
+        assert_eq!(first.expect("a part").as_ref().map(number), Some(0), "{mode}");
+        drop(given_up);
+        let mut one = block_on(channel.begin_call_async(numbered(0))).expect("a call");
+        let reply = block_on(std::future::poll_fn(|context| one.poll_next(context)));
+        assert_eq!(reply.expect("a reply").as_ref().map(number), Some(0), "{mode}");
+        drop(channel.call_stream_async(numbered(1)));
+    });
+}
