@@ -30,7 +30,7 @@ test('every error kind has a code', () => {
 });
 
 test('all names are there, in both module systems', async () => {
-  const own = ['AtomicCell', 'Channel', 'ChildProcess', 'Counters', 'Histogram', 'ProcsError', 'SharedBarrier', 'SharedEvent', 'SharedMemory', 'SharedMutex',
+  const own = ['Arena', 'AtomicCell', 'Channel', 'ChildProcess', 'Counters', 'Histogram', 'ProcsError', 'SharedBarrier', 'SharedEvent', 'SharedMemory', 'SharedMutex',
     'SharedOnce', 'SharedRwLock', 'SharedSemaphore', 'engineInfo', 'exec', 'execFile', 'execFileSync', 'execSync', 'fork', 'lines', 'memoryLayout',
     'parentChannel', 'pipeline', 'run', 'runMany', 'spawn', 'spawnSync', 'waitAny'];
   const threads = Object.keys(require('node:worker_threads'));

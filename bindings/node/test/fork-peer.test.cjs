@@ -1,0 +1,29 @@
+'use strict';
+
+// The programs of peer/fork.cjs print the same on node:child_process and on this package, with plain children and with such as change over.
+
+const assert = require('node:assert');
+const path = require('node:path');
+const test = require('node:test');
+const procs = require('..');
+
+const PROGRAM = path.join(__dirname, '..', 'peer', 'fork.cjs');
+const PACKAGE = path.join(__dirname, '..');
+
+async function transcript(...args) {
+  const { stdout, stderr } = await procs.run(process.execPath, [PROGRAM, ...args], { timeout: 60_000, encoding: 'utf8', check: true });
+  return stdout + stderr;
+}
+
+test('fork: the same with both modules and every child', async (t) => {
+  const names = JSON.parse(await transcript('node:child_process'));
+  assert.ok(names.length > 8);
+  for (const name of names) {
+    await t.test(name, async () => {
+      const expected = await transcript('node:child_process', name);
+      assert.ok(expected.length > 20, expected);
+      assert.strictEqual(await transcript(PACKAGE, name), expected, 'a plain child');
+      assert.strictEqual(await transcript(PACKAGE, name, '-r', PACKAGE), expected, 'a child that changes over');
+    });
+  }
+});
