@@ -1,5 +1,5 @@
 # The front of the project; the work is done by the scripts in .ci/.
-.PHONY: help demo build test test-full test-packages fuzz soak install wheel npm bench header fmt clean
+.PHONY: help demo build test test-full test-packages test-peers fuzz soak install wheel npm bench header fmt clean
 
 PREFIX ?= /usr/local
 AREA ?=
@@ -17,6 +17,7 @@ help:
 	@echo 'make wheel           the Python wheel, into target/wheels'
 	@echo 'make npm             the npm package, into target/npm'
 	@echo 'make test-packages   install, wheel and npm package, each used from a clean place'
+	@echo 'make test-peers      Python libraries built on subprocess, with procs in its place (needs the registry)'
 	@echo 'make bench [AREA=A]  side by side with the peers, into docs/benchmarks.md'
 	@echo 'make header          write include/procs.h again after a change of ffi/'
 	@echo 'make fmt             format the Rust code'
@@ -42,6 +43,9 @@ soak: build
 
 test-packages:
 	@tests/packages.sh
+
+test-peers:
+	@.ci/test-peers.sh
 
 install:
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' .ci/install.sh

@@ -3,4 +3,4 @@
 . "$(dirname "$0")/lib.sh"
 
 .ci/tools.sh python
-"$venv/bin/python" -m pytest -q -W error -p no:cacheprovider bindings/python/tests
+"$venv/bin/python" -m pytest -q -rs -W error -p no:cacheprovider bindings/python/tests

@@ -1,0 +1,60 @@
+"""CPython's own tests of `subprocess` and of asyncio's subprocesses, with `procs` in the place of both. What fails is listed in
+`cpython_differences.txt` with its reason, and must fail. Skipped where the interpreter comes without its tests, as Debian's does."""
+
+import faulthandler
+import fnmatch
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+FULL = os.environ.get("PROCS_TEST_FULL")
+SECONDS = 500
+
+
+def interpreters():
+    """This one; with full counts also the newer ones that are installed."""
+    found = {f"{sys.version_info[0]}.{sys.version_info[1]}": sys.executable}
+    if FULL:
+        for minor in range(12, 15):
+            name = f"3.{minor}"
+            builds = sorted(Path.home().glob(f".pyenv/versions/{name}.*/bin/python3"))
+            path = builds[-1] if builds else shutil.which(f"python{name}")
+            if path is not None:
+                found.setdefault(name, str(path))
+    return found
+
+
+def differences(suite, version):
+    """Patterns of names for one suite: `SUITE[@VERSION,…] NAME: reason`."""
+    for line in (HERE / "cpython_differences.txt").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        where, pattern = line.split(": ", 1)[0].split(" ")
+        name, _, versions = where.partition("@")
+        if name == suite and (not versions or version in versions.split(",")):
+            yield pattern
+
+
+@pytest.mark.parametrize("suite", ["subprocess", "transports", "asyncio"])
+@pytest.mark.parametrize("version", interpreters())
+def test_the_suite_of_the_interpreter(suite, version, tmp_path):
+    faulthandler.dump_traceback_later(SECONDS + 50, exit=True)
+    command = [interpreters()[version], HERE / "peer" / "cpython_suite.py", suite, HERE.parent]
+    # A group of its own: some tests signal theirs.
+    done = subprocess.run(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          errors="replace", timeout=SECONDS, start_new_session=True)
+    if done.returncode == 3:
+        pytest.skip(f"Python {version} comes without its tests (Debian: libpython{version}-testsuite)")
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    listed = list(differences(suite, version))
+    unlisted = {name: why for name, why in found["failed"].items() if not any(fnmatch.fnmatchcase(name, pattern) for pattern in listed)}
+    assert not unlisted
+    assert not [pattern for pattern in listed if not fnmatch.filter(found["failed"], pattern)], "no longer differences"
+    assert found["run"] >= 100
