@@ -38,8 +38,12 @@ pub use shm::{
     OnceTurn, Seat, SemaphorePermit, SharedBarrier, SharedEvent, SharedMemory, SharedMemoryOptions, SharedMutex, SharedMutexGuard, SharedOnce,
     SharedReadGuard, SharedRwLock, SharedSemaphore, SharedWriteGuard, Spin, memory_layout,
 };
+#[doc(hidden)] // for the bindings of this repository: they make no system call themselves
+pub use spawn::DirectRead;
 pub use spawn::{
     CancelHandle, Child, ChildHandle, Command, EngineInfo, Exit, ExitStatus, Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions,
     SignalPolicy, Sink, Stdio, Stop, StopAction, StopReport, TreeLevel, Usage, WaitFuture, engine_info, max_children, set_max_children, signal_name,
     signal_number, wait_any,
 };
+#[doc(hidden)]
+pub use sys::hints::{advise_huge_pages, exported_symbol, read_uninit};

@@ -8,6 +8,7 @@ from ._cmdline import list2cmdline
 from ._codecs import Message
 from ._compat import _USE_POSIX_SPAWN as _USE_POSIX_SPAWN
 from ._compat import _USE_VFORK as _USE_VFORK
+from ._compat import _PopenSelector as _PopenSelector
 from ._compat import _active as _active
 from ._compat import _args_from_interpreter_flags as _args_from_interpreter_flags
 from ._compat import _cleanup as _cleanup

@@ -1,7 +1,6 @@
 """Types of ``procs``. Times are seconds, sizes are bytes; the texts are in the docstrings of the modules."""
 
 import concurrent.futures
-import concurrent.futures.process
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -107,7 +106,7 @@ class TooLargeError(ProcsError, OSError):
     completed: CompletedProcess[Any] | None
 
 class ProtocolError(ProcsError, ConnectionError): ...
-class WorkerLostError(ProcsError, concurrent.futures.process.BrokenProcessPool): ...
+class WorkerLostError(ProcsError, concurrent.futures.BrokenExecutor): ...
 class TaskFailedError(ProcsError):
     remote_type: str
     remote_traceback: str

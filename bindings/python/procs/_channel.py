@@ -2,7 +2,6 @@
 # Private: the types that users see are in __init__.pyi and aio.pyi.
 """Children with a channel, and channels in an event loop."""
 
-import asyncio
 import os
 import sys
 
@@ -60,11 +59,15 @@ class AsyncChannel:
         """Asks the other side, which serves, and gives its reply. Cancelling the await cancels the call there."""
         from .aio import _result
 
+        import asyncio  # here, so that programs without a loop do not pay for it
+
         async with asyncio.timeout(timeout):
             return (await _result(lambda hub, number: self._channel._call_async(hub, number, obj)))[0]
 
     async def _readable(self):
-        loop = asyncio.get_running_loop()
+        from asyncio import get_running_loop
+
+        loop = get_running_loop()
         future = loop.create_future()
         if not self._waiting:
             loop.add_reader(self._channel.fileno(), self._wake)
@@ -100,7 +103,9 @@ class AsyncChannel:
     def close(self):
         """Closes this end; those who wait for a message get ``InvalidStateError``."""
         if self._waiting:
-            asyncio.get_running_loop().remove_reader(self._channel.fileno())
+            from asyncio import get_running_loop
+
+            get_running_loop().remove_reader(self._channel.fileno())
             self._wake()
             self._waiting = []
         self._channel.close()

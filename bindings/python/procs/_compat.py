@@ -2,6 +2,7 @@
 # Private: the types that users see are in __init__.pyi and aio.pyi.
 """Private names of ``subprocess`` that the standard library's tools and test suites reach for."""
 
+import selectors
 import sys
 
 # subprocess keeps its abandoned children here; ours are reaped by the engine, so the list stays empty.
@@ -10,6 +11,7 @@ _active = []
 # Switches of subprocess's own engine. Ours never forks for an ordinary start; setting them changes nothing.
 _USE_VFORK = True
 _USE_POSIX_SPAWN = False
+_PopenSelector = selectors.PollSelector
 
 _REPEATED = (("debug", "d"), ("dont_write_bytecode", "B"), ("no_site", "S"), ("verbose", "v"), ("bytes_warning", "b"), ("quiet", "q"))
 _X_OPTIONS = ("faulthandler", "tracemalloc", "importtime", "frozen_modules", "showrefcount", "utf8", "gil")

@@ -9,8 +9,8 @@ import errno as _errno
 import os
 import signal
 import subprocess as _subprocess  # for its exception classes only: handlers written for them must catch ours
+from concurrent.futures import BrokenExecutor as _BrokenExecutor
 from concurrent.futures import CancelledError as _CancelledError
-from concurrent.futures.process import BrokenProcessPool as _BrokenProcessPool
 
 
 def _rebuild(cls, args, state):
@@ -110,7 +110,7 @@ class ProtocolError(ProcsError, ConnectionError):
     kind = "PROTOCOL"
 
 
-class WorkerLostError(ProcsError, _BrokenProcessPool):
+class WorkerLostError(ProcsError, _BrokenExecutor):
     """The worker that held this task died."""
 
     kind = "WORKER_LOST"

@@ -44,6 +44,14 @@ def stream(target, name="stdin"):
     return target.fileno()
 
 
+def users_level():
+    """The ``stacklevel`` with which a warning of the caller points to the code that called this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "procs":
+        level, frame = level + 1, frame.f_back
+    return level
+
+
 def text_mode(given):
     """Whether the pipes carry text, with encoding and errors."""
     text, newlines = given.get("text"), given.get("universal_newlines")
@@ -54,7 +62,7 @@ def text_mode(given):
     mode = encoding or errors or text or newlines
     if mode and encoding is None:
         if sys.flags.warn_default_encoding:
-            warnings.warn("'encoding' argument not specified.", EncodingWarning, 3)
+            warnings.warn("'encoding' argument not specified.", EncodingWarning, users_level())
         encoding = "utf-8" if sys.flags.utf8_mode else locale.getencoding()
     return mode, encoding, errors
 
@@ -134,7 +142,7 @@ def _preexec(function, options):
 def _descriptors(given, options):
     pass_fds, close_fds = given.get("pass_fds", ()), given.get("close_fds", True)
     if pass_fds and not close_fds:
-        warnings.warn("pass_fds overriding close_fds.", RuntimeWarning, 4)
+        warnings.warn("pass_fds overriding close_fds.", RuntimeWarning, users_level())
         close_fds = True
     if not close_fds:
         options["keep_fds"] = True
@@ -232,17 +240,24 @@ def refuse_unknown(given, where):
             raise TypeError(f"{where}() got an unexpected keyword argument '{name}'")
 
 
+def streams(given):
+    """The core's options for the standard streams; None when all are inherited."""
+    options = None
+    for name, target in given.items():
+        if target is not None:
+            options = options or {}
+            options[name] = stream(target, name)
+    return options
+
+
 def native_options(given):
     """The core's options for these keyword arguments; those that have their default may be present or absent."""
     get = given.get
-    options = {}
+    options = streams({name: given.get(name) for name in ("stdin", "stdout", "stderr")}) or {}
     if get("startupinfo") is not None:
         raise ValueError("startupinfo is only supported on Windows platforms")
     if get("creationflags", 0) != 0:
         raise ValueError("creationflags is only supported on Windows platforms")
-    for name in ("stdin", "stdout", "stderr"):
-        if get(name) is not None:
-            options[name] = stream(given[name], name)
     _descriptors(given, options)
     if get("executable") is not None:
         options["executable"] = given["executable"]
@@ -280,6 +295,6 @@ def start_error(error, argv, given):
         elif error.stage == "exec" or error.stage is None:
             executable = given.get("executable")
             error.filename = argv[0] if executable is None else executable
-        else:
-            error.filename = None
+        elif error.filename is not None:
+            del error.filename  # None would be part of the message
     return error

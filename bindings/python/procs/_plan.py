@@ -25,6 +25,8 @@ def translate(data, encoding, errors):
 def named(popenargs, kwargs):
     """The command; the other positional arguments of ``Popen`` join the keyword arguments."""
     if not popenargs:
+        if "args" not in kwargs:
+            raise TypeError("Popen.__init__() missing 1 required positional argument: 'args'")
         return kwargs.pop("args")
     if len(popenargs) - 1 > len(_POSITIONAL):
         raise TypeError(f"run() takes at most {len(_POSITIONAL) + 1} positional arguments")
@@ -64,9 +66,14 @@ class Plan:
         if timeout is not None:
             self.options["timeout"] = timeout
         if input is not None:
-            self.options["input"] = input.encode(self.encoding, self.errors or "strict") if self.mode and input else input or b""
+            self.options["input"] = self._encoded(input) if self.mode and input else input or b""
         elif self.options.get("stdin") == PIPE:
             self.options["input"] = b""
+
+    def _encoded(self, text):
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        return text.encode(self.encoding, self.errors or "strict")
 
     def audit(self):
         """Raises the audit event of a start."""

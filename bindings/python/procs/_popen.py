@@ -7,7 +7,6 @@ import itertools
 import os
 import signal
 import sys
-import threading
 import time
 import types
 import warnings
@@ -63,6 +62,10 @@ class Popen:
     """
 
     _child_created = False
+    stdin = stdout = stderr = channel = pid = returncode = None
+    text_mode = encoding = errors = None
+    _capture = _result = None
+    _communication_started = False
 
     def __init__(self, args, bufsize=-1, executable=None, stdin=None, stdout=None, stderr=None, preexec_fn=None, close_fds=True,
                  shell=False, cwd=None, env=None, universal_newlines=None, startupinfo=None, creationflags=0,
@@ -71,27 +74,35 @@ class Popen:
                  tree_level=None, limits=None, nice=None, affinity=None, no_new_privs=False, die_with_parent=False,
                  parent_death_signal=None, controlling_tty=None, foreground=False, signals=None, fds=None, kill_on_drop=False,
                  offload=False, channel=None):
-        given = dict(locals())
-        del given["channel"]
-        if bufsize is None:
-            bufsize = -1
+        self.args = args
+        self.pipesize = pipesize
+        if (not (executable is preexec_fn is cwd is env is universal_newlines is startupinfo is user is group is extra_groups
+                 is encoding is errors is text is process_group is tree_level is limits is nice is affinity
+                 is parent_death_signal is controlling_tty is signals is fds is None)
+                or not close_fds or not restore_signals or umask != -1 or pipesize != -1 or shell or pass_fds or creationflags
+                or start_new_session or kill_tree or no_new_privs or die_with_parent or foreground or kill_on_drop or offload):
+            given = dict(locals())
+            del given["channel"], given["self"]
+        else:
+            # The common case: only streams, nothing to check, and no time to lose.
+            given = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+        self._execute_child(args, given, channel, -1 if bufsize is None else bufsize)
+
+    def _execute_child(self, args, given, channel, bufsize):
         if not isinstance(bufsize, int):
             raise TypeError("bufsize must be an integer")
-        self.args = args
-        self.stdin = self.stdout = self.stderr = None
-        self.pid = self.returncode = None
-        self.pipesize = pipesize
-        self._lock = threading.Lock()
-        self._capture = self._result = None
-        self._communication_started = False
-        self.text_mode, self.encoding, self.errors = _options.text_mode(given)
-        argv = _options.argument_vector(args, shell, executable)
-        program = argv[0] if executable is None else executable
-        options = _options.native_options(given)
-        sys.audit("subprocess.Popen", program, argv, cwd, env)
+        if len(given) > 3:
+            self.text_mode, self.encoding, self.errors = _options.text_mode(given)
+            argv = _options.argument_vector(args, given["shell"], given["executable"])
+            options = _options.native_options(given)
+        else:
+            argv = args if type(args) is list else _options.argument_vector(args, False, None)
+            options = _options.streams(given)
+        program = argv[0] if given.get("executable") is None else given["executable"]
+        sys.audit("subprocess.Popen", program, argv, given.get("cwd"), given.get("env"))
         try:
             if channel is None or channel is False:
-                self._child, self.channel = _native.spawn(argv, options), None
+                self._child = _native.spawn(argv, options)
             else:
                 settings = {} if channel is True else dict(channel)
                 self._child, self.channel = _native.spawn_with_channel(argv, options, settings.pop("codec", "json"), settings)
@@ -99,7 +110,8 @@ class Popen:
             raise _options.start_error(error, argv, given)
         self._child_created = True
         self.pid = self._child.pid
-        self._open_files(options, bufsize)
+        if options:
+            self._open_files(options, bufsize)
 
     def _open_files(self, options, bufsize):
         line_buffering = bool(self.text_mode) and bufsize == 1

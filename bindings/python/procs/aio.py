@@ -8,122 +8,22 @@ await of ``run`` and its relatives ends the child (with ``kill_tree`` its tree) 
 import asyncio
 import inspect
 import os
-import weakref
 
-from . import _channel, _native, _options, _pipeline
-from ._aio_streams import StreamReader, open_writer
+from . import _channel, _native, _pipeline
+from ._aio_loop import result_of as _result
+from ._aio_process import Process, adopt, create, stop_together
+from ._aio_streams import StreamReader
 from ._channel import AsyncChannel
-from ._errors import NoProcessError
 from ._many import Job
 from ._options import DEVNULL, PIPE, STDOUT
 from ._plan import Plan, checked, named, redirect
-from ._popen import Popen, ladder
-from ._records import StopReport
+from ._popen import ladder
 from ._run import output_options
 
 __all__ = [
     "AsyncChannel", "DEVNULL", "PIPE", "Pipeline", "PipelineChild", "Process", "STDOUT", "StreamReader", "call", "check_call", "check_output", "create_subprocess_exec",
     "create_subprocess_shell", "fork", "getoutput", "getstatusoutput", "parent_channel", "run", "run_many", "wait", "wait_any",
 ]
-
-
-class _Runs:
-    """The runs of one event loop, and the descriptor through which the core rings."""
-
-    def __init__(self, loop):
-        self._loop = weakref.ref(loop)
-        self._hub = _native.Hub()
-        self._pending = {}
-        self._number = 0
-
-    def start(self, make):
-        """Starts what ``make(hub, number)`` prepares; its number and the future of what the core hands over."""
-        loop = self._loop()
-        self._number += 1
-        number = self._number
-        native = make(self._hub, number)
-        future = loop.create_future()
-        if not self._pending:
-            loop.add_reader(self._hub.fileno(), self._ring)
-        self._pending[number] = (native, future)
-        self._poll(number)
-        return number, future
-
-    def cancel(self, number):
-        """Ends a run as its deadline would; its future then tells that it was cancelled."""
-        native, _ = self._pending.get(number, (None, None))
-        if native is not None:
-            native.cancel()
-
-    async def stop(self, number):
-        """Ends a run whose future nobody awaits any more, and waits for that whatever else is cancelled."""
-        native, _ = self._pending.get(number, (None, None))
-        if native is None:
-            return
-        ended = self._loop().create_future()
-        self._pending[number] = (native, ended)
-        native.cancel()
-        while not ended.done():
-            try:
-                await asyncio.shield(ended)
-            except asyncio.CancelledError:
-                continue
-            except Exception:
-                break
-
-    def _ring(self):
-        for number in set(self._hub.take()):
-            self._poll(number)
-
-    def _poll(self, number):
-        native, future = self._pending.get(number, (None, None))
-        if native is None:
-            return
-        try:
-            result = native.poll()
-        except Exception as error:
-            self._finish(number)
-            if not future.done():
-                future.set_exception(error)
-            return
-        if result is not None:
-            self._finish(number)
-            if not future.done():
-                future.set_result(result)
-
-    def _finish(self, number):
-        del self._pending[number]
-        if not self._pending:
-            self._loop().remove_reader(self._hub.fileno())
-
-
-_loops = weakref.WeakKeyDictionary()
-
-
-def _runs():
-    loop = asyncio.get_running_loop()
-    found = _loops.get(loop)
-    if found is None or found[0] != os.getpid():
-        found = _loops[loop] = (os.getpid(), _Runs(loop))
-    return found[1]
-
-
-async def _result(make, cancel=None):
-    """What the core hands over for a run or job, which ends when this is cancelled or ``cancel``, the caller's own handle, is."""
-    runs, loop = _runs(), asyncio.get_running_loop()
-    if cancel is not None and not isinstance(cancel, _native.CancelHandle):
-        raise TypeError(f"cancel must be a CancelHandle, not {type(cancel).__name__}")
-    number, future = runs.start(make)
-    if cancel is not None:
-        loop.add_reader(cancel.fileno(), runs.cancel, number)
-    try:
-        return await future
-    except asyncio.CancelledError:
-        await runs.stop(number)
-        raise
-    finally:
-        if cancel is not None:
-            loop.remove_reader(cancel.fileno())
 
 
 async def _await(plan):
@@ -192,157 +92,14 @@ async def run_many(commands, jobs=None, progress=None, **options):
     return [task.result() for task in tasks]
 
 
-class Process:
-    """A child started by ``create_subprocess_exec``, shaped like ``asyncio.subprocess.Process``, with ``stop``, ``kill_tree`` and
-    ``usage`` besides."""
-
-    def __init__(self, popen, loop):
-        self._popen = popen
-        self._loop = loop
-        self._waiters = []
-        self.stdin = self.stdout = self.stderr = None
-        self.pid = popen.pid
-
-    def __repr__(self):
-        return f"<Process {self.pid}>"
-
-    async def _open_streams(self):
-        popen = self._popen
-        for name in ("stdout", "stderr"):
-            file = getattr(popen, name)
-            if file is not None:
-                setattr(self, name, StreamReader(os.dup(file.fileno()), self._loop))
-                file.close()
-        if popen.stdin is not None:
-            fd = os.dup(popen.stdin.fileno())
-            popen.stdin.close()
-            self.stdin = await open_writer(fd, self._loop)
-
-    @property
-    def returncode(self):
-        """The return code once the child has ended, negative for a signal; None before."""
-        return self._popen.poll()
-
-    @property
-    def usage(self):
-        """What the child used, once it has ended and was waited for."""
-        return self._popen.usage
-
-    async def wait(self):
-        """Waits for the end and returns the return code. The child runs on when the await is cancelled."""
-        if self._popen.poll() is None:
-            if not self._waiters:
-                self._loop.add_reader(self._popen.fileno(), self._ended)
-            waiter = self._loop.create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
-                    if not self._waiters:
-                        self._loop.remove_reader(self._popen.fileno())
-        return self._popen.returncode
-
-    def _ended(self):
-        if self._popen.poll() is None:
-            return
-        self._loop.remove_reader(self._popen.fileno())
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def _alive(self):
-        if self._popen.poll() is not None:
-            raise NoProcessError()
-
-    def send_signal(self, signal):
-        """Sends a signal; ``ProcessLookupError`` when the child has ended."""
-        self._alive()
-        self._popen.send_signal(signal)
-
-    def terminate(self):
-        """Sends SIGTERM."""
-        self._alive()
-        self._popen.terminate()
-
-    def kill(self):
-        """Sends SIGKILL."""
-        self._alive()
-        self._popen.kill()
-
-    async def stop(self, grace=5.0, *, steps=None, tree=None):
-        """Ends the child as ``Popen.stop`` does and returns its ``StopReport``. Cancelling the await kills the child."""
-        return (await _stop([self], ladder(steps, grace, self.stdin), tree))[0]
-
-    async def kill_tree(self):
-        """Kills the child and all its descendants with the strongest means there is. Returns a ``StopReport``."""
-        return (await _stop([self], [("kill", 10.0)], True))[0]
-
-    async def _feed(self, input):
-        if input is not None:
-            self.stdin.write(input)
-            try:
-                await self.stdin.drain()
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # the child does not want it
-        self.stdin.close()
-
-    async def communicate(self, input=None):
-        """Feeds ``input``, reads both pipes to their end, waits, and returns ``(stdout, stderr)``; None where there is no pipe."""
-        async def nothing():
-            return None
-
-        feeding = self._feed(input) if self.stdin is not None else nothing()
-        reading = [nothing() if stream is None else stream.read() for stream in (self.stdout, self.stderr)]
-        _, stdout, stderr = await asyncio.gather(feeding, *reading)
-        await self.wait()
-        return stdout, stderr
-
-
-async def _stop(processes, plan, tree):
-    """Stops processes together, on a thread of the core."""
-    children = [process._popen._child for process in processes]
-    reports = await _result(lambda hub, number: _native.stop_async(hub, number, children, plan, tree))
-    for process in processes:
-        process._popen.poll()
-    return [StopReport(**report) for report in reports]
-
-
-async def _create(args, kwds):
-    for name, only in (("universal_newlines", False), ("bufsize", 0), ("text", False), ("encoding", None), ("errors", None)):
-        if kwds.pop(name, only) not in (only, None):
-            raise ValueError(f"{name} must be {only}")
-    kwds.pop("limit", None)
-    loop = asyncio.get_running_loop()
-    return await _adopt(Popen(args, bufsize=0, **kwds), loop)
-
-
-async def _adopt(popen, loop):
-    """The process of a child that was just started."""
-    try:
-        process = Process(popen, loop)
-        await process._open_streams()
-    except BaseException:
-        # Nobody will ever hold this child.
-        popen.kill()
-        popen.wait()
-        raise
-    return process
-
-
 async def create_subprocess_exec(program, *args, stdin=None, stdout=None, stderr=None, limit=None, **kwds):
     """Starts a program; a ``Process`` with asyncio's shape. ``limit`` is accepted and not needed: no line is too long.
 
     The other keyword arguments are those of ``Popen``. The child is started at once, within the call.
     """
-    for arg in (program, *args):
-        if not isinstance(arg, (str, bytes, os.PathLike)):
-            raise TypeError(f"program arguments must be a bytes or text string, not {type(arg).__name__}")
-    if kwds.pop("shell", False):
+    if kwds and kwds.pop("shell", False):
         raise ValueError("shell must be False")
-    return await _create([program, *args], {"stdin": stdin, "stdout": stdout, "stderr": stderr, **kwds})
+    return await create([program, *args], stdin, stdout, stderr, kwds)
 
 
 async def create_subprocess_shell(cmd, stdin=None, stdout=None, stderr=None, limit=None, **kwds):
@@ -351,7 +108,7 @@ async def create_subprocess_shell(cmd, stdin=None, stdout=None, stderr=None, lim
         raise ValueError("cmd must be a string")
     if not kwds.pop("shell", True):
         raise ValueError("shell must be True")
-    return await _create(cmd, {"stdin": stdin, "stdout": stdout, "stderr": stderr, "shell": True, **kwds})
+    return await create(cmd, stdin, stdout, stderr, {"shell": True, **kwds})
 
 
 async def wait_any(processes, timeout=None):
@@ -395,7 +152,7 @@ class PipelineChild:
 
     async def stop(self, grace=5.0, *, steps=None, tree=None):
         """Ends all stages together, as ``Popen.stop`` ends one child. Returns a ``StopReport`` for each."""
-        return await _stop(self.children, ladder(steps, grace, self.stdin), tree)
+        return await stop_together(self.children, ladder(steps, grace, self.stdin), tree)
 
 
 class Pipeline(_pipeline.Pipeline):
@@ -412,13 +169,13 @@ class Pipeline(_pipeline.Pipeline):
         """Starts all stages and returns a ``PipelineChild``, whose streams are asyncio's."""
         loop = asyncio.get_running_loop()
         running = super().spawn(stdin=stdin, stdout=stdout, stderr=stderr, bufsize=0, kill_tree=kill_tree)
-        return PipelineChild([await _adopt(popen, loop) for popen in running.children])
+        return PipelineChild([await adopt(popen, loop) for popen in running.children])
 
 
 async def fork(program, *args, codec="json", channel=None, **options):
     """``procs.fork`` for an event loop: the process, whose ``channel`` is an ``AsyncChannel``."""
     popen = _channel.fork(program, *args, codec=codec, channel=channel, bufsize=0, **options)
-    process = await _adopt(popen, asyncio.get_running_loop())
+    process = await adopt(popen, asyncio.get_running_loop())
     process.channel = AsyncChannel(popen.channel)
     return process
 

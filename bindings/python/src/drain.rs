@@ -8,7 +8,7 @@ use procs::{Deadline, Error, PipeReader};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::io::{ErrorKind, Read};
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 
 /// Size of the first reads; most outputs are small.
@@ -47,13 +47,17 @@ enum Turn {
 impl Source {
     /// Reads once; `None` when there is nothing now.
     fn read(&mut self, gather: &Gather) -> PyResult<Turn> {
-        let count = match (&self.pipe).read(&mut self.block) {
+        let direct = gather.read_from(self.pipe.as_fd(), BLOCK);
+        let in_place = direct.is_some();
+        let count = match direct.unwrap_or_else(|| (&self.pipe).read(&mut self.block)) {
             Ok(0) => return Ok(Turn::Ended),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Turn::Empty),
             Err(error) => return Err(Python::attach(|py| raise(py, &Error::from_io("read", &error, "cannot read the child's output")))),
         };
-        gather.accept(&self.block[..count])?;
+        if !in_place {
+            gather.accept(&self.block[..count])?;
+        }
         if count == self.block.len() && self.block.len() < BLOCK {
             self.block.resize(BLOCK, 0);
         } else if count >= 4 * FIRST_BLOCK && !self.grown {

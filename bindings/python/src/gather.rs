@@ -6,6 +6,8 @@ use crate::sink::Failure;
 use procs::{OutputLimit, Sink};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Up to here a copy at the end costs less than an object of the interpreter from the start.
@@ -13,6 +15,9 @@ const SMALL: usize = 256 << 10;
 
 /// Room of a fresh large object; untouched pages cost nothing. With the headers of allocator and object it is a whole number of huge pages.
 const FIRST_LARGE: usize = (16 << 20) - HEADERS;
+
+/// Size of a read straight into a large object.
+const BLOCK: usize = 256 << 10;
 
 /// What is left for these headers.
 const HEADERS: usize = 4096;
@@ -47,14 +52,15 @@ impl Gather {
 
     /// The sink to give to the core; an exception (of memory) ends the run through `failure`.
     fn sink(&self, failure: Failure) -> Sink {
-        let gather = self.clone();
-        Sink::Callback(Box::new(move |block| {
+        let (gather, other) = (self.clone(), self.clone());
+        let accept = move |block: &[u8]| {
             if !failure.is_set()
                 && let Err(error) = gather.accept(block)
             {
                 failure.set(error);
             }
-        }))
+        };
+        Sink::Direct(Box::new(accept), Box::new(move |fd| other.read_from(fd, BLOCK)))
     }
 
     /// Adds a block. The interpreter is needed now and then only, to make room.
@@ -90,6 +96,14 @@ impl Gather {
             Ok(())
         })
         .unwrap_or(Ok(()))
+    }
+
+    /// Reads once straight into a large object that has room; `None` when there is none yet, and the caller reads into a block of its own.
+    pub(crate) fn read_from(&self, fd: BorrowedFd<'_>, max: usize) -> Option<io::Result<usize>> {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Store::Large(large) if large.room() > 0 => Some(large.read_from(fd, max)),
+            _ => None,
+        }
     }
 
     /// A copy of what there is so far.

@@ -5,24 +5,24 @@
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The largest object that was filled so far: so much memory the process has had before.
 static WARM: AtomicUsize = AtomicUsize::new(0);
 
-/// Large enough for the page sizes in use on x86-64; where pages are larger the advice is refused.
-const PAGE: usize = 4096;
-
 type Resize = unsafe extern "C" fn(*mut *mut ffi::PyObject, ffi::Py_ssize_t) -> c_int;
 
 /// `_PyBytes_Resize` of the running interpreter. Every CPython exports it, but the stable ABI does not promise it: hence asked for by name.
 static RESIZE: LazyLock<Option<Resize>> = LazyLock::new(|| {
-    // SAFETY: the name ends with NUL; the default search order includes the interpreter, whose module this is.
-    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_PyBytes_Resize".as_ptr()) };
-    // SAFETY: CPython's bytesobject.h declares it with this signature from 3.0 to 3.14; null is `None`.
-    unsafe { std::mem::transmute::<*mut libc::c_void, Option<Resize>>(found) }
+    let found = procs::exported_symbol(c"_PyBytes_Resize")?;
+    // SAFETY: CPython's bytesobject.h declares it with this signature from 3.0 to 3.14.
+    Some(unsafe { std::mem::transmute::<NonNull<c_void>, Resize>(found) })
 });
 
 /// A `bytes` object under construction. It grows by `realloc`, which moves page tables and not bytes once it is large, and is handed over as
@@ -67,6 +67,20 @@ impl GrowingBytes {
         count
     }
 
+    /// Reads once from a descriptor into the room that is left, at most `max` bytes; 0 at end of file. Needs no interpreter.
+    pub(crate) fn read_from(&mut self, fd: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
+        let room = max.min(self.capacity - self.len);
+        // SAFETY: `object` is a live bytes object (see `new` and `grow`).
+        let start = unsafe { ffi::PyBytes_AsString(self.object) };
+        // SAFETY: `len + room` is at most the object's size.
+        let start = unsafe { start.add(self.len) };
+        // SAFETY: these bytes belong to an object that nobody else knows, and nobody says that they were written.
+        let memory = unsafe { std::slice::from_raw_parts_mut(start.cast::<MaybeUninit<u8>>(), room) };
+        let count = procs::read_uninit(fd, memory)?;
+        self.len += count;
+        Ok(count)
+    }
+
     /// Makes the object larger or smaller.
     ///
     /// # Errors
@@ -87,14 +101,11 @@ impl GrowingBytes {
     /// Asks for huge pages where as much memory was in use before, and for plain ones beyond that: a guest's fresh memory is filled page by
     /// page more cheaply, and what was given back a moment ago is not fresh. Only a hint: it changes no content.
     fn advise(&self) {
-        let advice = if self.capacity / 2 <= WARM.load(Ordering::Relaxed) { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE };
         // SAFETY: `object` is a live bytes object.
-        let start = unsafe { ffi::PyBytes_AsString(self.object) }.addr() & !(PAGE - 1);
-        // Whole pages on both sides: so large an object has its mapping for itself, and advice for a part would split it, which would
-        // keep it from growing in place.
-        let len = (self.capacity + PAGE).next_multiple_of(PAGE);
-        // SAFETY: the advice drops nothing, whatever else lies in these pages; addresses without memory are an error that nobody needs.
-        unsafe { libc::madvise(std::ptr::without_provenance_mut(start), len, advice) };
+        let start = unsafe { ffi::PyBytes_AsString(self.object) };
+        // SAFETY: its `capacity` bytes exist, and nobody says that they were written.
+        let memory = unsafe { std::slice::from_raw_parts(start.cast::<MaybeUninit<u8>>(), self.capacity) };
+        procs::advise_huge_pages(memory, self.capacity / 2 <= WARM.load(Ordering::Relaxed));
     }
 
     /// What was written so far.

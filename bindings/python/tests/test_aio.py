@@ -214,3 +214,64 @@ def test_ctrl_c_in_a_loop_ends_the_child():
     started = time.monotonic()
     assert program(code) == "interrupted False\n"
     assert time.monotonic() - started < 50
+
+
+def test_many_tasks_wait_for_one_child_and_some_give_up():
+    async def main():
+        process = await aio.create_subprocess_exec("sh", "-c", "read line; exit 6", stdin=procs.PIPE)
+        tasks = [asyncio.create_task(process.wait()) for _ in range(20)]
+        for _ in range(50):
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(process.wait(), 0.001)
+        for task in tasks[::2]:
+            task.cancel()
+        await asyncio.sleep(0)
+        process.stdin.close()
+        await asyncio.wait(tasks)
+        assert all(task.cancelled() or task.result() == 6 for task in tasks)
+        assert [task.cancelled() for task in tasks] == [True, False] * 10
+        assert process.returncode == 6 == await process.wait()
+    asyncio.run(main())
+
+
+def test_waits_that_gave_up_leave_the_child_to_be_reaped():
+    async def main():
+        process = await aio.create_subprocess_exec("sh", "-c", "read line", stdin=procs.PIPE)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(process.wait(), 0.01)
+        other = await aio.create_subprocess_exec("true")
+        assert await other.wait() == 0
+        process.stdin.close()
+        process._popen.returncode = 0  # no warning: it is let go on purpose
+        pid = process.pid
+        del process
+        await asyncio.sleep(0)
+        return pid
+    pid = asyncio.run(main())
+    wait_until(lambda: not alive(pid), "the child is reaped")
+
+
+def test_the_next_loop_waits_as_well():
+    async def main(count):
+        processes = [await aio.create_subprocess_exec("sh", "-c", f"exit {number}") for number in range(count)]
+        return await asyncio.gather(*(process.wait() for process in processes))
+    for _ in range(5):
+        assert asyncio.run(main(100)) == list(range(100))
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(main(3)) == [0, 1, 2]
+    loop.close()
+
+
+def test_a_stolen_status_is_told():
+    async def main():
+        process = await aio.create_subprocess_exec("sh", "-c", "read line; exit 5", stdin=procs.PIPE)
+        waiting = asyncio.create_task(process.wait())
+        await asyncio.sleep(0)
+        process.stdin.close()
+        stolen = os.waitstatus_to_exitcode(os.waitpid(process.pid, 0)[1])
+        try:
+            assert await waiting == stolen == 5
+        except ChildProcessError:
+            assert not procs.engine_info()["pidfd_info"]
+            process._popen.returncode = stolen
+    asyncio.run(main())

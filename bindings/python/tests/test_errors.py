@@ -1,7 +1,6 @@
 """The table of exception classes: complete, with the promised bases, picklable."""
 
 import concurrent.futures
-import concurrent.futures.process
 import copy
 import errno
 import pickle
@@ -24,7 +23,7 @@ BASES = {
     "TOO_LARGE": [OSError],
     "PROTOCOL": [ConnectionError],
     "CHILD_FAILED": [subprocess.CalledProcessError],
-    "WORKER_LOST": [concurrent.futures.process.BrokenProcessPool],
+    "WORKER_LOST": [concurrent.futures.BrokenExecutor],
     "TASK_FAILED": [Exception],
     "OWNER_DIED": [RuntimeError],
     "EXHAUSTED": [OSError],

@@ -68,7 +68,7 @@ impl Intake {
         let Some(pipe) = &self.pipe else { return };
         let count = match (self.sinks.direct_room(), &mut self.sinks.store) {
             (Some(room), Some(store)) => store.read_direct(pipe.as_fd(), room),
-            _ => read_through(pipe, &mut self.sinks),
+            _ => read_elsewhere(pipe, &mut self.sinks),
         };
         match count {
             Ok(0) => self.pipe = None,
@@ -122,6 +122,14 @@ impl Intake {
         }
         report.sink_error = sink_error;
         (bytes, report)
+    }
+}
+
+/// Lets the sink read for itself, or reads for it.
+fn read_elsewhere(pipe: &PipeReader, sinks: &mut Sinks) -> crate::error::Result<usize> {
+    match sinks.direct.as_mut().and_then(|read| read(pipe.as_fd())) {
+        Some(result) => result.map_err(|error| Error::from_io("capture", &error, "cannot read the child's output")),
+        None => read_through(pipe, sinks),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::store::Store;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::transfer::{self, ATOMIC_WRITE};
-use crate::spawn::{OutputCallback, OutputLimit, Sink};
+use crate::spawn::{DirectRead, OutputCallback, OutputLimit, Sink};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -82,13 +82,15 @@ impl Outlet {
 pub(super) struct Sinks {
     pub(super) store: Option<Store>,
     outlets: Vec<Outlet>,
+    /// What may read in place of us.
+    pub(super) direct: Option<DirectRead>,
     error: Option<Error>,
 }
 
 impl Sinks {
     /// Opens what has to be opened.
     pub(super) fn open(sink: Sink, limit: OutputLimit) -> Result<Sinks> {
-        let mut sinks = Sinks { store: None, outlets: Vec::new(), error: None };
+        let mut sinks = Sinks { store: None, outlets: Vec::new(), direct: None, error: None };
         sinks.add(sink, limit)?;
         Ok(sinks)
     }
@@ -101,6 +103,10 @@ impl Sinks {
             Sink::File(path) => self.outlets.push(open(&path, OpenOptions::new().write(true).create(true).truncate(true))?),
             Sink::Append(path) => self.outlets.push(open(&path, OpenOptions::new().append(true).create(true))?),
             Sink::Callback(call) => self.outlets.push(Outlet::Callback(call)),
+            Sink::Direct(call, read) => {
+                self.outlets.push(Outlet::Callback(call));
+                self.direct = Some(read);
+            }
             Sink::Tee(sinks) => sinks.into_iter().try_for_each(|sink| self.add(sink, limit))?,
         }
         Ok(())

@@ -22,7 +22,7 @@ pub use cancel::CancelHandle;
 pub use child::{Child, ChildHandle, wait_any};
 pub use command::Command;
 pub use future::WaitFuture;
-pub use options::{Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions, SignalPolicy, Sink, TreeLevel};
+pub use options::{DirectRead, Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions, SignalPolicy, Sink, TreeLevel};
 pub use start::{EngineInfo, engine_info, max_children, set_max_children};
 pub use status::{Exit, ExitStatus, Usage, signal_name, signal_number};
 pub use stdio::Stdio;

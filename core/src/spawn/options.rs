@@ -2,7 +2,7 @@
 
 use super::rare::{Rare, Standard};
 use std::fmt;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,6 +92,10 @@ impl OutputLimit {
 /// A function that is given each chunk of output as it arrives.
 pub type OutputCallback = Box<dyn FnMut(&[u8]) + Send>;
 
+/// Reads once from the stream, or declines with `None` and is given the bytes instead.
+#[doc(hidden)]
+pub type DirectRead = Box<dyn FnMut(BorrowedFd<'_>) -> Option<std::io::Result<usize>> + Send>;
+
 /// Where the output that libprocs reads from a child goes.
 pub enum Sink {
     /// Into the result, up to the stream's [`OutputLimit`]. The default.
@@ -108,6 +112,9 @@ pub enum Sink {
     Callback(OutputCallback),
     /// To each of several sinks, in order.
     Tee(Vec<Sink>),
+    /// As `Callback`, for a binding whose runtime keeps the output: before each read the second function may read for itself.
+    #[doc(hidden)]
+    Direct(OutputCallback, DirectRead),
 }
 
 impl fmt::Debug for Sink {
@@ -118,7 +125,7 @@ impl fmt::Debug for Sink {
             Sink::Fd(fd) => f.debug_tuple("Fd").field(fd).finish(),
             Sink::File(path) => f.debug_tuple("File").field(path).finish(),
             Sink::Append(path) => f.debug_tuple("Append").field(path).finish(),
-            Sink::Callback(_) => f.write_str("Callback(..)"),
+            Sink::Callback(_) | Sink::Direct(..) => f.write_str("Callback(..)"),
             Sink::Tee(sinks) => f.debug_tuple("Tee").field(sinks).finish(),
         }
     }
@@ -264,7 +271,7 @@ impl Sink {
             Sink::File(path) => Sink::File(path.clone()),
             Sink::Append(path) => Sink::Append(path.clone()),
             Sink::Tee(sinks) => Sink::Tee(sinks.iter_mut().map(Sink::take).collect()),
-            Sink::Fd(_) | Sink::Callback(_) => std::mem::replace(self, Sink::Buffer),
+            Sink::Fd(_) | Sink::Callback(_) | Sink::Direct(..) => std::mem::replace(self, Sink::Buffer),
         }
     }
 }

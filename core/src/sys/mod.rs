@@ -18,6 +18,7 @@ pub(crate) mod fd;
 pub(crate) mod fork;
 #[allow(dead_code)] // locks and channels use it
 pub(crate) mod futex;
+pub(crate) mod hints;
 #[allow(dead_code)]
 pub(crate) mod inherit;
 pub(crate) mod lane;

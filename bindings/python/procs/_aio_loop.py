@@ -1,0 +1,121 @@
+# mypy: ignore-errors
+# Private: the types that users see are in __init__.pyi and aio.pyi.
+"""What the core does for one event loop, and how the loop is told: one descriptor for runs, one for the ends of children."""
+
+import asyncio
+import os
+import weakref
+
+from . import _native
+
+
+class Runs:
+    """The runs of one event loop, and the descriptor through which the core rings."""
+
+    def __init__(self, loop):
+        self._loop = weakref.ref(loop)
+        self._hub = _native.Hub()
+        self._pending = {}
+        self._number = 0
+        self.ends = None
+
+    def ends_of_children(self):
+        """Where coroutines of this loop wait for children. The loop watches its one descriptor from the first use on."""
+        if self.ends is None:
+            self.ends = _native.Ends()
+            self._loop().add_reader(self.ends.fileno(), self.ends.take)
+        return self.ends
+
+    def start(self, make):
+        """Starts what ``make(hub, number)`` prepares; its number and the future of what the core hands over."""
+        loop = self._loop()
+        self._number += 1
+        number = self._number
+        native = make(self._hub, number)
+        future = loop.create_future()
+        if not self._pending:
+            loop.add_reader(self._hub.fileno(), self._ring)
+        self._pending[number] = (native, future)
+        self._poll(number)
+        return number, future
+
+    def cancel(self, number):
+        """Ends a run as its deadline would; its future then tells that it was cancelled."""
+        native, _ = self._pending.get(number, (None, None))
+        if native is not None:
+            native.cancel()
+
+    async def stop(self, number):
+        """Ends a run whose future nobody awaits any more, and waits for that whatever else is cancelled."""
+        native, _ = self._pending.get(number, (None, None))
+        if native is None:
+            return
+        ended = self._loop().create_future()
+        self._pending[number] = (native, ended)
+        native.cancel()
+        while not ended.done():
+            try:
+                await asyncio.shield(ended)
+            except asyncio.CancelledError:
+                continue
+            except Exception:
+                break
+
+    def _ring(self):
+        for number in set(self._hub.take()):
+            self._poll(number)
+
+    def _poll(self, number):
+        native, future = self._pending.get(number, (None, None))
+        if native is None:
+            return
+        try:
+            result = native.poll()
+        except Exception as error:
+            self._finish(number)
+            if not future.done():
+                future.set_exception(error)
+            return
+        if result is not None:
+            self._finish(number)
+            if not future.done():
+                future.set_result(result)
+
+    def _finish(self, number):
+        del self._pending[number]
+        if not self._pending:
+            self._loop().remove_reader(self._hub.fileno())
+
+
+_loops = weakref.WeakKeyDictionary()
+# What a forked copy inherits belongs to its parent.
+os.register_at_fork(after_in_child=_loops.clear)
+
+
+def runs_of(loop):
+    """The ``Runs`` of a loop."""
+    found = _loops.get(loop)
+    if found is None:
+        for old in [old for old in _loops if old.is_closed()]:
+            del _loops[old]
+        found = _loops[loop] = Runs(loop)
+    return found
+
+
+async def result_of(make, cancel=None):
+    """What the core hands over for a run or job, which ends when this is cancelled or ``cancel``, the caller's own handle, is."""
+    loop = asyncio.get_running_loop()
+    runs = runs_of(loop)
+    if cancel is not None and not isinstance(cancel, _native.CancelHandle):
+        raise TypeError(f"cancel must be a CancelHandle, not {type(cancel).__name__}")
+    number, future = runs.start(make)
+    if cancel is not None:
+        loop.add_reader(cancel.fileno(), runs.cancel, number)
+    try:
+        return await future
+    except asyncio.CancelledError:
+        await runs.stop(number)
+        raise
+    finally:
+        if cancel is not None:
+            loop.remove_reader(cancel.fileno())

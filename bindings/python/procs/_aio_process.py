@@ -1,0 +1,178 @@
+# mypy: ignore-errors
+# Private: the types that users see are in __init__.pyi and aio.pyi.
+"""``Process``: one child in an event loop, shaped like ``asyncio.subprocess.Process``."""
+
+import asyncio
+import os
+
+from . import _native
+from ._aio_loop import result_of, runs_of
+from ._aio_streams import StreamReader, open_writer
+from ._errors import NoProcessError
+from ._options import PIPE
+from ._popen import Popen, ladder
+from ._records import StopReport
+
+
+class Process:
+    """A child started by ``create_subprocess_exec``, shaped like ``asyncio.subprocess.Process``, with ``stop``, ``kill_tree`` and
+    ``usage`` besides."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, popen, loop):
+        self._popen = popen
+        self._loop = loop
+        self.pid = popen.pid
+
+    def __repr__(self):
+        return f"<Process {self.pid}>"
+
+    async def _open_streams(self):
+        for name, fd in self._popen.pipes():
+            if name == "stdin":
+                self.stdin = await open_writer(fd, self._loop)
+            else:
+                setattr(self, name, StreamReader(fd, self._loop))
+
+    @property
+    def returncode(self):
+        """The return code once the child has ended, negative for a signal; None before."""
+        return self._popen.poll()
+
+    @property
+    def usage(self):
+        """What the child used, once it has ended and was waited for."""
+        return self._popen.usage
+
+    async def wait(self):
+        """Waits for the end and returns the return code. The child runs on when the await is cancelled."""
+        popen = self._popen
+        if popen.returncode is None:
+            future = self._loop.create_future()
+            ends = runs_of(self._loop).ends_of_children()
+            ends.add(popen._child, future)
+            try:
+                popen.returncode = await future
+            except asyncio.CancelledError:
+                ends.forget(popen._child, future)
+                raise
+        return popen.returncode
+
+    def _alive(self):
+        if self._popen.poll() is not None:
+            raise NoProcessError()
+
+    def send_signal(self, signal):
+        """Sends a signal; ``ProcessLookupError`` when the child has ended."""
+        self._alive()
+        self._popen.send_signal(signal)
+
+    def terminate(self):
+        """Sends SIGTERM."""
+        self._alive()
+        self._popen.terminate()
+
+    def kill(self):
+        """Sends SIGKILL."""
+        self._alive()
+        self._popen.kill()
+
+    async def stop(self, grace=5.0, *, steps=None, tree=None):
+        """Ends the child as ``Popen.stop`` does and returns its ``StopReport``. Cancelling the await kills the child."""
+        return (await stop_together([self], ladder(steps, grace, self.stdin), tree))[0]
+
+    async def kill_tree(self):
+        """Kills the child and all its descendants with the strongest means there is. Returns a ``StopReport``."""
+        return (await stop_together([self], [("kill", 10.0)], True))[0]
+
+    async def _feed(self, input):
+        if input is not None:
+            self.stdin.write(input)
+            try:
+                await self.stdin.drain()
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the child does not want it
+        self.stdin.close()
+
+    async def communicate(self, input=None):
+        """Feeds ``input``, reads both pipes to their end, waits, and returns ``(stdout, stderr)``; None where there is no pipe."""
+        async def nothing():
+            return None
+
+        feeding = self._feed(input) if self.stdin is not None else nothing()
+        reading = [nothing() if stream is None else stream.read() for stream in (self.stdout, self.stderr)]
+        _, stdout, stderr = await asyncio.gather(feeding, *reading)
+        await self.wait()
+        return stdout, stderr
+
+
+async def stop_together(processes, plan, tree):
+    """Stops processes together, on a thread of the core."""
+    children = [process._popen._child for process in processes]
+    reports = await result_of(lambda hub, number: _native.stop_async(hub, number, children, plan, tree))
+    for process in processes:
+        process._popen.poll()
+    return [StopReport(**report) for report in reports]
+
+
+class _Started(Popen):
+    """A child whose pipes stay descriptors, for streams of the loop."""
+
+    def _open_files(self, options, bufsize):
+        pass
+
+    def pipes(self):
+        """Name and descriptor of each pipe, once."""
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            fd = self._child.take_fd(number)
+            if fd is not None:
+                yield name, fd
+
+
+class _Given(_Started):
+    """A child that ``Popen`` started with unbuffered files."""
+
+    def __init__(self, popen):
+        self.__dict__.update(popen.__dict__)
+        popen.returncode = -1  # it gives the child away, and must not warn of it
+
+    def pipes(self):
+        for name in ("stdin", "stdout", "stderr"):
+            file = self.__dict__.pop(name, None)
+            if file is not None:
+                fd = os.dup(file.fileno())
+                file.close()
+                yield name, fd
+
+
+_REFUSED = (("universal_newlines", False), ("bufsize", 0), ("text", False), ("encoding", None), ("errors", None))
+
+
+async def create(args, stdin, stdout, stderr, kwds):
+    if kwds:
+        for name, only in _REFUSED:
+            if kwds.pop(name, only) not in (only, None):
+                raise ValueError(f"{name} must be {only}")
+    popen = _Started(args, 0, stdin=stdin, stdout=stdout, stderr=stderr, **kwds)
+    process = Process(popen, asyncio.get_running_loop())
+    if stdin == PIPE or stdout == PIPE or stderr == PIPE:
+        await _opened(process)
+    return process
+
+
+async def _opened(process):
+    """The process with its streams."""
+    try:
+        await process._open_streams()
+    except BaseException:
+        # Nobody will ever hold this child.
+        process._popen.kill()
+        process._popen.wait()
+        raise
+    return process
+
+
+async def adopt(popen, loop):
+    """The process of a child that ``Popen`` has just started."""
+    return await _opened(Process(_Given(popen), loop))
