@@ -1,4 +1,4 @@
-"""The programs of `tutorial.py` print the same whether they import `subprocess` and asyncio or `procs`."""
+"""The programs in `tutorials` print the same whether they import `subprocess` and asyncio or `procs`."""
 
 import os
 import re
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-PROGRAMS = Path(__file__).with_name("tutorial.py")
-NAMES = re.findall(r"@snippet\ndef (\w+)", PROGRAMS.read_text())
+PROGRAMS = Path(__file__).with_name("tutorials")
+NAMES = [name for path in sorted(PROGRAMS.glob("*.py")) for name in re.findall(r"@snippet\ndef (\w+)", path.read_text())]
 # Addresses, and the names of module and file in what is printed of classes and warnings.
 SAME = ((r"procs(\._\w+)?(?=\W)", "subprocess"), (r"0x[0-9a-f]+", "0x"))
 
 
 def transcript(name, folder, *options):
     environ = {**os.environ, "PYTHONPATH": str(PROGRAMS.parents[1])}
-    done = subprocess.run([sys.executable, PROGRAMS, *options, name], cwd=folder, env=environ, stdin=subprocess.DEVNULL,
+    done = subprocess.run([sys.executable, PROGRAMS / "run.py", *options, name], cwd=folder, env=environ, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=80)
     text = done.stdout.decode(errors="backslashreplace")
     for pattern, word in SAME:

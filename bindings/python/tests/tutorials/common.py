@@ -1,0 +1,28 @@
+"""What the programs share: the module under test, chosen by `--procs`, and the table of programs."""
+
+import asyncio
+import sys
+
+if "--procs" in sys.argv:
+    sys.argv.remove("--procs")
+    import procs as subprocess
+    from procs import aio
+else:
+    import subprocess
+    aio = asyncio
+
+__all__ = ["PY", "SNIPPETS", "aio", "code", "snippet", "subprocess"]
+
+PY = sys.executable
+SNIPPETS = {}
+
+
+def snippet(function):
+    """Registers a program by its name."""
+    SNIPPETS[function.__name__] = function
+    return function
+
+
+def code(text, *args):
+    """The command of a Python child."""
+    return [PY, "-c", text, *args]
