@@ -42,6 +42,7 @@ impl Streams {
     /// Makes and opens everything. Descriptors given by value move out of the command.
     pub(super) fn open(command: &mut Command, defaults: [Stdio; 3]) -> Result<Streams> {
         let mut streams = Streams { pipe_size: command.start.pipe_size, outlives_call: needs_spawner(&command.start), ..Streams::default() };
+        command.stdio.iter().try_for_each(|(target, stdio)| check_lent(*target, &stdio.0))?;
         for (target, default) in (0..3).zip(defaults) {
             if command.stdio.is_empty() || command.stdio.get(target).is_none() {
                 streams.add(target, default.0)?;
@@ -119,12 +120,8 @@ impl Streams {
                 self.childs_end(child)
             }
             Kind::Fd(fd) => self.childs_end(fd::above_stdio(fd).map_err(failed)?),
-            Kind::Borrowed(number) if fd::is_open(number) && self.outlives_call => self.childs_end(fd::duplicate(number, 3).map_err(failed)?),
-            Kind::Borrowed(number) if fd::is_open(number) => number,
-            Kind::Borrowed(number) => {
-                let detail = format!("descriptor is not open (fd {target} = {number}, expected an open descriptor)");
-                return Err(Error::from_os("spawn", libc::EBADF, detail).with_stage(Stage::Stdio));
-            }
+            Kind::Borrowed(number) if self.outlives_call => self.childs_end(fd::duplicate(number, 3).map_err(failed)?),
+            Kind::Borrowed(number) => number,
             Kind::Open { path, flags, mode } => {
                 let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| refuse(format!("path contains a NUL byte (path = {path:?})")))?;
                 let open = fd::open(&name, flags, mode).map_err(|error| {
@@ -164,10 +161,7 @@ impl Streams {
                     .map_err(|error| Error::from_io("spawn", &error, "cannot open /dev/null").with_stage(Stage::Stdio))?;
                 Ok(self.childs_end(null))
             }
-            None => {
-                let detail = format!("descriptor to inherit is not open (fd = {target}, expected an open descriptor)");
-                Err(Error::from_os("spawn", libc::EBADF, detail).with_stage(Stage::Stdio))
-            }
+            None => Err(not_open(format!("descriptor to inherit is not open (fd = {target}, expected an open descriptor)"))),
         }
     }
 
@@ -179,6 +173,23 @@ impl Streams {
             None if (0..=2).contains(&of) => Ok(of),
             None => Err(refuse(format!("descriptor {target} shall be the same as {of}, which is not set (expected a descriptor of this child)"))),
         }
+    }
+}
+
+fn not_open(detail: String) -> Error {
+    Error::from_os("spawn", libc::EBADF, detail).with_stage(Stage::Stdio)
+}
+
+/// Descriptors of the host must be open before the first of this start is made: that one may get the number of one that is not.
+fn check_lent(target: RawFd, kind: &Kind) -> Result<()> {
+    match *kind {
+        Kind::Borrowed(number) if !fd::is_open(number) => {
+            Err(not_open(format!("descriptor is not open (fd {target} = {number}, expected an open descriptor)")))
+        }
+        Kind::Inherit if target > 2 && !fd::is_open(target) => {
+            Err(not_open(format!("descriptor to inherit is not open (fd = {target}, expected an open descriptor)")))
+        }
+        _ => Ok(()),
     }
 }
 
