@@ -81,9 +81,15 @@ pub(crate) fn insert<T: Object>(value: T) -> Result<*mut T::Handle> {
     let full = || Error::new(ErrorKind::Exhausted, T::NOUN, format!("too many handles (limit = {})", CHUNK * CHUNKS));
     let index = free_index().ok_or_else(full)?;
     let mut entry = lock(&slot(index).ok_or_else(full)?.0);
-    entry.generation = entry.generation.wrapping_add(1).max(1);
+    entry.generation = if entry.generation == 0 { first_generation() } else { entry.generation.wrapping_add(1).max(1) };
     entry.value = Some(Arc::new(value));
     Ok(std::ptr::without_provenance_mut(pack::<T>(index, entry.generation)))
+}
+
+/// Where the generations of a slot begin: elsewhere in each copy of the library that a process holds, so that a handle of another copy is stale.
+fn first_generation() -> u32 {
+    // The page of this copy's table, spread over all bits. Source: Fibonacci hashing.
+    (((&raw const SLAB).addr() >> 12) as u32).wrapping_mul(0x9e37_79b1).max(1)
 }
 
 fn pack<T: Object>(index: usize, generation: u32) -> usize {
