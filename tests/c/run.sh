@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run.sh plain|valgrind|asan: builds the C tests against target/release and runs them. Ends with one line that counts.
+# run.sh plain|valgrind|asan|asan-rust|tsan [NAMES…]: builds the C tests against target/release and runs them, or those named. Ends with one
+# line that counts. asan-rust and tsan build the library itself for the sanitizer first, which takes minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 kind=${1:-plain}
@@ -7,8 +8,10 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 library=${PROCS_LIBDIR:-$target/release}
 work=$target/c-tests/$kind
 cc=${CC:-cc}
+shift || true
+only=("$@")
 mkdir -p "$work"
-export PROCS_TEST_KIND=$kind
+export PROCS_TEST_KIND=$kind PROCS_LIBDIR=$library PROCS_TEST_CHILD=${PROCS_TEST_CHILD:-$library/procs-child}
 
 flags=(-std=gnu11 -g -O1 -Wall -Wextra -Wpedantic -Wno-unused-function -Werror -Iinclude)
 runner=()
@@ -19,12 +22,29 @@ valgrind)
     # --vgdb=no: the debugger's pipe would be a descriptor that comes later.
     runner=(valgrind -q --vgdb=no --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --num-callers=30)
     ;;
+asan-rust | tsan)
+    # Source: the compiler's own runtimes; the standard library is not instrumented (tsan.supp).
+    name=thread extra=-Cunsafe-allow-abi-mismatch=sanitizer
+    [ "$kind" = tsan ] || name=address extra=
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=$name $extra" \
+        cargo build --quiet --release --package procs-ffi --target x86_64-unknown-linux-gnu --target-dir "$target/$kind"
+    library=$target/$kind/x86_64-unknown-linux-gnu/release
+    flags+=("-fsanitize=$name")
+    link=("$library/libprocs.a" -lpthread -ldl -lm -lrt -lgcc_s -lresolv -rdynamic)
+    link+=(-Wl,--whole-archive "$(rustc --print target-libdir)/librustc-stable_rt.${kind%-rust}.a" -Wl,--no-whole-archive)
+    export TSAN_OPTIONS="suppressions=$PWD/tests/c/tsan.supp"
+    # Those about many threads; those in which a child runs on the host's memory, or bytes cross the border.
+    if [ ${#only[@]} -eq 0 ]; then
+        only=(handles callbacks ownership loop together faults_wait faults_text)
+        [ "$kind" = tsan ] || only=(handles callbacks ownership faults_signals faults_wait faults_streams faults_text)
+    fi
+    ;;
 # The C side is instrumented, and every byte that crosses the border with it; the Rust side is linked in whole.
 asan)
     flags+=(-fsanitize=address,undefined -fno-sanitize-recover=undefined)
-    link=("$library/libprocs.a" -lpthread -ldl -lm -lgcc_s)
+    link=(-fsanitize=address,undefined "$library/libprocs.a" -lpthread -ldl -lm -lgcc_s)
     ;;
-*) echo "run.sh: unknown kind $kind, expected plain, valgrind or asan" >&2 && exit 2 ;;
+*) echo "run.sh: unknown kind $kind, expected plain, valgrind, asan, asan-rust or tsan" >&2 && exit 2 ;;
 esac
 
 passed=0
@@ -46,6 +66,7 @@ run() {
 
 for source in tests/c/*.c; do
     name=$(basename "$source" .c)
+    [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " = *" $name "* ]] || continue
     # Two copies and dlclose need the shared library itself.
     if [ "$name" = copies ]; then
         [ "$kind" = plain ] || continue
@@ -53,6 +74,9 @@ for source in tests/c/*.c; do
         "$cc" "${flags[@]}" "$source" "${link[@]}" -ldl -o "$work/$name"
         cp "$library/libprocs.so" "$work/first.so"
         run "$name" "$work/$name" "$work/first.so" "$work/second.so"
+        # The same with the library linked in whole, and exported as plugins need it.
+        "$cc" "${flags[@]}" "$source" "$library/libprocs.a" -lpthread -ldl -lm -lgcc_s -rdynamic -o "$work/$name-static"
+        run "$name-static" "$work/$name-static" "$work/first.so" "$work/second.so"
         continue
     fi
     # As strangers compile: C99 to the letter, and C++ where there is a compiler for it.
@@ -66,7 +90,8 @@ for source in tests/c/*.c; do
         fi
         continue
     fi
-    "$cc" "${flags[@]}" "$source" "${link[@]}" -o "$work/$name"
+    "$cc" "${flags[@]}" -c "$source" -o "$work/$name.o"
+    "$cc" "$work/$name.o" "${link[@]}" -o "$work/$name"
     run "$name" "$work/$name"
 done
 printf '%d passed, %d failed\n' "$passed" "$failed"

@@ -130,11 +130,11 @@ static void closes_standard_input_of_all(void) {
 }
 
 int main(void) {
-    int before = open_descriptors();
+    leftovers stock = take_stock();
     starts_unwaited();
     to_several_sinks();
     stops_a_whole_pipeline();
     closes_standard_input_of_all();
-    CHECK(open_descriptors() == before);
+    check_leftovers(stock);
     return 0;
 }
