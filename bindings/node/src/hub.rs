@@ -1,6 +1,6 @@
 //! The state of one environment: its ways back to JavaScript, and what it started.
 
-use crate::children::Children;
+use crate::children::{Children, Notice};
 use crate::event::{AnswerArgs, Event, Wake};
 use crate::executor::Executor;
 use crate::link::Links;
@@ -20,7 +20,7 @@ pub struct Hub {
     pub(crate) wake: Arc<Wake>,
     pub(crate) children: Rc<Children>,
     pub(crate) links: Links,
-    pub(crate) channels: Channels,
+    pub(crate) channels: Rc<Channels>,
     executor: OnceCell<Executor>,
     poller: Poller,
     holds: Cell<u32>,
@@ -41,17 +41,17 @@ pub fn open_hub(env: Env, receive: Function<'_, AnswerArgs, ()>, notice: Functio
         .build_callback(|context| context.value.into_args(&context.env))?;
     let children = Rc::new(Children::new().map_err(|error| refused(&error))?);
     let receiver = Receiver::new(&env, &notice)?;
-    let watched = children.clone();
-    let poller = Poller::start(&env, children.as_fd(), move || watched.look(|notice| receiver.call(notice.numbers())))?;
-    Ok(Hub {
-        wake: Arc::new(wake),
-        children,
-        links: Links::default(),
-        channels: Channels::default(),
-        executor: OnceCell::new(),
-        poller,
-        holds: Cell::new(0),
-    })
+    let channels = Rc::new(Channels::default());
+    let (watched, theirs) = (children.clone(), channels.clone());
+    let poller = Poller::start(&env, children.as_fd(), move |turn| {
+        watched.look(|notice| {
+            receiver.call(notice.numbers());
+            if let Notice::Link(id) = notice {
+                theirs.settle(id, turn, || receiver.call(notice.numbers()));
+            }
+        });
+    })?;
+    Ok(Hub { wake: Arc::new(wake), children, links: Links::default(), channels, executor: OnceCell::new(), poller, holds: Cell::new(0) })
 }
 
 impl Hub {

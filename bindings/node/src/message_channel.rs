@@ -3,21 +3,24 @@
 use crate::error::{Failure, guard};
 use crate::hub::Hub;
 use crate::message_parts::{Body, VALUES, body_of, codec_of, message_of, put};
+use crate::poller::Turn;
 use crate::shared::wait::LockWait;
 use napi::Env;
 use napi::bindgen_prelude::{Array, Buffer, Either, Either4, Null, Uint8Array};
 use napi_derive::napi;
 use procs::{Channel, ChannelOptions, Codec, CodecSet, Error, ErrorKind, Message, Request, Result, SendError, Spin, Wire};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsRawFd, IntoRawFd};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Messages handed to JavaScript at once.
 const BATCH: usize = 64;
 /// Bytes after which a batch is ended.
 const BATCH_BYTES: usize = 1 << 20;
+/// How long one turn of the event loop may go on with one channel.
+const TURN: Duration = Duration::from_micros(250);
 /// What a batch begins with: nothing more now, more at once, the end.
 const NOTHING: u32 = 0;
 const MORE: u32 = 1;
@@ -28,6 +31,7 @@ const ENDED: u32 = 2;
 pub(crate) struct Channels {
     open: RefCell<HashMap<u32, Arc<Channel>>>,
     requests: RefCell<HashMap<u32, Arc<Mutex<Option<Request>>>>>,
+    watched: RefCell<HashSet<u32>>,
 }
 
 impl Channels {
@@ -38,6 +42,22 @@ impl Channels {
     pub(crate) fn get(&self, id: u32) -> Result<Arc<Channel>> {
         let open = self.open.borrow();
         open.get(&id).cloned().ok_or_else(|| Error::new(ErrorKind::InvalidState, "channel", "it was closed"))
+    }
+
+    /// After JavaScript has taken what had come: looks for more while the event loop has nothing else to do, and asks to be told of the rest.
+    pub(crate) fn settle(&self, id: u32, turn: Turn, tell: impl Fn()) {
+        let begun = Instant::now();
+        // Whoever has stopped watching begins anew; until then the descriptor stays readable.
+        while self.watched.borrow().contains(&id)
+            && let Ok(channel) = self.get(id)
+        {
+            let late = begun.elapsed() >= TURN;
+            let more = crate::error::catch(|| if late || !turn.is_idle() { channel.settle_now() } else { channel.settle() });
+            if late || !matches!(more, Ok(true)) {
+                return;
+            }
+            tell();
+        }
     }
 
     pub(crate) fn keep_request(&self, number: u32, request: Request) {
@@ -165,7 +185,9 @@ impl Hub {
             let fd = channel.as_fd()?;
             if on {
                 self.children.add_link(id, &fd)?;
+                self.channels.watched.borrow_mut().insert(id);
             } else {
+                self.channels.watched.borrow_mut().remove(&id);
                 self.children.remove_link(&fd);
             }
             Ok(true)
@@ -218,15 +240,15 @@ impl Hub {
         let mut messages = Vec::new();
         let mut bytes = 0;
         let state = loop {
-            match crate::error::catch(|| channel.try_recv()) {
-                Ok(message) => {
+            match crate::error::catch(|| channel.take_ready()) {
+                Ok(Some(message)) => {
                     bytes += message.size();
                     messages.push(message);
                     if messages.len() == BATCH || bytes > BATCH_BYTES {
                         break Ok(MORE);
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(NOTHING),
+                Ok(None) => break Ok(NOTHING),
                 Err(error) if error.kind() == ErrorKind::Closed => break Ok(ENDED),
                 Err(error) => break Err(error),
             }
@@ -268,6 +290,7 @@ impl Hub {
     #[napi]
     pub fn close_channel(&self, id: u32) {
         let channel = self.channels.open.borrow_mut().remove(&id);
+        self.channels.watched.borrow_mut().remove(&id);
         if let Some(channel) = channel {
             if let Ok(fd) = channel.as_fd() {
                 self.children.remove_link(&fd);

@@ -31,17 +31,33 @@ unsafe extern "C" {
     fn uv_close(handle: *mut Handle, call: Option<unsafe extern "C" fn(*mut Handle)>);
     fn uv_ref(handle: *mut Handle);
     fn uv_unref(handle: *mut Handle);
+    fn uv_backend_timeout(event_loop: *const sys::uv_loop_s) -> c_int;
 }
 
 /// What the handle's `data` points to, from the start to the close.
 struct Inner {
     env: sys::napi_env,
     /// Emptied when the environment ends.
-    call: Option<Box<dyn Fn()>>,
+    call: Option<Box<dyn Fn(Turn)>>,
+    event_loop: *mut sys::uv_loop_s,
     /// The memory of the handle.
     memory: Box<[u64]>,
     shared: Rc<Cell<*mut Handle>>,
     hook: sys::napi_async_cleanup_hook_handle,
+}
+
+/// One turn of the event loop, as long as it lasts.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn {
+    event_loop: *mut sys::uv_loop_s,
+}
+
+impl Turn {
+    /// Whether the loop would only wait now: no immediates, no due timers, nothing to close.
+    pub(crate) fn is_idle(self) -> bool {
+        // SAFETY: a turn is only handed to what runs in it, on the thread of the loop, which exists meanwhile.
+        unsafe { uv_backend_timeout(self.event_loop) != 0 }
+    }
 }
 
 /// A descriptor that the loop of one environment waits for, until the environment ends. It does not keep the loop alive unless held.
@@ -52,7 +68,7 @@ pub(crate) struct Poller {
 
 impl Poller {
     /// Calls `call` on the environment's thread whenever the descriptor is readable. The descriptor must stay open as long as `call` exists.
-    pub(crate) fn start(env: &Env, fd: BorrowedFd<'_>, call: impl Fn() + 'static) -> napi::Result<Poller> {
+    pub(crate) fn start(env: &Env, fd: BorrowedFd<'_>, call: impl Fn(Turn) + 'static) -> napi::Result<Poller> {
         let raw = env.raw();
         let mut event_loop = null_mut();
         // SAFETY: the environment is the current one; the result is written to a live variable.
@@ -67,7 +83,7 @@ impl Poller {
             return Err(napi::Error::new(Status::GenericFailure, format!("hub: the event loop refused a descriptor (status = {status})")));
         }
         let shared = Rc::new(Cell::new(handle));
-        let inner = Box::new(Inner { env: raw, call: Some(Box::new(call)), memory, shared: shared.clone(), hook: null_mut() });
+        let inner = Box::new(Inner { env: raw, call: Some(Box::new(call)), event_loop, memory, shared: shared.clone(), hook: null_mut() });
         let inner = Box::into_raw(inner);
         // SAFETY: the handle was initialised; `inner` lives until `closed` takes it back.
         unsafe { (*handle).data = inner.cast() };
@@ -114,7 +130,7 @@ unsafe extern "C" fn ready(handle: *mut Handle, _status: c_int, _events: c_int) 
     }
     if let Some(call) = &inner.call {
         // What is called reports its own failures; a panic must not unwind into the loop.
-        let _ = catch_unwind(AssertUnwindSafe(call));
+        let _ = catch_unwind(AssertUnwindSafe(|| call(Turn { event_loop: inner.event_loop })));
     }
     // SAFETY: the scope was opened above, on this thread.
     unsafe { sys::napi_close_handle_scope(inner.env, scope) };

@@ -207,7 +207,7 @@ impl Channel {
     }
 
     #[inline]
-    fn link(&self) -> Result<&Link> {
+    pub(super) fn link(&self) -> Result<&Link> {
         match self.link.get() {
             Some(link) => Ok(link),
             None => self.open(),

@@ -7,6 +7,7 @@ mod channel;
 mod codec;
 #[allow(dead_code)] // until the endpoint uses all of it
 mod control;
+mod event_loop;
 #[allow(dead_code)]
 mod frame;
 #[cfg(any(test, fuzzing))]

@@ -4,8 +4,9 @@ use super::intake::Receiver;
 use super::line::Line;
 use super::output::Sender;
 use super::{Native, Wait, no_message};
+use crate::channel::message::Message;
 use crate::deadline::Deadline;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::shm::ring::{BELL_DATA, FUTEX_DATA, FUTEX_ROOM, Word};
 use crate::sys::poll::{Events, PollFd, poll};
 use std::os::fd::BorrowedFd;
@@ -114,6 +115,45 @@ impl Native {
         ring.bells.data.clear();
         Word::set(&ring.mine().waiting, BELL_DATA);
         !receiver.is_ready(&self.line)
+    }
+
+    /// The next message if one is there. Unlike `try_recv` this leaves the bell as it is: [`Native::settle`] is to follow.
+    pub(in crate::channel) fn take_ready(&self) -> Result<Option<Message>> {
+        self.line.check("channel.recv")?;
+        let Some(mut receiver) = self.try_lead() else {
+            return match self.recv_following(None) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+                result => result.map(Some),
+            };
+        };
+        let taken = receiver.take(&self.line);
+        if taken.is_err() {
+            self.ring_own_bell();
+        }
+        taken
+    }
+
+    /// Looks for a while where that pays, if it may, and asks for the bell when nothing has come. True when there is something: the bell rings or
+    /// will for what comes next.
+    pub(in crate::channel) fn settle(&self, may_spin: bool) -> Result<bool> {
+        self.line.check("channel.recv")?;
+        // Whoever has the lock asks for the bell when he is done, or rings it.
+        let Some(mut receiver) = self.try_lead() else { return Ok(false) };
+        if receiver.is_ready(&self.line) {
+            return Ok(true);
+        }
+        if let Some(ring) = self.line.ring().filter(|_| may_spin) {
+            receiver.release(&self.line);
+            ring.say_cpu();
+            if spin(&mut receiver, &self.line, 0) {
+                return Ok(true);
+            }
+        }
+        if self.arm_bell(&mut receiver) {
+            return Ok(false);
+        }
+        self.ring_own_bell();
+        Ok(true)
     }
 
     pub(super) fn ring_own_bell(&self) {

@@ -1,0 +1,47 @@
+//! Channels in an event loop that watches their descriptors itself.
+
+use super::channel::Channel;
+use super::link::Link;
+use super::message::Message;
+use crate::error::{ErrorKind, Result};
+
+impl Channel {
+    /// The next message if one is there; the descriptor of [`as_fd`](Channel::as_fd) stays readable. For an event loop that takes what has
+    /// come, lets its handlers run, and calls [`settle`](Channel::settle) before it waits again.
+    ///
+    /// # Errors
+    /// As [`Channel::recv`].
+    pub fn take_ready(&self) -> Result<Option<Message>> {
+        match self.link()? {
+            Link::Native(native) => native.take_ready(),
+            Link::Node(node) => match node.try_recv() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+                result => result.map(Some),
+            },
+        }
+    }
+
+    /// Whether there is something to take, before the event loop waits for the descriptor. With `Spin::Off` at once; otherwise it looks again
+    /// for at most about 50 µs where experience says that this pays ([`ChannelOptions::spin`](super::ChannelOptions::spin)).
+    ///
+    /// # Errors
+    /// As [`Channel::as_fd`].
+    pub fn settle(&self) -> Result<bool> {
+        self.settle_if(true)
+    }
+
+    /// As [`settle`](Channel::settle) for a loop that has something else to do: does not look again.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn settle_now(&self) -> Result<bool> {
+        self.settle_if(false)
+    }
+
+    fn settle_if(&self, may_spin: bool) -> Result<bool> {
+        match self.link()? {
+            Link::Native(native) => native.settle(may_spin),
+            Link::Node(node) => node.has_something(),
+        }
+    }
+}
