@@ -9,6 +9,7 @@ const { beside, decode, NAMES, Message } = require('./message-codecs.js');
 const calls = require('./message-calls.js');
 const { Outbox } = require('./outbox.js');
 const { settings } = require('./message-settings.js');
+const { receive } = require('./slab.js');
 const check = require('./validate.js');
 
 /** Messages that are kept while nobody asks for them; the rest waits on the other side. */
@@ -156,7 +157,7 @@ class Channel extends EventEmitter {
 
   /** Reads a batch; true when there may be more. */
   #receive() {
-    const batch = hub.channelReceive(this.#id);
+    const batch = receive(this.#id);
     if (batch === null) return false;
     if (typeof batch === 'string') {
       this.#arrived(1, batch, null, null);

@@ -6,6 +6,9 @@ const { hub } = require('./hub.js');
 const { ProcsError, isFailure, unwrap } = require('./errors.js');
 const calls = require('./message-calls.js');
 
+/** Number of the codec of bytes as they are. */
+const RAW = 0;
+
 /** Bytes of a message. */
 function bytesOf(body, buffers) {
   const own = Buffer.byteLength(body);
@@ -37,7 +40,7 @@ class Outbox {
   /** True when the message has left, false when it waits, a failure when it cannot go. The callback is told in the first two cases. */
   send(codec, body, buffers, fds, callback) {
     if (this.#queue.length === 0) {
-      const sent = hub.channelSend(this.#id, codec, body, buffers, fds);
+      const sent = this.#now(codec, body, buffers, fds);
       if (sent === true && callback !== undefined) process.nextTick(callback, null);
       if (sent !== false) return sent;
     }
@@ -48,6 +51,12 @@ class Outbox {
     if (isFailure(wait)) return wait;
     this.#add({ wait, size, callback });
     return false;
+  }
+
+  #now(codec, body, buffers, fds) {
+    if (buffers !== undefined || fds !== undefined) return hub.channelSend(this.#id, codec, body, buffers, fds);
+    if (typeof body === 'string') return hub.channelSendText(this.#id, codec, body);
+    return codec === RAW ? hub.channelSendBytes(this.#id, body) : hub.channelSend(this.#id, codec, body, undefined, undefined);
   }
 
   /** A call in its place among the messages: the call, and null or the promise that it has left. */

@@ -7,6 +7,7 @@
 const { hub, answer, attend, forget } = require('./hub.js');
 const { isFailure } = require('./errors.js');
 const { Outbox } = require('./outbox.js');
+const { receive } = require('./slab.js');
 
 /** What follows a batch: nothing now, more at once, nothing ever. */
 const NOTHING = 0;
@@ -90,7 +91,7 @@ class NativeWire {
   }
 
   read(take) {
-    const batch = hub.channelReceive(this.#id);
+    const batch = receive(this.#id);
     if (batch === null) return NOTHING;
     if (typeof batch === 'string' || batch instanceof Uint8Array) {
       take(batch, NO_FDS);

@@ -94,3 +94,12 @@ pub(crate) fn to_segment_buffer(env: &Env, arena: &procs::Arena, block: &procs::
     // Where it was copied instead, it is no view of the blocks.
     if std::ptr::eq(wrapped.as_ptr(), base) { wrapped.into_buffer(env).map(Some) } else { Ok(None) }
 }
+
+/// Copies bytes to the start of `room`; false when they do not fit.
+pub(crate) fn into_room(mut room: napi::bindgen_prelude::Uint8Array, bytes: &[u8]) -> bool {
+    // SAFETY: JavaScript's thread is in this call, so nobody else uses the memory of the array, unless the program itself has given it to another
+    // thread: bytes are plain either way.
+    let Some(place) = unsafe { room.as_mut() }.get_mut(..bytes.len()) else { return false };
+    place.copy_from_slice(bytes);
+    true
+}
