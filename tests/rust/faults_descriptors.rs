@@ -113,6 +113,29 @@ fn a02_also_while_the_host_opens_more() {
     });
 }
 
+/// A host without descriptors of its own: the child's pidfd is number 3, and stays in the child until exec closes it.
+#[test]
+fn a02_not_even_its_own_pidfd() {
+    isolated("a02_not_even_its_own_pidfd", |t| {
+        assert!(fs::read_link("/proc/self/fd/3").is_err(), "the test needs number 3 free");
+        let list = t.dir().join("fds");
+        let file = list.to_str().expect("text");
+        for wait in [true, false] {
+            for _ in 0..count(50) {
+                let mut started = child(&["fds", file]).wait_for_exec(wait).spawn().expect("a start");
+                assert_eq!(started.as_fd().as_raw_fd(), 3);
+                assert!(started.wait().expect("an end").success());
+                let seen = fs::read_to_string(&list).expect("the list");
+                let numbers: Vec<_> = seen.lines().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+                assert_eq!(numbers, ["0", "1", "2"], "{seen}");
+            }
+        }
+        // A failed start leaves the number free again.
+        Command::new("/nonexistent").spawn().expect_err("no such program");
+        assert!(fs::read_link("/proc/self/fd/3").is_err());
+    });
+}
+
 #[test]
 fn a03_no_way_out_through_a_leaked_directory() {
     isolated("a03_no_way_out_through_a_leaked_directory", |_| {

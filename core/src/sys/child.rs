@@ -110,6 +110,8 @@ pub(super) struct Plan {
     pub(super) sources: *mut i32,
     /// A descriptor that stays open although it is no target: the parent's end-of-exec pipe.
     pub(super) hold: i32,
+    /// The child's own pidfd, in a table shared with the host; -1 where the child cannot know it.
+    pub(super) pidfd: i32,
     pub(super) closing: Closing,
     /// Whether the parent sleeps until the exec.
     pub(super) parent_waits: bool,
@@ -184,7 +186,7 @@ fn prepare(plan: &Plan) -> Step {
         set_mask(mask)?;
     }
     if plan.parent_waits {
-        descriptors::leave_one_for_exec();
+        descriptors::leave_one_for_exec(plan);
     }
     Ok(())
 }

@@ -62,7 +62,9 @@ pub(super) struct Flags {
 
 /// Makes the child, which runs `child::enter` on the plan. `stack` is where a stack of STACK_BYTES starts.
 pub(super) fn clone_child(stack: usize, level: Level, flags: Flags, plan: *mut Plan) -> Result<Process, Failure> {
-    let mut pidfd: i32 = -1;
+    // The kernel writes it before the child runs: a child that shares memory finds it in its plan.
+    // SAFETY: only takes the address of a field of the plan, which the caller keeps.
+    let pidfd = unsafe { &raw mut (*plan).pidfd };
     let argument = plan.cast();
     let mut bits = libc::CLONE_PIDFD as u64;
     if flags.suspend {
@@ -83,7 +85,7 @@ pub(super) fn clone_child(stack: usize, level: Level, flags: Flags, plan: *mut P
         let cgroup = flags.cgroup.map_or(0, |fd| fd as u64);
         let into = if flags.cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 };
         let signal = libc::SIGCHLD as u64;
-        let args: [u64; 11] = [bits | into, &raw mut pidfd as u64, 0, 0, signal, stack as u64, STACK_BYTES as u64, 0, 0, 0, cgroup];
+        let args: [u64; 11] = [bits | into, pidfd as u64, 0, 0, signal, stack as u64, STACK_BYTES as u64, 0, 0, 0, cgroup];
         // SAFETY: clone_args of 88 bytes naming a stack of our own; `enter` keeps to the rules of child.rs; stack and plan outlive the
         // child's use of them through CLONE_VFORK, on the fork path because the child has a copy, and else because `Unwaited` keeps
         // them until the child has ended.
@@ -91,13 +93,13 @@ pub(super) fn clone_child(stack: usize, level: Level, flags: Flags, plan: *mut P
     } else {
         let first = (bits | libc::SIGCHLD as u64) as usize;
         // SAFETY: as above; the third argument of clone receives the pidfd.
-        retry_eintr(|| unsafe {
-            raw::clone_call(libc::SYS_clone, [first, stack + STACK_BYTES, &raw mut pidfd as usize, 0, 0], child::enter, argument)
-        })
+        retry_eintr(|| unsafe { raw::clone_call(libc::SYS_clone, [first, stack + STACK_BYTES, pidfd as usize, 0, 0], child::enter, argument) })
     };
     if result < 0 {
         return Err(Failure::errno(Stage::Clone, -result as i32));
     }
+    // SAFETY: the caller wrote the plan; the kernel changed this field, if at all, before the call returned.
+    let pidfd = unsafe { pidfd.read_volatile() };
     // SAFETY: the kernel has just created the descriptor for this call.
     let pidfd = (pidfd >= 0).then(|| unsafe { fd::adopt(pidfd) });
     Process::new(result as i32, pidfd).map_err(|error| Failure::new(Stage::Clone, error))

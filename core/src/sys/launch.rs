@@ -199,6 +199,7 @@ impl Launcher {
             moves: Span { start: setup.moves.as_ptr(), len: setup.moves.len() },
             sources: self.sources.as_mut_ptr(),
             hold: extra.hold,
+            pidfd: -1,
             closing: extra.closing,
             parent_waits: extra.parent_waits,
             clear_handlers: extra.clear_handlers,
