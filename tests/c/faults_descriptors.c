@@ -225,6 +225,7 @@ static void a16(void) {
         int wrong[8], ran;
         procs_output *output = NULL;
         procs_spawn_options echo = CHILD("echo", "hello");
+        if (under_valgrind() && closed % 7 > 1) continue;
         for (int i = 0; i < 3; i++)
             if (closed & (1 << i)) close(i);
         for (int piped = 0; piped < 8; piped++) wrong[piped] = streams_are_wrong(closed, piped);

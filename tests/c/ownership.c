@@ -143,14 +143,12 @@ static void memory_and_messages(void) {
 
 int main(void) {
     leftovers stock = take_stock();
-    for (int round = 0; round < 3; round++) {
-        outputs();
-        errors();
-        children();
-        pipelines();
-        borrowed_by_the_library();
-        memory_and_messages();
-    }
+    outputs();
+    errors();
+    children();
+    pipelines();
+    borrowed_by_the_library();
+    memory_and_messages();
     check_leftovers(stock);
     return 0;
 }

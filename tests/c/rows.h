@@ -37,7 +37,7 @@ static char cookie[64];     /* what every process of this row has in its environ
 /* As count, but fewer where each start is slow. */
 static int times(int full) {
     int n = count(full);
-    return under_valgrind() && n > 5 ? n / 5 : n;
+    return under_valgrind() ? (n + 9) / 10 : n;
 }
 
 static double now_ms(void) {

@@ -30,8 +30,8 @@ asan-rust | tsan)
         cargo build --quiet --release --package procs-ffi --target x86_64-unknown-linux-gnu --target-dir "$target/$kind"
     library=$target/$kind/x86_64-unknown-linux-gnu/release
     flags+=("-fsanitize=$name")
-    link=("$library/libprocs.a" -lpthread -ldl -lm -lrt -lgcc_s -lresolv -rdynamic)
-    link+=(-Wl,--whole-archive "$(rustc --print target-libdir)/librustc-stable_rt.${kind%-rust}.a" -Wl,--no-whole-archive)
+    link=("$library/libprocs.a" -Wl,--whole-archive "$(rustc --print target-libdir)/librustc-stable_rt.${kind%-rust}.a" -Wl,--no-whole-archive)
+    link+=(-rdynamic -lpthread -ldl -lm -lrt -lgcc_s -lresolv)
     export TSAN_OPTIONS="suppressions=$PWD/tests/c/tsan.supp"
     # Those about many threads; those in which a child runs on the host's memory, or bytes cross the border.
     if [ ${#only[@]} -eq 0 ]; then
