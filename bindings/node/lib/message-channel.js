@@ -3,6 +3,7 @@
 // Channel: messages, buffers and descriptors to and from another process of any of the four languages.
 
 const { EventEmitter } = require('node:events');
+const fs = require('node:fs');
 const { hub, newId, attend, forget } = require('./hub.js');
 const { nodeError, AbortError, ProcsError, isFailure, fromFailure, unwrap } = require('./errors.js');
 const { beside, decode, NAMES, Message } = require('./message-codecs.js');
@@ -16,12 +17,16 @@ const check = require('./validate.js');
 const READ_AHEAD = 64;
 const ENDED = 2;
 const MORE = 1;
+const NO_FDS = Object.freeze([]);
 const NOTHING_BESIDE = Object.freeze({});
 const kOwn = Symbol('kOwn');
 
 function closedError() {
   return new ProcsError('channel: it is closed', 'CLOSED', 'EPIPE');
 }
+
+/** Closes channels that nobody refers to any more. */
+const collected = new FinalizationRegistry((id) => hub.closeChannel(id));
 
 /** One end of a channel. Events: 'message' (value, message), 'drain', 'close', 'error'. */
 class Channel extends EventEmitter {
@@ -55,7 +60,7 @@ class Channel extends EventEmitter {
         else this.emit('drain');
       },
     });
-    attend(id, this);
+    collected.register(this, id, this);
     const later = () => process.nextTick(() => this.#arrange());
     this.on('newListener', later);
     this.on('removeListener', later);
@@ -120,6 +125,9 @@ class Channel extends EventEmitter {
     const watched = active && (this.#wanted || (this.listenerCount('close') > 0 && this.#waiting.length < READ_AHEAD));
     if (watched !== this.#watched) {
       this.#watched = watched;
+      // Only while it is watched something outside refers to it.
+      if (watched) attend(this.#id, this);
+      else forget(this.#id);
       const failure = hub.channelWatch(this.#id, watched);
       if (isFailure(failure) && watched) this.#fail(fromFailure(failure));
     }
@@ -132,7 +140,7 @@ class Channel extends EventEmitter {
   }
 
   #deliver() {
-    while (this.#waiting.length > 0 && this.listenerCount('message') > 0) {
+    while (this.#open && this.#waiting.length > 0 && this.listenerCount('message') > 0) {
       const message = this.#waiting.shift();
       this.emit('message', message.value, message);
     }
@@ -179,6 +187,11 @@ class Channel extends EventEmitter {
   }
 
   #arrived(codec, body, buffers, fds) {
+    if (!this.#open) {
+      // A handler closed the channel: what came with the same batch is nobody's.
+      for (const fd of fds ?? NO_FDS) fs.closeSync(fd);
+      return;
+    }
     let value;
     try {
       value = decode(codec, body);
@@ -355,6 +368,7 @@ class Channel extends EventEmitter {
     this.#open = false;
     this.#watched = false;
     forget(this.#id);
+    collected.unregister(this);
     this.#end();
     this.#arrange();
     process.nextTick(() => this.emit('close'));
