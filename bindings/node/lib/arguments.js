@@ -6,11 +6,36 @@ const { isMainThread } = require('node:worker_threads');
 const { nodeError } = require('./errors.js');
 const check = require('./validate.js');
 
-function optionsAndArgs(args, options) {
-  if (Array.isArray(args)) return [args.slice(), options];
-  if (args == null) return [[], options];
-  if (typeof args !== 'object') throw nodeError('ERR_INVALID_ARG_TYPE', 'args', 'object', args);
-  return [[], args];
+/** Whether normalised options say more than what to run, its environment and its streams. */
+const kSpecial = Symbol('kSpecial');
+/** The options of which that is not so. Most starts have no others, and skip all that the others need. */
+const PLAIN = new Set(['stdio', 'env', 'encoding', 'maxBuffer']);
+
+/** Normalised options. They always have the same fields in the same order: an object that changes its shape costs more than the start. */
+function Start(file, args) {
+  this.file = file;
+  this.args = args;
+  this.stdio = undefined;
+  this.env = undefined;
+  this.envPairs = undefined;
+  this.cwd = undefined;
+  this.detached = false;
+  this[kSpecial] = false;
+}
+// Without Object's: what somebody put there is no option of ours.
+Start.prototype = Object.create(null);
+
+const NOTHING = Object.freeze([]);
+
+function take(start, options) {
+  const names = Object.keys(options);
+  for (let index = 0; index < names.length; index++) {
+    const name = names[index];
+    const value = options[name];
+    if (value === undefined) continue;
+    start[name] = value;
+    if (!PLAIN.has(name)) start[kSpecial] = true;
+  }
 }
 
 function checkOptions(options) {
@@ -56,32 +81,42 @@ function environmentPairs(given) {
   return pairs;
 }
 
+function takeSpecial(start, args) {
+  checkOptions(start);
+  if (start.cwd != null) start.cwd = check.path(start.cwd, 'options.cwd');
+  start.detached = !!start.detached;
+  if (start.shell) {
+    check.noNul(start.shell, 'options.shell');
+    args = ['-c', [start.file, ...args].join(' ')];
+    start.file = typeof start.shell === 'string' ? start.shell : '/bin/sh';
+  }
+  start.args = [typeof start.argv0 === 'string' ? start.argv0 : start.file, ...args];
+}
+
 /** Checks and completes (file, args, options) of spawn; the result is what ChildProcess.spawn takes. */
 function normalizeSpawn(file, args, options) {
   check.string(file, 'file');
   check.noNul(file, 'file');
   if (file.length === 0) throw nodeError('ERR_INVALID_ARG_VALUE', 'file', file, 'cannot be empty');
-  [args, options] = optionsAndArgs(args, options);
-  check.noNuls(args, 'args');
-  if (options !== undefined) check.object(options, 'options');
-  options = { __proto__: null, ...options };
-  const cwd = options.cwd == null ? options.cwd : check.path(options.cwd, 'options.cwd');
-  checkOptions(options);
-  if (options.shell) {
-    check.noNul(options.shell, 'options.shell');
-    args = ['-c', [file, ...args].join(' ')];
-    file = typeof options.shell === 'string' ? options.shell : '/bin/sh';
+  if (!Array.isArray(args)) {
+    if (args != null) {
+      if (typeof args !== 'object') throw nodeError('ERR_INVALID_ARG_TYPE', 'args', 'object', args);
+      options = args;
+    }
+    args = NOTHING;
   }
-  args.unshift(typeof options.argv0 === 'string' ? options.argv0 : file);
-  return {
-    ...options,
-    __proto__: null,
-    args,
-    cwd,
-    detached: !!options.detached,
-    envPairs: !options.env && inheritsEnvironment() ? undefined : environmentPairs(options.env),
-    file,
-  };
+  check.noNuls(args, 'args');
+  const start = new Start(file, undefined);
+  if (options !== undefined) {
+    check.object(options, 'options');
+    take(start, options);
+    // Not by another name, which a user's options could have.
+    start.file = file;
+  }
+  if (start[kSpecial]) takeSpecial(start, args);
+  else start.args = args.length === 0 ? [file] : [file, ...args];
+  start.envPairs = !start.env && inheritsEnvironment() ? undefined : environmentPairs(start.env);
+  return start;
 }
 
 /** (command, options, callback) of exec and execSync. */
@@ -118,4 +153,4 @@ function normalizeExecFile(file, args, options, callback) {
   return { file, args: args ?? [], options, callback };
 }
 
-module.exports = { normalizeSpawn, normalizeExec, normalizeExecFile, inheritsEnvironment, environmentPairs };
+module.exports = { kSpecial, normalizeSpawn, normalizeExec, normalizeExecFile, inheritsEnvironment, environmentPairs };

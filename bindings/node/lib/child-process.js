@@ -4,7 +4,7 @@
 
 const { EventEmitter } = require('node:events');
 const { constants: { errno: ERRNO } } = require('node:os');
-const { environmentPairs } = require('./arguments.js');
+const { kSpecial, environmentPairs } = require('./arguments.js');
 const { setUp: setUpChannel, kChannel } = require('./channel.js');
 const messages = require('./message-channel.js');
 const { nodeError, errnoError, fromFailure, isFailure, annotate } = require('./errors.js');
@@ -20,6 +20,8 @@ const REPORTED = new Set([-ERRNO.EACCES, -ERRNO.EAGAIN, -ERRNO.EMFILE, -ERRNO.EN
 const NO_DESCRIPTORS = new Set([-ERRNO.EMFILE, -ERRNO.ENFILE]);
 
 const kStreams = Symbol('kStreams');
+const kPlans = Symbol('kPlans');
+const kUsage = Symbol('kUsage');
 
 // A function and not a class: code written for Node calls it on objects of its own (`ChildProcess.call(this)`).
 function ChildProcess() {
@@ -31,38 +33,46 @@ function ChildProcess() {
   this.exitCode = null;
   this.killed = false;
   this.spawnfile = null;
+  this[kPlans] = undefined;
   this[kStreams] = undefined;
-  this._handle = new Handle();
-  this._handle.onexit = (code, signal, record) => ended(this, code, signal, record);
+  this[kUsage] = undefined;
+  this._handle = new Handle(this, ended);
 }
 Object.setPrototypeOf(ChildProcess.prototype, EventEmitter.prototype);
 Object.setPrototypeOf(ChildProcess, EventEmitter);
 
-function ended(child, code, signal, record) {
+/** The child's end, or the failure of its start. */
+function ended(child, code, signal, usage) {
   // What the child sent comes before its end.
-  if (child[kChannel]?.linkReady()) process.nextTick(tellEnd, child, code, signal, record);
-  else tellEnd(child, code, signal, record);
+  if (child[kChannel] !== undefined && child[kChannel].linkReady()) process.nextTick(tellEnd, child, code, signal, usage);
+  else tellEnd(child, code, signal, usage);
 }
 
-function tellEnd(child, code, signal, record) {
+function tellEnd(child, code, signal, usage) {
   if (signal) child.signalCode = signal;
   else child.exitCode = code;
   const streams = child[kStreams];
-  streams?.closeInput();
+  if (streams !== undefined) streams.closeInput();
   const { failure } = child._handle;
   child._handle = null;
   if (code < 0) {
     child.emit('error', spawnError(child, code, failure));
   } else {
-    if (record?.usage && streams) streams.usage = record.usage;
+    child[kUsage] = usage;
     child.emit('exit', child.exitCode, child.signalCode);
   }
-  if (streams) process.nextTick(drain, streams);
+  if (streams !== undefined) process.nextTick(drain, streams);
   streamClosed(child);
 }
 
 function drain(streams) {
   streams.drain();
+}
+
+/** The streams of a started child. One that has none gets the object when somebody looks. */
+function streamsOf(child) {
+  if (child[kStreams] === undefined && child[kPlans] !== undefined) child[kStreams] = new Streams(child._handle, child[kPlans], () => streamClosed(child));
+  return child[kStreams];
 }
 
 function spawnError(child, code, failure) {
@@ -79,33 +89,33 @@ function streamClosed(child) {
 /** Starts the child. Options as the normalised ones of `spawn`: file, args (argument 0 first), envPairs, cwd, stdio and so on. */
 ChildProcess.prototype.spawn = function spawn(options) {
   check.object(options, 'options');
-  const plans = stdio.plan(options.stdio || 'pipe', false);
+  let plans = stdio.plan(options.stdio || 'pipe', false);
   checkSpawn(this, options);
-  const channel = messages.wantedBy(options);
-  if (channel !== undefined) {
-    if (stdio.channelOf(plans) >= 0) throw nodeError('ERR_INVALID_ARG_VALUE', 'options.channel', options.channel, "cannot be used beside an 'ipc' of stdio");
-    options.channelSettings = channel;
+  let channel;
+  let link = 0;
+  if (options[kSpecial] !== false) channel = wantedChannel(options, plans);
+  if (plans.channel >= 0) {
+    link = newId();
+    plans = openChannel(options, plans, link);
   }
-  const link = openChannel(options, plans);
   const result = this._handle.spawn(options, plans);
   if (link !== 0) {
     if (result === 0) hub.linkStarted(link);
     else hub.closeLink(link);
   }
-  if (REPORTED.has(result)) {
-    process.nextTick(() => this._handle.onexit(result));
+  if (result === 0) {
+    process.nextTick(started, this);
+  } else if (REPORTED.has(result)) {
+    process.nextTick(reportFailure, this, result);
     if (NO_DESCRIPTORS.has(result)) return result;
-  } else if (result !== 0) {
+  } else {
     const { failure } = this._handle;
     this._handle = null;
     throw failure && !failure.errno ? fromFailure(failure) : annotate(errnoError(result, 'spawn'), failure ?? {});
-  } else {
-    process.nextTick(started, this);
   }
   this.pid = this._handle.pid;
-  const streams = new Streams(this._handle, plans, () => streamClosed(this));
-  this._closesNeeded += streams.outputs;
-  this[kStreams] = streams;
+  this[kPlans] = plans;
+  if (plans.streams) this._closesNeeded += streamsOf(this).outputs;
   if (link !== 0 && result === 0) {
     this._closesNeeded++;
     setUpChannel(this, link, options, () => streamClosed(this));
@@ -114,32 +124,43 @@ ChildProcess.prototype.spawn = function spawn(options) {
   return result;
 };
 
-/** Makes the channel that the plans ask for and puts the child's end into them; its number, or 0. */
-function openChannel(options, plans) {
-  const place = stdio.channelOf(plans);
-  if (place < 0) return 0;
-  const link = newId();
+function reportFailure(child, result) {
+  child._handle.onexit(result);
+}
+
+/** The settings of our own channel, when one is asked for. */
+function wantedChannel(options, plans) {
+  const channel = messages.wantedBy(options);
+  if (channel !== undefined) {
+    if (plans.channel >= 0) throw nodeError('ERR_INVALID_ARG_VALUE', 'options.channel', options.channel, "cannot be used beside an 'ipc' of stdio");
+    options.channelSettings = channel;
+  }
+  return channel;
+}
+
+/** Makes the channel that the plans ask for; gives the plans with the child's end in them. */
+function openChannel(options, plans, link) {
   const fd = hub.openLink(link, options.serialization === 'advanced');
   if (isFailure(fd)) throw fromFailure(fd);
-  plans[place] = { code: fd };
   options.envPairs ??= environmentPairs();
-  options.envPairs.push(`NODE_CHANNEL_FD=${place}`, `NODE_CHANNEL_SERIALIZATION_MODE=${options.serialization || 'json'}`);
-  return link;
+  options.envPairs.push(`NODE_CHANNEL_FD=${plans.channel}`, `NODE_CHANNEL_SERIALIZATION_MODE=${options.serialization || 'json'}`);
+  return plans.withChannel(fd);
 }
 
 function started(child) {
   // Only now, so that streams which the caller of spawn uses are never read here first.
-  child[kStreams].watch();
+  if (child[kPlans].streams) child[kStreams].watch();
   child.emit('spawn');
 }
 
 for (const [index, name] of ['stdin', 'stdout', 'stderr'].entries()) {
   Object.defineProperty(ChildProcess.prototype, name, {
     get() {
-      return this[kStreams]?.get(index);
+      return streamsOf(this)?.get(index);
     },
     set(value) {
-      if (this[kStreams]) this[kStreams].set(index, value);
+      const streams = streamsOf(this);
+      if (streams) streams.set(index, value);
       else Object.defineProperty(this, name, { value, writable: true, enumerable: true, configurable: true });
     },
     enumerable: true,
@@ -150,10 +171,11 @@ for (const [index, name] of ['stdin', 'stdout', 'stderr'].entries()) {
 Object.defineProperties(ChildProcess.prototype, {
   stdio: {
     get() {
-      return this[kStreams]?.list;
+      return streamsOf(this)?.list;
     },
     set(value) {
-      if (this[kStreams]) this[kStreams].list = value;
+      const streams = streamsOf(this);
+      if (streams) streams.list = value;
       else Object.defineProperty(this, 'stdio', { value, writable: true, enumerable: true, configurable: true });
     },
     enumerable: true,
@@ -162,7 +184,7 @@ Object.defineProperties(ChildProcess.prototype, {
   /** What the child used: `{userMs, systemMs, maxRssBytes}` once it has ended, unless somebody else reaped it. */
   usage: {
     get() {
-      return this[kStreams]?.usage;
+      return this[kUsage];
     },
     enumerable: false,
     configurable: true,
@@ -170,14 +192,17 @@ Object.defineProperties(ChildProcess.prototype, {
 });
 
 function checkSpawn(child, options) {
-  const { serialization } = options;
-  if (![undefined, 'json', 'advanced'].includes(serialization)) {
-    throw nodeError('ERR_INVALID_ARG_VALUE', 'options.serialization', serialization,
-      "must be one of: undefined, 'json', 'advanced'");
+  // False only where spawn has checked everything.
+  if (options[kSpecial] !== false) {
+    const { serialization } = options;
+    if (![undefined, 'json', 'advanced'].includes(serialization)) {
+      throw nodeError('ERR_INVALID_ARG_VALUE', 'options.serialization', serialization,
+        "must be one of: undefined, 'json', 'advanced'");
+    }
+    if (options.wire != null && options.wire !== 'node') throw nodeError('ERR_INVALID_ARG_VALUE', 'options.wire', options.wire, "must be 'node' or absent");
+    if (options.envPairs !== undefined) check.array(options.envPairs, 'options.envPairs');
+    check.string(options.file, 'options.file');
   }
-  if (options.wire != null && options.wire !== 'node') throw nodeError('ERR_INVALID_ARG_VALUE', 'options.wire', options.wire, "must be 'node' or absent");
-  if (options.envPairs !== undefined) check.array(options.envPairs, 'options.envPairs');
-  check.string(options.file, 'options.file');
   child.spawnfile = options.file;
   if (options.args !== undefined) check.array(options.args, 'options.args');
   child.spawnargs = options.args ?? [];

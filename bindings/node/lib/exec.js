@@ -179,9 +179,14 @@ class Execution {
   }
 }
 
-/** Node passes a fixed list of options on to spawn; ours are added to it. */
-function ours(options) {
+/** What execFile passes on to spawn: a fixed list, as Node's, and our own options. What is not set is left out, which makes a start plain. */
+function passedOn(options) {
   const given = { __proto__: null };
+  if (options.cwd !== null) given.cwd = options.cwd;
+  if (options.env !== null) given.env = options.env;
+  if (options.shell !== false) given.shell = options.shell;
+  const { gid, signal, uid } = options;
+  Object.assign(given, { gid, signal, uid });
   for (const name of START_OPTIONS) if (options[name] !== undefined) given[name] = options[name];
   return given;
 }
@@ -203,13 +208,7 @@ function execFile(file, args, options, callback) {
   check.timeout(options.timeout);
   check.maxBuffer(options.maxBuffer);
   options.killSignal = check.killSignal(options.killSignal);
-  const { cwd, env, gid, shell, signal, uid } = options;
-  const child = spawn(file, args, {
-    cwd, env, gid, shell, signal, uid,
-    windowsHide: !!options.windowsHide,
-    windowsVerbatimArguments: !!options.windowsVerbatimArguments,
-    ...ours(options),
-  });
+  const child = spawn(file, args, passedOn(options));
   new Execution(child, args.length > 0 ? `${file} ${args.join(' ')}` : file, options, callback);
   return child;
 }

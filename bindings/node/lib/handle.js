@@ -3,6 +3,7 @@
 // One native child: the shape of the handle that Node's ChildProcess keeps in `_handle`.
 
 const { AsyncResource } = require('node:async_hooks');
+const { kSpecial } = require('./arguments.js');
 const { hub, answer, newId, attend, forget } = require('./hub.js');
 const { fromFailure, isFailure, unwrap } = require('./errors.js');
 const native = require('./native.js');
@@ -21,6 +22,8 @@ class Handle {
   #resource;
   /** What the child still has to tell: its end, and the ends of streams that are read natively. */
   #awaited = 0;
+  #owner;
+  #tellEnd;
 
   pid = undefined;
   /** The core's record of why the start failed. */
@@ -28,63 +31,84 @@ class Handle {
   /** Whether an end by timeout or abort takes the descendants along, and how long they are given. */
   tree = false;
   grace = 0;
-  /** Called once with (exitCode, signalName, record). */
-  onexit = undefined;
-  /** Called with the number of a natively read stream at its end, and when it exceeded its limit. */
-  onend = undefined;
-  onover = undefined;
+  /** Wants `nativeEnd(index, over)`: a natively read stream has ended, or exceeded its limit. */
+  streams = undefined;
+
+  /** `tellEnd(owner, code, signal, usage)` is called once, with a negative code when the start failed. */
+  constructor(owner, tellEnd) {
+    this.#owner = owner;
+    this.#tellEnd = tellEnd;
+  }
+
+  onexit(code, signal, usage) {
+    this.#tellEnd(this.#owner, code, signal, usage);
+  }
+
+  onend(index, over) {
+    this.streams.nativeEnd(index, over);
+  }
 
   /** Starts the child; 0, or a negative errno. */
   spawn(options, plans) {
     const id = newId();
-    const wanted = request.build(options, plans);
-    // As for libuv, though not for the blocking calls: an empty directory is none.
-    if (wanted.extra !== undefined && wanted.extra.cwd === '') delete wanted.extra.cwd;
-    const pid = hub.spawn(id, wanted.file, wanted.argv, wanted.stdio, wanted.env, wanted.extra);
+    const { file, envPairs } = options;
+    const argv = request.argumentBlock(file, options.args);
+    const env = envPairs === undefined ? undefined : request.block(envPairs);
+    const extra = this.#extra(options, plans);
+    const pid = hub.spawn(id, file, argv, plans.packed < 0 ? 0 : plans.packed, env, extra);
     if (typeof pid !== 'number') {
       this.failure = pid;
       return -(pid.errno || EINVAL);
     }
     this.#id = id;
     this.pid = pid;
-    this.tree = !!options.killTree;
-    this.grace = options.grace ?? 0;
     this.#running = true;
     this.#awaited = 1;
     // What the child's events run in: the context of its start, as in Node.
     this.#resource = new AsyncResource('PROCESSWRAP', MANUAL);
     attend(id, this);
-    if (this.#referenced) hub.hold();
+    if (!this.#referenced) hub.letGo();
     return 0;
   }
 
-  #told(f, ...args) {
-    if (--this.#awaited > 0) {
-      this.#resource.runInAsyncScope(f, undefined, ...args);
-      return;
-    }
-    forget(this.#id);
-    this.#resource.runInAsyncScope(f, undefined, ...args);
+  #extra(options, plans) {
+    if (options[kSpecial] === false && plans.packed >= 0) return undefined;
+    this.tree = !!options.killTree;
+    this.grace = options.grace ?? 0;
+    const extra = request.extra(options, plans);
+    // As for libuv, though not for the blocking calls: an empty directory is none.
+    if (extra !== undefined && extra.cwd === '') delete extra.cwd;
+    return extra;
+  }
+
+  #told() {
+    if (--this.#awaited === 0) forget(this.#id);
+  }
+
+  #tellStream(index, over) {
+    this.#streamDone();
+    this.#told();
+    this.#resource.runInAsyncScope(this.onend, this, index, over);
     if (this.#awaited === 0) this.#resource.emitDestroy();
   }
 
   /** The notice of the child's end; code null and no signal when its status is unknown. */
-  ended(code, signal, record) {
+  ended(code, signal, usage) {
     this.#running = false;
     if (this.#referenced) hub.letGo();
-    this.#told(this.onexit, code ?? (signal === '' ? null : 0), signal, record);
+    this.#told();
+    this.#resource.runInAsyncScope(this.onexit, this, code ?? (signal === '' ? null : 0), signal, usage);
+    if (this.#awaited === 0) this.#resource.emitDestroy();
   }
 
   /** The notice of a stream's end. */
   streamEnded(index) {
-    this.#streamDone();
-    this.#told(this.onend, index);
+    this.#tellStream(index, false);
   }
 
   /** The notice that a collected stream exceeded its limit. */
   streamOver(index) {
-    this.#streamDone();
-    this.#told(this.onover, index);
+    this.#tellStream(index, true);
   }
 
   #await() {

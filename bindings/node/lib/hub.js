@@ -10,6 +10,10 @@ const { isFailure, fromFailure } = require('./errors.js');
 const EXIT = 0;
 const END = 1;
 const OVER = 2;
+const ENDING = 4;
+
+/** No answer: where the event loop cannot wait for children, a thread asks for a look. */
+const LOOK = 0;
 
 const SIGNAL_NAMES = [];
 for (const [name, number] of Object.entries(SIGNALS)) SIGNAL_NAMES[number] ??= name;
@@ -53,25 +57,32 @@ function forget(id) {
 }
 
 function onAnswer(id, event) {
+  if (id === LOOK) {
+    hub.look();
+    return;
+  }
   const receive = receivers.get(id);
   receivers.delete(id);
   if (receive !== undefined) receive(event);
 }
 
-function onNotice(id, what, first, signal, userMs, systemMs, maxRssBytes, wallMs) {
+function onNotice(id, what, first, signal, userMs, systemMs, maxRssBytes) {
   const handle = children.get(id);
-  if (handle === undefined) return;
+  if (handle === undefined) return what === ENDING;
   if (what === EXIT) {
     const name = signal < 0 ? '' : SIGNAL_NAMES[signal] ?? `SIG${signal}`;
-    const usage = userMs < 0 ? null : { userMs, systemMs, maxRssBytes };
-    handle.ended(first < 0 ? null : first, name, { usage, wallMs });
+    const usage = userMs < 0 ? undefined : { userMs, systemMs, maxRssBytes };
+    handle.ended(first < 0 ? null : first, name, usage);
   } else if (what === END) {
     handle.streamEnded(first);
   } else if (what === OVER) {
     handle.streamOver(first);
+  } else if (what === ENDING) {
+    return handle.streams.areRead();
   } else {
     handle.linkReady();
   }
+  return false;
 }
 
 const hub = native.openHub(onAnswer, onNotice);

@@ -6,6 +6,7 @@ const { AbortError, ProcsError, unwrap } = require('./errors.js');
 const { normalizeSpawn } = require('./arguments.js');
 const { hub, answer } = require('./hub.js');
 const request = require('./request.js');
+const { NONE } = require('./stdio.js');
 const check = require('./validate.js');
 const { bounds, onAbort, decoded } = require('./run.js');
 
@@ -54,7 +55,7 @@ async function pipeline(commands, options = {}) {
   options = { __proto__: null, ...options };
   check.abortSignal(options.signal, 'options.signal');
   const encoding = options.encoding === undefined ? 'utf8' : options.encoding;
-  const stages = commands.map((command) => request.build(normalizeSpawn(...[].concat(command)), []));
+  const stages = commands.map((command) => request.build(normalizeSpawn(...[].concat(command)), NONE));
   const limits = bounds(options);
   if (options.signal?.aborted) throw new AbortError(options.signal.reason);
   let native;

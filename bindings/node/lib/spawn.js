@@ -3,7 +3,7 @@
 // spawn: starts a child and watches its timeout and AbortSignal.
 
 const { AbortError } = require('./errors.js');
-const { normalizeSpawn, environmentPairs } = require('./arguments.js');
+const { kSpecial, normalizeSpawn, environmentPairs } = require('./arguments.js');
 const { ChildProcess } = require('./child-process.js');
 const check = require('./validate.js');
 
@@ -55,16 +55,25 @@ function watchSignal(child, signal, killSignal) {
 /** Starts a program without a shell. Signature, options and events as in node:child_process. */
 function spawn(file, args, options) {
   options = normalizeSpawn(file, args, options);
-  check.timeout(options.timeout);
-  check.abortSignal(options.signal, 'options.signal');
-  const killSignal = check.killSignal(options.killSignal);
+  const special = options[kSpecial];
+  let killSignal;
+  if (special) {
+    check.timeout(options.timeout);
+    check.abortSignal(options.signal, 'options.signal');
+    killSignal = check.killSignal(options.killSignal);
+  }
   const child = new ChildProcess();
-  // Whoever wraps the method expects the environment there.
-  if (options.envPairs === undefined && child.spawn !== ownSpawn) options.envPairs = environmentPairs();
+  if (child.spawn !== ownSpawn) prepareForWrapper(options);
   child.spawn(options);
-  if (options.timeout > 0) watchTimeout(child, options.timeout, killSignal);
-  if (options.signal) watchSignal(child, options.signal, killSignal);
+  if (special && options.timeout > 0) watchTimeout(child, options.timeout, killSignal);
+  if (special && options.signal) watchSignal(child, options.signal, killSignal);
   return child;
+}
+
+/** Whoever wraps the method expects the environment in the options, and may change any of them. */
+function prepareForWrapper(options) {
+  options.envPairs ??= environmentPairs();
+  options[kSpecial] = true;
 }
 
 module.exports = { spawn, terminate };

@@ -30,18 +30,16 @@ class Streams {
   #onclose;
   /** Of execFile: wants `attach(index, stream, bytes)` and `done(index, over)`. */
   collector = null;
-  usage = undefined;
 
   constructor(handle, plans, onclose) {
     this.#handle = handle;
-    this.#plans = plans;
+    this.#plans = plans.list;
     this.#onclose = onclose;
-    this.#states = new Array(plans.length).fill(UNTOUCHED);
-    this.#streams = new Array(plans.length).fill(null);
-    handle.onend = (index) => this.#nativeEnd(index, false);
-    handle.onover = (index) => this.#nativeEnd(index, true);
-    for (let index = 0; index < plans.length; index++) {
-      const { wrapped, code } = plans[index];
+    this.#states = this.#plans.map(() => UNTOUCHED);
+    this.#streams = this.#plans.map(() => null);
+    if (handle !== null) handle.streams = this;
+    for (let index = 0; index < this.#plans.length; index++) {
+      const { wrapped, code } = this.#plans[index];
       if (wrapped) {
         stdio.release(wrapped);
         handedOver.add(wrapped);
@@ -87,7 +85,10 @@ class Streams {
     if (index < this.#plans.length && this.#plans[index].code === stdio.PIPE && this.#states[index] !== DONE) this.get(index);
     this.#states[index] = DONE;
     this.#streams[index] = value;
-    if (index >= this.#plans.length) this.#plans[index] = { code: stdio.IGNORE };
+    if (index >= this.#plans.length) {
+      this.#plans = this.#plans.slice(); // they may be shared by many children
+      this.#plans[index] = { code: stdio.IGNORE };
+    }
   }
 
   /** All of them. */
@@ -114,12 +115,22 @@ class Streams {
     }
   }
 
-  #nativeEnd(index, over) {
+  /** The native side has read a stream to its end, or more of it than its limit. */
+  nativeEnd(index, over) {
     const collected = this.#states[index] === COLLECTED;
     // First, because what the collector does may come back here.
     this.#states[index] = DONE;
     if (collected) this.collector.done(index, over);
     this.#onclose();
+  }
+
+  /** Whether nothing is left to come from the streams of this process. */
+  areRead() {
+    for (let index = 1; index < this.#streams.length; index++) {
+      const stream = this.#streams[index];
+      if (this.#states[index] === OPEN && !stream.readableEnded && !stream.destroyed) return false;
+    }
+    return true;
   }
 
   /** Closes standard input once the child has ended; its pipe is gone with the child. */

@@ -57,7 +57,9 @@ function spawnSync(file, args, options) {
   check.maxBuffer(options.maxBuffer);
   options.killSignal = check.killSignal(options.killSignal);
   const plans = stdio.plan(options.stdio || 'pipe', true);
-  const input = options.input ? inputBytes(options.input, 0, options.encoding) : undefined;
+  const given = options.input ? inputBytes(options.input, 0, options.encoding) : undefined;
+  // As for child_process, input for a child that does not read from here is left alone.
+  const input = plans.list[0].code === stdio.PIPE ? given : undefined;
   const outcome = native.runSync(request.build(options, plans), {
     __proto__: null,
     input,

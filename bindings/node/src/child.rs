@@ -33,19 +33,29 @@ pub struct StopStep {
 
 #[napi]
 impl Hub {
-    /// Starts a child here and now under this number and gives its process id. `stdio` has one byte for each of descriptors 0 to 2
+    /// Starts a child here and now under this number, holds the loop for it and gives its process id. `stdio` has one byte for each of descriptors 0 to 2
     /// (`lib/request.js`); everything that is seldom asked for is in `extra`.
     #[napi]
     #[allow(clippy::too_many_arguments, reason = "an object costs JavaScript and this module ten times as much as an argument")]
-    pub fn spawn(&self, id: u32, file: Text, argv: Text, stdio: u32, env: Option<Text>, extra: Option<SpawnExtra>) -> Either<u32, Failure> {
+    pub fn spawn(
+        &self,
+        env: Env,
+        id: u32,
+        file: Text,
+        argv: Text,
+        stdio: u32,
+        pairs: Option<Text>,
+        extra: Option<SpawnExtra>,
+    ) -> Either<u32, Failure> {
         guard(|| {
-            let request = SpawnRequest::new(file, argv, stdio, env, extra);
+            let request = SpawnRequest::new(file, argv, stdio, pairs, extra);
             let (child, channel) = request.start_with_channel()?;
             let pid = child.id();
             self.children.add(id, child)?;
             if let Some((number, channel)) = channel {
                 self.channels.put(number, channel);
             }
+            self.hold(env);
             Ok(pid)
         })
     }

@@ -4,6 +4,7 @@ use procs::{Child, Collector, Deadline, Exit, OutputLimit, PipeReader, ReadySet}
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of an output that nobody asked for yet which are read ahead, so that a child is not held up: what a socket pair and a stream of
@@ -24,13 +25,15 @@ pub(crate) enum Notice {
     Over(u32, u32),
     /// Something can be received from a channel.
     Link(u32),
+    /// It is about to end: is its output read? Else the end is told a turn of the loop later, because what a child wrote comes before it.
+    Ending(u32),
 }
 
 const NONE: f64 = -1.0;
 
 impl Notice {
-    /// Number of the child, what, and its figures: for an exit code, signal, user ms, system ms, peak bytes, wall ms.
-    pub(crate) fn numbers(&self) -> [f64; 8] {
+    /// Number of the child, what, and its figures: for an exit code, signal, user ms, system ms, peak bytes.
+    pub(crate) fn numbers(&self) -> [f64; 7] {
         let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
         match self {
             Notice::Exit(id, exit) => {
@@ -38,11 +41,12 @@ impl Notice {
                 let (user, system, peak) = exit
                     .usage
                     .map_or((NONE, NONE, NONE), |usage| (milliseconds(usage.user_time), milliseconds(usage.system_time), usage.max_rss_bytes as f64));
-                [f64::from(*id), 0.0, number(exit.status.code()), number(exit.status.signal()), user, system, peak, milliseconds(exit.wall_time)]
+                [f64::from(*id), 0.0, number(exit.status.code()), number(exit.status.signal()), user, system, peak]
             }
-            Notice::End(id, fd) => [f64::from(*id), 1.0, f64::from(*fd), NONE, NONE, NONE, NONE, NONE],
-            Notice::Link(id) => [f64::from(*id), 3.0, NONE, NONE, NONE, NONE, NONE, NONE],
-            Notice::Over(id, fd) => [f64::from(*id), 2.0, f64::from(*fd), NONE, NONE, NONE, NONE, NONE],
+            Notice::End(id, fd) => [f64::from(*id), 1.0, f64::from(*fd), NONE, NONE, NONE, NONE],
+            Notice::Ending(id) => [f64::from(*id), 4.0, NONE, NONE, NONE, NONE, NONE],
+            Notice::Link(id) => [f64::from(*id), 3.0, NONE, NONE, NONE, NONE, NONE],
+            Notice::Over(id, fd) => [f64::from(*id), 2.0, f64::from(*fd), NONE, NONE, NONE, NONE],
         }
     }
 }
@@ -73,11 +77,14 @@ struct Entry {
     /// The pipes of a child that has ended.
     left: [Option<PipeReader>; 2],
     streams: [Option<Stream>; 2],
+    /// Whether JavaScript reads an output, and was asked whether it is through with that.
+    taken: bool,
+    asked: bool,
 }
 
 /// Everything that runs or still has unread output. Belongs to one thread.
 pub(crate) struct Children {
-    set: ReadySet,
+    set: Arc<ReadySet>,
     entries: RefCell<HashMap<u32, Entry>>,
 }
 
@@ -92,7 +99,12 @@ fn number(id: u32, fd: u32) -> u64 {
 
 impl Children {
     pub(crate) fn new() -> procs::Result<Children> {
-        Ok(Children { set: ReadySet::new()?, entries: RefCell::default() })
+        Ok(Children { set: Arc::new(ReadySet::new()?), entries: RefCell::default() })
+    }
+
+    /// What is ready when something has happened.
+    pub(crate) fn set(&self) -> &Arc<ReadySet> {
+        &self.set
     }
 
     /// Watches a child that has just been started.
@@ -102,7 +114,7 @@ impl Children {
             child.kill()?;
             return Err(error);
         }
-        self.entries.borrow_mut().insert(id, Entry { child: Some(child), left: [None, None], streams: [None, None] });
+        self.entries.borrow_mut().insert(id, Entry { child: Some(child), left: [None, None], streams: [None, None], taken: false, asked: false });
         Ok(())
     }
 
@@ -120,8 +132,8 @@ impl Children {
         self.entries.borrow_mut().get_mut(&id).and_then(|entry| entry.child.as_mut()).map(f)
     }
 
-    /// Tells what has happened. `tell` may use this again.
-    pub(crate) fn look(&self, tell: impl Fn(Notice)) {
+    /// Tells what has happened. `tell` may use this again; what it answers matters for [`Notice::Ending`].
+    pub(crate) fn look(&self, tell: impl Fn(Notice) -> bool) {
         let mut ready = Vec::with_capacity(8);
         if self.set.ready(&mut ready).is_err() {
             return;
@@ -129,6 +141,7 @@ impl Children {
         for number in ready {
             let (id, fd) = ((number >> 2) as u32, (number & 3) as u32);
             let notice = match fd {
+                CHILD if self.asks(id) && !tell(Notice::Ending(id)) => None,
                 CHILD => self.ended(id),
                 LINK => Some(Notice::Link(id)),
                 fd => self.readable(id, fd),
@@ -137,6 +150,12 @@ impl Children {
                 tell(notice);
             }
         }
+    }
+
+    /// Whether JavaScript is to be asked before the end is told; once.
+    fn asks(&self, id: u32) -> bool {
+        let mut entries = self.entries.borrow_mut();
+        entries.get_mut(&id).is_some_and(|entry| entry.taken && !std::mem::replace(&mut entry.asked, true))
     }
 
     fn ended(&self, id: u32) -> Option<Notice> {
@@ -228,6 +247,7 @@ impl Children {
     pub(crate) fn take(&self, id: u32, fd: i32) -> Option<std::os::fd::OwnedFd> {
         let mut entries = self.entries.borrow_mut();
         let entry = entries.get_mut(&id)?;
+        entry.taken |= fd > 0;
         let end = match fd {
             0 => entry.child.as_mut().and_then(|child| child.stdin.take()).map(Into::into),
             1 | 2 => entry.take_pipe(fd as u32).map(Into::into),

@@ -125,6 +125,9 @@ pub(crate) type AnswerArgs = FnArgs<(u32, Answer)>;
 /// The weak way to JavaScript. Calls after the end of the environment are dropped.
 pub(crate) type Wake = ThreadsafeFunction<Event, (), AnswerArgs, Status, false, true>;
 
+/// The number that belongs to no answer: a look is asked for.
+const LOOK: u32 = 0;
+
 /// What a thread sends; converted on JavaScript's thread.
 pub(crate) enum Event {
     Run(u32, procs::Result<Output>),
@@ -132,6 +135,8 @@ pub(crate) enum Event {
     Pipeline(u32, procs::Result<PipelineOutput>),
     /// Nothing is unwritten on a channel.
     Written(u32),
+    /// Something has happened to a child: JavaScript is to look (`Hub::look`).
+    Ready,
 }
 
 impl Event {
@@ -140,6 +145,7 @@ impl Event {
             Event::Run(id, run) => (id, answer(run, |output| RunInfo::new(env, output).map(Answer::A))),
             Event::Stop(id, stop) => (id, answer(stop, |report| Ok(Answer::B(StopInfo::from(&report))))),
             Event::Written(id) => (id, Ok(Answer::E(true))),
+            Event::Ready => (LOOK, Ok(Answer::E(true))),
             Event::Pipeline(id, run) => (id, answer(run, |output| PipelineInfo::new(env, output).map(Answer::C))),
         };
         Ok((id, answer?).into())

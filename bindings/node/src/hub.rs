@@ -1,16 +1,16 @@
 //! The state of one environment: its ways back to JavaScript, and what it started.
 
-use crate::children::{Children, Notice};
+use crate::children::Children;
 use crate::event::{AnswerArgs, Event, Wake};
 use crate::executor::Executor;
 use crate::link::Links;
 use crate::message_channel::Channels;
-use crate::poller::{Poller, Receiver};
+use crate::poller::Receiver;
+use crate::waiter::Waiter;
 use napi::Env;
 use napi::bindgen_prelude::Function;
 use napi_derive::napi;
 use std::cell::{Cell, OnceCell};
-use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct Hub {
     pub(crate) links: Links,
     pub(crate) channels: Rc<Channels>,
     executor: OnceCell<Executor>,
-    poller: Poller,
+    waiter: Waiter,
     holds: Cell<u32>,
 }
 
@@ -41,17 +41,10 @@ pub fn open_hub(env: Env, receive: Function<'_, AnswerArgs, ()>, notice: Functio
         .build_callback(|context| context.value.into_args(&context.env))?;
     let children = Rc::new(Children::new().map_err(|error| refused(&error))?);
     let receiver = Receiver::new(&env, &notice)?;
+    let wake = Arc::new(wake);
     let channels = Rc::new(Channels::default());
-    let (watched, theirs) = (children.clone(), channels.clone());
-    let poller = Poller::start(&env, children.as_fd(), move |turn| {
-        watched.look(|notice| {
-            receiver.call(notice.numbers());
-            if let Notice::Link(id) = notice {
-                theirs.settle(id, turn, || receiver.call(notice.numbers()));
-            }
-        });
-    })?;
-    Ok(Hub { wake: Arc::new(wake), children, links: Links::default(), channels, executor: OnceCell::new(), poller, holds: Cell::new(0) })
+    let waiter = Waiter::start(&env, (&children, &channels), receiver, &wake)?;
+    Ok(Hub { wake, children, links: Links::default(), channels, executor: OnceCell::new(), waiter, holds: Cell::new(0) })
 }
 
 impl Hub {
@@ -69,18 +62,24 @@ impl Hub {
 impl Hub {
     /// Keeps the environment's event loop alive until the matching `let_go`.
     #[napi]
-    pub fn hold(&self) {
+    pub fn hold(&self, env: Env) {
         if self.holds.replace(self.holds.get() + 1) == 0 {
-            self.poller.hold();
+            self.waiter.hold(&env);
         }
     }
 
     /// Undoes one `hold`.
     #[napi]
-    pub fn let_go(&self) {
+    pub fn let_go(&self, env: Env) {
         let left = self.holds.get().saturating_sub(1);
         if self.holds.replace(left) == 1 {
-            self.poller.let_go();
+            self.waiter.let_go(&env);
         }
+    }
+
+    /// Tells what has happened to children, as a thread asked by the number 0 of `receive`.
+    #[napi]
+    pub fn look(&self) {
+        self.waiter.look();
     }
 }

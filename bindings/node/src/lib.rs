@@ -27,3 +27,4 @@ mod poller;
 pub mod run;
 pub mod shared;
 pub mod sync;
+mod waiter;

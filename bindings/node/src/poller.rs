@@ -1,18 +1,20 @@
 //! Waiting in the runtime's own event loop, and calling JavaScript from it: libuv's poll handle and Node-API as the runtime exports them.
 //!
-//! The alternative, a thread that waits and a thread-safe function, costs two changes of thread for each child that ends.
+//! The alternative, a thread that waits and a thread-safe function (`waiter`), costs two changes of thread for each child that ends.
 
 #![allow(unsafe_code)]
 
 use napi::{Env, Status, check_status, sys};
 use std::cell::Cell;
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
+use std::mem::transmute;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null_mut;
 use std::rc::Rc;
 
-/// `UV_POLL` of uv_handle_type. Source: uv.h, where the order is part of the ABI of libuv 1.
+/// `UV_CHECK` and `UV_POLL` of uv_handle_type. Source: uv.h, where the order is part of the ABI of libuv 1.
+const UV_CHECK: c_int = 2;
 const UV_POLL: c_int = 8;
 /// `UV_READABLE` of uv_poll_event.
 const UV_READABLE: c_int = 1;
@@ -24,24 +26,77 @@ struct Handle {
 }
 
 unsafe extern "C" {
-    fn uv_handle_size(kind: c_int) -> usize;
-    fn uv_poll_init(event_loop: *mut sys::uv_loop_s, handle: *mut Handle, fd: c_int) -> c_int;
-    fn uv_poll_start(handle: *mut Handle, events: c_int, call: unsafe extern "C" fn(*mut Handle, c_int, c_int)) -> c_int;
-    fn uv_poll_stop(handle: *mut Handle) -> c_int;
-    fn uv_close(handle: *mut Handle, call: Option<unsafe extern "C" fn(*mut Handle)>);
-    fn uv_ref(handle: *mut Handle);
-    fn uv_unref(handle: *mut Handle);
-    fn uv_backend_timeout(event_loop: *const sys::uv_loop_s) -> c_int;
+    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+}
+
+/// What is used of libuv. Looked up when it is needed: a runtime that hides it must be able to load this module.
+#[derive(Clone, Copy)]
+struct Uv {
+    handle_size: unsafe extern "C" fn(c_int) -> usize,
+    poll_init: unsafe extern "C" fn(*mut sys::uv_loop_s, *mut Handle, c_int) -> c_int,
+    poll_start: unsafe extern "C" fn(*mut Handle, c_int, unsafe extern "C" fn(*mut Handle, c_int, c_int)) -> c_int,
+    poll_stop: unsafe extern "C" fn(*mut Handle) -> c_int,
+    check_init: unsafe extern "C" fn(*mut sys::uv_loop_s, *mut Handle) -> c_int,
+    check_start: unsafe extern "C" fn(*mut Handle, unsafe extern "C" fn(*mut Handle)) -> c_int,
+    check_stop: unsafe extern "C" fn(*mut Handle) -> c_int,
+    close: unsafe extern "C" fn(*mut Handle, Option<unsafe extern "C" fn(*mut Handle)>),
+    hold: unsafe extern "C" fn(*mut Handle),
+    let_go: unsafe extern "C" fn(*mut Handle),
+    backend_timeout: unsafe extern "C" fn(*const sys::uv_loop_s) -> c_int,
+}
+
+/// A function of the program or its libraries by name, as the type that it has there.
+macro_rules! function {
+    ($name:literal) => {{
+        // SAFETY: null is RTLD_DEFAULT; the name ends with NUL.
+        let found = unsafe { dlsym(null_mut(), $name.as_ptr()) };
+        if found.is_null() {
+            return None;
+        }
+        // SAFETY: uv.h declares the function of this name with the type of the field that this becomes.
+        unsafe { transmute::<*mut c_void, _>(found) }
+    }};
+}
+
+impl Uv {
+    /// None when the runtime does not export it.
+    fn find() -> Option<Uv> {
+        Some(Uv {
+            handle_size: function!(c"uv_handle_size"),
+            poll_init: function!(c"uv_poll_init"),
+            poll_start: function!(c"uv_poll_start"),
+            poll_stop: function!(c"uv_poll_stop"),
+            check_init: function!(c"uv_check_init"),
+            check_start: function!(c"uv_check_start"),
+            check_stop: function!(c"uv_check_stop"),
+            close: function!(c"uv_close"),
+            hold: function!(c"uv_ref"),
+            let_go: function!(c"uv_unref"),
+            backend_timeout: function!(c"uv_backend_timeout"),
+        })
+    }
+
+    /// Memory for a handle of this kind.
+    fn memory_of(self, kind: c_int) -> Box<[u64]> {
+        // SAFETY: takes no pointer.
+        let size = unsafe { (self.handle_size)(kind) };
+        vec![0; size.div_ceil(8)].into_boxed_slice()
+    }
 }
 
 /// What the handle's `data` points to, from the start to the close.
 struct Inner {
+    uv: Uv,
     env: sys::napi_env,
     /// Emptied when the environment ends.
     call: Option<Box<dyn Fn(Turn)>>,
-    event_loop: *mut sys::uv_loop_s,
-    /// The memory of the handle.
-    memory: Box<[u64]>,
+    turn: Turn,
+    /// Runs `call` once the loop has told everything else that it found.
+    check: *mut Handle,
+    /// The memory of both handles.
+    memory: [Box<[u64]>; 2],
+    /// Handles that are not closed yet.
+    open: Cell<u32>,
     shared: Rc<Cell<*mut Handle>>,
     hook: sys::napi_async_cleanup_hook_handle,
 }
@@ -49,54 +104,67 @@ struct Inner {
 /// One turn of the event loop, as long as it lasts.
 #[derive(Clone, Copy)]
 pub(crate) struct Turn {
-    event_loop: *mut sys::uv_loop_s,
+    /// None where nothing is known of the loop.
+    of: Option<(Uv, *mut sys::uv_loop_s)>,
 }
 
 impl Turn {
+    /// A turn of a loop that the runtime hides.
+    pub(crate) const HIDDEN: Turn = Turn { of: None };
+
     /// Whether the loop would only wait now: no immediates, no due timers, nothing to close.
     pub(crate) fn is_idle(self) -> bool {
         // SAFETY: a turn is only handed to what runs in it, on the thread of the loop, which exists meanwhile.
-        unsafe { uv_backend_timeout(self.event_loop) != 0 }
+        self.of.is_some_and(|(uv, event_loop)| unsafe { (uv.backend_timeout)(event_loop) != 0 })
     }
 }
 
 /// A descriptor that the loop of one environment waits for, until the environment ends. It does not keep the loop alive unless held.
 pub(crate) struct Poller {
+    uv: Uv,
     /// Null once closed.
     handle: Rc<Cell<*mut Handle>>,
 }
 
 impl Poller {
+    /// Whether the runtime lets anybody wait in its loop.
+    pub(crate) fn is_possible() -> bool {
+        Uv::find().is_some()
+    }
+
     /// Calls `call` on the environment's thread whenever the descriptor is readable. The descriptor must stay open as long as `call` exists.
     pub(crate) fn start(env: &Env, fd: BorrowedFd<'_>, call: impl Fn(Turn) + 'static) -> napi::Result<Poller> {
+        let uv = Uv::find().ok_or_else(|| napi::Error::from_reason("hub: the runtime hides its event loop"))?;
         let raw = env.raw();
         let mut event_loop = null_mut();
         // SAFETY: the environment is the current one; the result is written to a live variable.
         check_status!(unsafe { sys::napi_get_uv_event_loop(raw, &raw mut event_loop) })?;
-        // SAFETY: takes no pointer.
-        let size = unsafe { uv_handle_size(UV_POLL) };
-        let mut memory = vec![0u64; size.div_ceil(8)].into_boxed_slice();
-        let handle: *mut Handle = memory.as_mut_ptr().cast();
+        let mut memory = [uv.memory_of(UV_POLL), uv.memory_of(UV_CHECK)];
+        let [handle, check]: [*mut Handle; 2] = memory.each_mut().map(|memory| memory.as_mut_ptr().cast());
         // SAFETY: the loop is this thread's, the memory is as large as libuv asked for and aligned for any handle.
-        let status = unsafe { uv_poll_init(event_loop, handle, fd.as_raw_fd()) };
+        let status = unsafe { (uv.poll_init)(event_loop, handle, fd.as_raw_fd()) };
         if status != 0 {
             return Err(napi::Error::new(Status::GenericFailure, format!("hub: the event loop refused a descriptor (status = {status})")));
         }
+        // SAFETY: as above; it cannot fail.
+        unsafe { (uv.check_init)(event_loop, check) };
         let shared = Rc::new(Cell::new(handle));
-        let inner = Box::new(Inner { env: raw, call: Some(Box::new(call)), event_loop, memory, shared: shared.clone(), hook: null_mut() });
-        let inner = Box::into_raw(inner);
-        // SAFETY: the handle was initialised; `inner` lives until `closed` takes it back.
-        unsafe { (*handle).data = inner.cast() };
+        let (call, open, turn) = (Some(Box::new(call) as Box<dyn Fn(Turn)>), Cell::new(2), Turn { of: Some((uv, event_loop)) });
+        let inner = Box::into_raw(Box::new(Inner { uv, env: raw, call, turn, check, memory, open, shared: shared.clone(), hook: null_mut() }));
+        for handle in [handle, check] {
+            // SAFETY: the handle was initialised; `inner` lives until `closed` takes it back.
+            unsafe { (*handle).data = inner.cast() };
+            // SAFETY: the handle is initialised and not closing.
+            unsafe { (uv.let_go)(handle) };
+        }
         let mut hook = null_mut();
         // SAFETY: `inner` lives until the hook has run; the result goes to a live variable.
         check_status!(unsafe { sys::napi_add_async_cleanup_hook(raw, Some(ending), inner.cast(), &raw mut hook) })?;
         // SAFETY: nothing else refers to `inner` while its field is written.
         unsafe { (*inner).hook = hook };
         // SAFETY: the handle is initialised and not closing.
-        unsafe { uv_poll_start(handle, UV_READABLE, ready) };
-        // SAFETY: as above.
-        unsafe { uv_unref(handle) };
-        Ok(Poller { handle: shared })
+        unsafe { (uv.poll_start)(handle, UV_READABLE, ready) };
+        Ok(Poller { uv, handle: shared })
     }
 
     /// Keeps the loop alive, until `let_go`.
@@ -104,7 +172,7 @@ impl Poller {
         let handle = self.handle.get();
         if !handle.is_null() {
             // SAFETY: not null means initialised and not closing; a Poller cannot leave its thread.
-            unsafe { uv_ref(handle) };
+            unsafe { (self.uv.hold)(handle) };
         }
     }
 
@@ -113,16 +181,29 @@ impl Poller {
         let handle = self.handle.get();
         if !handle.is_null() {
             // SAFETY: as in `hold`.
-            unsafe { uv_unref(handle) };
+            unsafe { (self.uv.let_go)(handle) };
         }
     }
 }
 
+/// Something has happened. It is told after what the loop found at the same time, as libuv does with the ends of its own children: what a
+/// child has written comes before its end.
 unsafe extern "C" fn ready(handle: *mut Handle, _status: c_int, _events: c_int) {
     // SAFETY: libuv calls with the handle that was started.
     let inner = unsafe { (*handle).data }.cast::<Inner>();
     // SAFETY: the handle's data is `inner` until the handle is closed.
     let inner = unsafe { &*inner };
+    // SAFETY: initialised in `start`, and closed together with this handle.
+    unsafe { (inner.uv.check_start)(inner.check, tell) };
+}
+
+unsafe extern "C" fn tell(check: *mut Handle) {
+    // SAFETY: libuv calls with the handle that was started.
+    let inner = unsafe { (*check).data }.cast::<Inner>();
+    // SAFETY: the handle's data is `inner` until the handle is closed.
+    let inner = unsafe { &*inner };
+    // SAFETY: the handle is initialised and not closing.
+    unsafe { (inner.uv.check_stop)(check) };
     let mut scope = null_mut();
     // SAFETY: the environment lives as long as the handle is active; this is its thread.
     if unsafe { sys::napi_open_handle_scope(inner.env, &raw mut scope) } != sys::Status::napi_ok {
@@ -130,34 +211,49 @@ unsafe extern "C" fn ready(handle: *mut Handle, _status: c_int, _events: c_int) 
     }
     if let Some(call) = &inner.call {
         // What is called reports its own failures; a panic must not unwind into the loop.
-        let _ = catch_unwind(AssertUnwindSafe(|| call(Turn { event_loop: inner.event_loop })));
+        let _ = catch_unwind(AssertUnwindSafe(|| call(inner.turn)));
     }
     // SAFETY: the scope was opened above, on this thread.
     unsafe { sys::napi_close_handle_scope(inner.env, scope) };
 }
 
-/// The environment ends: the handle is closed, and the environment waits for it.
+/// The environment ends: the handles are closed, and the environment waits for them.
 unsafe extern "C" fn ending(_hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
     let inner: *mut Inner = data.cast();
     // SAFETY: the hook was registered with a live `inner`, which only `closed` takes back; nothing else runs on this thread meanwhile.
     let inner = unsafe { &mut *inner };
     let handle = inner.shared.replace(null_mut());
     // SAFETY: the handle was not closed before, because this hook runs once.
-    unsafe { uv_poll_stop(handle) };
+    unsafe { (inner.uv.poll_stop)(handle) };
     // Gives back the descriptor and the references to JavaScript while the environment can still take them.
     inner.call = None;
-    // SAFETY: as above.
-    unsafe { uv_close(handle, Some(closed)) };
+    for handle in [handle, inner.check] {
+        // SAFETY: as above; closing stops the handle.
+        unsafe { (inner.uv.close)(handle, Some(closed)) };
+    }
 }
 
 unsafe extern "C" fn closed(handle: *mut Handle) {
-    // SAFETY: libuv calls with the handle that was closed, whose memory `inner` still owns.
-    let inner = unsafe { (*handle).data }.cast::<Inner>();
-    // SAFETY: this is what `start` made of a box; libuv is done with it, and it is taken back once.
-    let inner = unsafe { Box::from_raw(inner) };
+    // SAFETY: libuv calls with a handle that was closed, whose memory `inner` still owns.
+    let data = unsafe { (*handle).data }.cast::<Inner>();
+    // SAFETY: the handle's data is `inner` until the last handle is closed.
+    let open = unsafe { &(*data).open };
+    open.set(open.get() - 1);
+    if open.get() > 0 {
+        return;
+    }
+    // SAFETY: this is what `start` made of a box; libuv is done with both handles, and it is taken back once.
+    let inner = unsafe { Box::from_raw(data) };
     // SAFETY: the hook's handle is removed once, after the cleanup is complete.
     unsafe { sys::napi_remove_async_cleanup_hook(inner.hook) };
     drop(inner.memory);
+}
+
+/// Lets a thread-safe function keep the event loop alive, or not. On the environment's thread, while it lives.
+pub(crate) fn refer(env: &Env, function: sys::napi_threadsafe_function, keep: bool) {
+    let change = if keep { sys::napi_ref_threadsafe_function } else { sys::napi_unref_threadsafe_function };
+    // SAFETY: `env` is the current environment; the caller owns the function, which is released after it at the earliest.
+    unsafe { change(env.raw(), function) };
 }
 
 /// A function of JavaScript that the loop calls with numbers.
@@ -181,30 +277,35 @@ impl Receiver {
         Ok(Receiver { env: raw, context, function: reference })
     }
 
-    /// Calls the function as the loop calls any other: ticks and microtasks run afterwards, what it throws is an uncaught exception.
-    /// Only from within a [`Poller`]'s call.
+    /// Calls the function as the loop calls any other: ticks and microtasks run afterwards, what it throws is an uncaught exception. True
+    /// when it answers true.
+    /// Only on the environment's thread.
     #[allow(clippy::multiple_unsafe_ops_per_block, reason = "one condition holds for the whole sequence")]
-    pub(crate) fn call<const COUNT: usize>(&self, numbers: [f64; COUNT]) {
+    pub(crate) fn call<const COUNT: usize>(&self, numbers: [f64; COUNT]) -> bool {
         let (mut this, mut function) = (null_mut(), null_mut());
         let mut arguments = [null_mut(); COUNT];
-        let mut scope = null_mut();
+        let (mut scope, mut result, mut answer) = (null_mut(), null_mut(), false);
         // SAFETY: called on the environment's thread while it lives, as the caller guarantees; all results go to live variables; the values
         // belong to the scope that is opened first and closed last.
         unsafe {
             if sys::napi_open_handle_scope(self.env, &raw mut scope) != sys::Status::napi_ok {
-                return;
+                return false;
             }
             sys::napi_get_reference_value(self.env, self.function, &raw mut function);
             sys::napi_get_global(self.env, &raw mut this);
             for (argument, number) in arguments.iter_mut().zip(numbers) {
                 sys::napi_create_double(self.env, number, argument);
             }
-            let status = sys::napi_make_callback(self.env, self.context, this, function, COUNT, arguments.as_ptr(), null_mut());
-            if status == sys::Status::napi_pending_exception {
-                self.report();
+            let status = sys::napi_make_callback(self.env, self.context, this, function, COUNT, arguments.as_ptr(), &raw mut result);
+            match status {
+                // Anything but a boolean leaves the answer as it is.
+                sys::Status::napi_ok => drop(sys::napi_get_value_bool(self.env, result, &raw mut answer)),
+                sys::Status::napi_pending_exception => self.report(),
+                _ => {}
             }
             sys::napi_close_handle_scope(self.env, scope);
         }
+        answer
     }
 
     /// Makes what the function threw an uncaught exception. An environment that is being terminated has thrown nothing.

@@ -14,12 +14,14 @@ pub(super) struct Intake {
     sinks: Sinks,
     total: u64,
     growth: Growth,
+    /// A read found the pipe full: it is made larger, unless that read was the last.
+    grow: bool,
 }
 
 impl Intake {
     /// Reads `pipe` into `sinks`; without a pipe the stream is empty.
     pub(super) fn new(pipe: Option<PipeReader>, sinks: Sinks) -> Intake {
-        Intake { pipe, sinks, total: 0, growth: Growth::default() }
+        Intake { pipe, sinks, total: 0, growth: Growth::default(), grow: false }
     }
 
     /// The descriptor to read once it is ready; `None` at end of file and while a sink has to take more first.
@@ -66,6 +68,10 @@ impl Intake {
     /// Reads once from a stream that is ready.
     pub(super) fn read(&mut self) {
         let Some(pipe) = &self.pipe else { return };
+        // Not at once: the read may have exceeded a limit, and a child that finds room would be through before it is stopped.
+        if std::mem::take(&mut self.grow) {
+            transfer::grow_pipe(pipe.as_fd(), LARGE_PIPE);
+        }
         let count = match (self.sinks.direct_room(), &mut self.sinks.store) {
             (Some(room), Some(store)) => store.read_direct(pipe.as_fd(), room),
             _ => read_elsewhere(pipe, &mut self.sinks),
@@ -74,9 +80,7 @@ impl Intake {
             Ok(0) => self.pipe = None,
             Ok(count) => {
                 self.total += count as u64;
-                if self.growth.due(count) {
-                    transfer::grow_pipe(pipe.as_fd(), LARGE_PIPE);
-                }
+                self.grow = self.growth.due(count);
             }
             // A descriptor of the caller's that does not block: there is nothing after all.
             Err(error) if error.os_error() == Some(libc::EAGAIN) => {}

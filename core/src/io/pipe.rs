@@ -80,9 +80,9 @@ impl PipeWriter {
     }
 }
 
-fn wait_ready(fd: BorrowedFd<'_>, events: Events, deadline: Deadline) -> Result<bool> {
+pub(super) fn wait_ready(fd: BorrowedFd<'_>, events: Events, deadline: Deadline) -> Result<bool> {
     let count = poll(&mut [PollFd::new(fd, events)], deadline);
-    count.map(|count| count > 0).map_err(|error| Error::from_io("poll", &error, "cannot wait for the pipe"))
+    count.map(|count| count > 0).map_err(|error| Error::from_io("poll", &error, "cannot wait for a descriptor"))
 }
 
 macro_rules! descriptor {

@@ -1,7 +1,9 @@
 //! Many children and pipes behind one descriptor, for an event loop that somebody else runs.
 
+use super::pipe::wait_ready;
+use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::sys::poll::Epoll;
+use crate::sys::poll::{Epoll, Events};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// A set of descriptors that an event loop of the host waits for as one: readable as soon as one of them is. No thread is involved.
@@ -14,13 +16,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 /// Closes the set, not its entries. In a forked copy of the host the set is still the parent's; make another.
 ///
 /// ```
-/// use procs::{Command, ReadySet};
+/// use procs::{Command, Deadline, ReadySet};
 /// let child = Command::new("true").spawn()?;
 /// let set = ReadySet::new()?;
 /// set.add(&child, 7)?;
 /// let mut ready = Vec::new();
 /// while ready.is_empty() {
-///     set.ready(&mut ready)?; // a host waits for the set's own descriptor instead of turning here
+///     set.wait(Deadline::NEVER)?; // a host with a loop lets that wait for the set's own descriptor
+///     set.ready(&mut ready)?;
 /// }
 /// assert_eq!(ready, [7]);
 /// assert!(child.try_wait()?.unwrap().success());
@@ -65,6 +68,15 @@ impl ReadySet {
     /// `Io`, which no valid use provokes.
     pub fn ready(&self, numbers: &mut Vec<u64>) -> Result<()> {
         self.epoll.numbers(numbers).map_err(|error| Error::from_io("ready_set", &error, "cannot look at the set"))
+    }
+
+    /// Waits until an entry is ready: for a host without an event loop, or with one that takes no descriptors. False when the deadline
+    /// passed first.
+    ///
+    /// # Errors
+    /// The system's failure to wait.
+    pub fn wait(&self, deadline: Deadline) -> Result<bool> {
+        wait_ready(self.as_fd(), Events::Read, deadline)
     }
 }
 
