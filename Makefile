@@ -17,7 +17,7 @@ help:
 	@echo 'make wheel           the Python wheel, into target/wheels'
 	@echo 'make npm             the npm package, into target/npm'
 	@echo 'make test-packages   install, wheel and npm package, each used from a clean place'
-	@echo 'make test-peers      Python libraries built on subprocess, with procs in its place (needs the registry)'
+	@echo 'make test-peers      programs and libraries written for subprocess and child_process, with the module replaced (needs the registries)'
 	@echo 'make bench [AREA=A]  side by side with the peers, into docs/benchmarks.md'
 	@echo 'make header          write include/procs.h again after a change of ffi/'
 	@echo 'make fmt             format the Rust code'
@@ -44,8 +44,9 @@ soak: build
 test-packages:
 	@tests/packages.sh
 
-test-peers:
+test-peers: build
 	@.ci/test-peers.sh
+	@.ci/test-peers-node.sh
 
 install:
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' .ci/install.sh

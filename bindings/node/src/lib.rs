@@ -1,7 +1,7 @@
 //! The native module of procs-native: what JavaScript cannot do itself, on the public API of `procs`.
 //!
 //! All state belongs to a [`hub::Hub`], of which every environment (main thread, worker) opens its own; there is no global state. Children
-//! and their pipes are watched by the environment's own event loop (`poller`). Threads of the core reach JavaScript through the hub's weak
+//! and their pipes are watched by the environment's own event loop (`poller`), or by a thread where the runtime hides that (`waiter`). Threads of the core reach JavaScript through the hub's weak
 //! thread-safe function only. Nothing here keeps an event loop alive: `lib/hub.js` decides that. `unsafe` is in two places: `memory` hands
 //! out captured bytes without a copy, `poller` speaks to the event loop.
 

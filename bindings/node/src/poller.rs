@@ -60,6 +60,7 @@ macro_rules! function {
 
 impl Uv {
     /// None when the runtime does not export it.
+    #[allow(clippy::missing_transmute_annotations, reason = "the field says what the function becomes")]
     fn find() -> Option<Uv> {
         Some(Uv {
             handle_size: function!(c"uv_handle_size"),

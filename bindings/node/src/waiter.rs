@@ -45,7 +45,9 @@ impl Waiter {
             watched.look(|notice| {
                 let answer = receiver.call(notice.numbers());
                 if let Notice::Link(id) = notice {
-                    channels.settle(id, turn, || drop(receiver.call(notice.numbers())));
+                    channels.settle(id, turn, || {
+                        receiver.call(notice.numbers());
+                    });
                 }
                 answer
             });
@@ -54,7 +56,9 @@ impl Waiter {
         if !asked && Poller::is_possible() {
             return Poller::start(env, children.as_fd(), look).map(Waiter::Loop);
         }
-        Thread::start(children.set(), Box::new(move || look(Turn::HIDDEN)), wake.clone()).map(Waiter::Thread).map_err(|error| napi::Error::from_reason(error.to_string()))
+        Thread::start(children.set(), Box::new(move || look(Turn::HIDDEN)), wake.clone())
+            .map(Waiter::Thread)
+            .map_err(|error| napi::Error::from_reason(error.to_string()))
     }
 
     /// Keeps the loop alive until `let_go`.
