@@ -13,7 +13,7 @@ class Runs:
     """The runs of one event loop, and the descriptor through which the core rings."""
 
     def __init__(self, loop):
-        self._loop = weakref.ref(loop)
+        self.loop = weakref.ref(loop)
         self._hub = _native.Hub()
         self._pending = {}
         self._number = 0
@@ -23,12 +23,12 @@ class Runs:
         """Where coroutines of this loop wait for children. The loop watches its one descriptor from the first use on."""
         if self.ends is None:
             self.ends = _native.Ends()
-            self._loop().add_reader(self.ends.fileno(), self.ends.take)
+            self.loop().add_reader(self.ends.fileno(), self.ends.take)
         return self.ends
 
     def start(self, make):
         """Starts what ``make(hub, number)`` prepares; its number and the future of what the core hands over."""
-        loop = self._loop()
+        loop = self.loop()
         self._number += 1
         number = self._number
         native = make(self._hub, number)
@@ -50,7 +50,7 @@ class Runs:
         native, _ = self._pending.get(number, (None, None))
         if native is None:
             return
-        ended = self._loop().create_future()
+        ended = self.loop().create_future()
         self._pending[number] = (native, ended)
         native.cancel()
         while not ended.done():
@@ -84,21 +84,34 @@ class Runs:
     def _finish(self, number):
         del self._pending[number]
         if not self._pending:
-            self._loop().remove_reader(self._hub.fileno())
+            self.loop().remove_reader(self._hub.fileno())
 
 
 _loops = weakref.WeakKeyDictionary()
-# What a forked copy inherits belongs to its parent.
-os.register_at_fork(after_in_child=_loops.clear)
+# What was asked for last, which is nearly always the one. Held weakly: a loop and its descriptors go when nobody else needs them.
+_recent = [lambda: None]
+
+
+def _forget():
+    """What a forked copy inherits belongs to its parent."""
+    _loops.clear()
+    _recent[0] = lambda: None
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def runs_of(loop):
     """The ``Runs`` of a loop."""
+    runs = _recent[0]()
+    if runs is not None and runs.loop() is loop:
+        return runs
     found = _loops.get(loop)
     if found is None:
         for old in [old for old in _loops if old.is_closed()]:
             del _loops[old]
         found = _loops[loop] = Runs(loop)
+    _recent[0] = weakref.ref(found)
     return found
 
 

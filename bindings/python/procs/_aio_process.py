@@ -49,13 +49,12 @@ class Process:
         """Waits for the end and returns the return code. The child runs on when the await is cancelled."""
         popen = self._popen
         if popen.returncode is None:
-            future = self._loop.create_future()
             ends = runs_of(self._loop).ends_of_children()
-            ends.add(popen._child, future)
+            end = ends.add(popen._child, self._loop)
             try:
-                popen.returncode = await future
+                popen.returncode = await end
             except asyncio.CancelledError:
-                ends.forget(popen._child, future)
+                ends.forget(popen._child, end)
                 raise
         return popen.returncode
 
@@ -119,8 +118,10 @@ async def stop_together(processes, plan, tree):
 class _Started(Popen):
     """A child whose pipes stay descriptors, for streams of the loop."""
 
+    piped = False
+
     def _open_files(self, options, bufsize):
-        pass
+        self.piped = PIPE in options.values()
 
     def pipes(self):
         """Name and descriptor of each pipe, once."""
@@ -149,19 +150,17 @@ class _Given(_Started):
 _REFUSED = (("universal_newlines", False), ("bufsize", 0), ("text", False), ("encoding", None), ("errors", None))
 
 
-async def create(args, stdin, stdout, stderr, kwds):
+def create(args, stdin, stdout, stderr, kwds):
+    """The process of a child of ``create_subprocess_*``; to be opened if it is ``piped``."""
     if kwds:
         for name, only in _REFUSED:
             if kwds.pop(name, only) not in (only, None):
                 raise ValueError(f"{name} must be {only}")
     popen = _Started(args, 0, stdin=stdin, stdout=stdout, stderr=stderr, **kwds)
-    process = Process(popen, asyncio.get_running_loop())
-    if stdin == PIPE or stdout == PIPE or stderr == PIPE:
-        await _opened(process)
-    return process
+    return Process(popen, asyncio.get_running_loop())
 
 
-async def _opened(process):
+async def opened(process):
     """The process with its streams."""
     try:
         await process._open_streams()
@@ -175,4 +174,4 @@ async def _opened(process):
 
 async def adopt(popen, loop):
     """The process of a child that ``Popen`` has just started."""
-    return await _opened(Process(_Given(popen), loop))
+    return await opened(Process(_Given(popen), loop))

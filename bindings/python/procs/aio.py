@@ -11,7 +11,7 @@ import os
 
 from . import _channel, _native, _pipeline
 from ._aio_loop import result_of as _result
-from ._aio_process import Process, adopt, create, stop_together
+from ._aio_process import Process, adopt, create, opened, stop_together
 from ._aio_streams import StreamReader
 from ._channel import AsyncChannel
 from ._many import Job
@@ -99,7 +99,8 @@ async def create_subprocess_exec(program, *args, stdin=None, stdout=None, stderr
     """
     if kwds and kwds.pop("shell", False):
         raise ValueError("shell must be False")
-    return await create([program, *args], stdin, stdout, stderr, kwds)
+    process = create([program, *args], stdin, stdout, stderr, kwds)
+    return await opened(process) if process._popen.piped else process
 
 
 async def create_subprocess_shell(cmd, stdin=None, stdout=None, stderr=None, limit=None, **kwds):
@@ -108,7 +109,8 @@ async def create_subprocess_shell(cmd, stdin=None, stdout=None, stderr=None, lim
         raise ValueError("cmd must be a string")
     if not kwds.pop("shell", True):
         raise ValueError("shell must be True")
-    return await create(cmd, stdin, stdout, stderr, {"shell": True, **kwds})
+    process = create(cmd, stdin, stdout, stderr, {"shell": True, **kwds})
+    return await opened(process) if process._popen.piped else process
 
 
 async def wait_any(processes, timeout=None):

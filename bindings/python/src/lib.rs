@@ -72,6 +72,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<calls::Replies>()?;
     module.add_class::<child::Child>()?;
     module.add_class::<drain::Drain>()?;
+    module.add_class::<ends::End>()?;
     module.add_class::<ends::Ends>()?;
     module.add_class::<outcome::Outcome>()?;
     module.add_class::<shared::AsyncWait>()?;

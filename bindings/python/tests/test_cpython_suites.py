@@ -1,11 +1,13 @@
 """CPython's own tests of `subprocess` and of asyncio's subprocesses, with `procs` in the place of both. What fails is listed in
 `cpython_differences.txt` with its reason, and must fail. Skipped where the interpreter comes without its tests, as Debian's does."""
 
+import contextlib
 import faulthandler
 import fnmatch
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,13 +48,19 @@ def differences(suite, version):
 def test_the_suite_of_the_interpreter(suite, version, tmp_path):
     faulthandler.dump_traceback_later(SECONDS + 50, exit=True)
     command = [interpreters()[version], HERE / "peer" / "cpython_suite.py", suite, HERE.parent]
-    # A group of its own: some tests signal theirs.
-    done = subprocess.run(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          errors="replace", timeout=SECONDS, start_new_session=True)
-    if done.returncode == 3:
+    with open(tmp_path / "result", "w") as result, open(tmp_path / "said", "w") as said:
+        # A session of its own: some tests signal their group, and some leave children behind, which end with it.
+        suite_process = subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=result, stderr=said, start_new_session=True)
+        try:
+            code = suite_process.wait(timeout=SECONDS)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(suite_process.pid, signal.SIGKILL)
+            suite_process.wait()
+    if code == 3:
         pytest.skip(f"Python {version} comes without its tests (Debian: libpython{version}-testsuite)")
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0, (tmp_path / "said").read_text(errors="replace")[-3000:]
+    found = json.loads((tmp_path / "result").read_text().splitlines()[-1])
     listed = list(differences(suite, version))
     unlisted = {name: why for name, why in found["failed"].items() if not any(fnmatch.fnmatchcase(name, pattern) for pattern in listed)}
     assert not unlisted

@@ -56,7 +56,7 @@ def test_h01_a_program_ends_with_everything_pending():
             sys.exit(7)
         asyncio.run(loop())
     """)
-    for _ in range(COUNT // 5):
+    for _ in range(COUNT // 25):
         for way in ("held", "plain", "loop", "exit"):
             with tempfile.TemporaryFile("w+") as said:
                 # Its endless children read from the same pipe, which is closed only when the program has ended.

@@ -2,7 +2,8 @@
 
 use crate::{CancelHandle, Command, Deadline, Error, ErrorKind, Input, OutputLimit, Pipeline, RunOptions, Sink, Stdio, run_many};
 use std::io::{Read, Seek, SeekFrom};
-use std::os::fd::OwnedFd;
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -123,6 +124,27 @@ fn a_tee_gives_everything_to_every_sink() {
     assert_eq!(file.seek(SeekFrom::End(0)).expect("a file"), 3_000_000);
     assert_eq!(*seen.lock().expect("no panic"), 3_000_000);
     assert!(output.stdout_report.sink_error.is_none());
+}
+
+#[test]
+fn a_direct_sink_reads_for_itself_or_declines() {
+    let kept = Arc::new(Mutex::new((0, 0)));
+    let (told, read) = (Arc::clone(&kept), Arc::clone(&kept));
+    let call = move |bytes: &[u8]| told.lock().expect("no panic").0 += bytes.len();
+    let direct = move |fd: BorrowedFd<'_>| {
+        let mut kept = read.lock().expect("no panic");
+        if kept.0 == 0 {
+            return None;
+        }
+        let mut room = [MaybeUninit::uninit(); 1000];
+        Some(crate::read_uninit(fd, &mut room).inspect(|count| kept.1 += count))
+    };
+    let output = zeros(3_000_000).stdout_sink(Sink::Direct(Box::new(call), Box::new(direct))).output().expect("head");
+    assert!(output.status.success() && output.stdout.is_empty());
+    let (told, read) = *kept.lock().expect("no panic");
+    assert!(told > 0 && read > 0, "told {told}, read {read}");
+    assert_eq!((told + read) as u64, output.stdout_report.total_bytes);
+    assert_eq!(told + read, 3_000_000);
 }
 
 #[test]
