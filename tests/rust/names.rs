@@ -105,7 +105,7 @@ const TABLE: &[Row] = &[
     Row {
         concept: "blocks without a copy",
         c: &["procs_shm_arena_alloc", "procs_shm_arena_attach", "procs_shm_block_lend"],
-        python: &[],
+        python: &["Arena", "Block", "alloc", "attach", "lend", "reclaim_dead"],
         node: &["Arena", "ArenaBlock", "alloc", "attach", "lend"],
     },
     Row {

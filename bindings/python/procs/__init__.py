@@ -5,7 +5,7 @@ A program written for ``subprocess`` runs with ``import procs as subprocess``. T
 
 from ._channel import fork
 from ._cmdline import list2cmdline
-from ._codecs import Message
+from ._codecs import BlockPlace, Message
 from ._compat import _USE_POSIX_SPAWN as _USE_POSIX_SPAWN
 from ._compat import _USE_VFORK as _USE_VFORK
 from ._compat import _PopenSelector as _PopenSelector
@@ -42,7 +42,9 @@ from ._errors import (
 )
 from ._many import run_many
 from ._native import (
+    Arena,
     AtomicCell,
+    Block,
     Buffer,
     CancelHandle,
     Channel,
@@ -55,6 +57,7 @@ from ._native import (
     SharedMutex,
     SharedOnce,
     SharedRwLock,
+    SharedRwLockSide,
     SharedSemaphore,
     engine_info,
     memory_layout,
@@ -67,15 +70,17 @@ from ._pipeline import Pipeline, PipelineChild, PipelineResult, Stage
 from ._popen import Popen, wait_any
 from ._records import CompletedProcess, ExitStatus, StopReport, StreamReport, Usage
 from ._run import call, check_call, check_output, getoutput, getstatusoutput, run
+from ._values import Array, Lock, Value
 
 __all__ = [
-    "AtomicCell", "Buffer", "CalledProcessError", "CancelHandle", "CancelledError", "Channel", "ClosedError",
-    "CompletedProcess", "Counter", "Counters", "DEVNULL", "ExhaustedError", "ExitStatus", "Histogram", "InvalidArgumentError",
-    "InvalidStateError", "Message", "NoDirectoryError", "NoMemoryError", "NoProcessError", "NotFoundError", "OwnerDiedError",
-    "PIPE", "PanicError", "PermissionDeniedError", "Pipeline", "PipelineChild", "PipelineResult", "Popen", "ProcsError",
-    "ProtocolError", "STDOUT", "SharedBarrier", "SharedEvent", "SharedMemory", "SharedMutex", "SharedOnce", "SharedRwLock",
-    "SharedSemaphore", "Stage", "StopReport", "StreamReport", "SubprocessError", "SystemCallError", "TaskFailedError",
-    "TimedOutError", "TimeoutExpired", "TooLargeError", "TryAgainError", "UnsupportedError", "Usage", "WorkerLostError",
-    "WouldBlockError", "call", "check_call", "check_output", "engine_info", "fork", "getoutput", "getstatusoutput",
-    "memory_layout", "parent_channel", "run", "run_many", "wait_any", "wait_any_channel",
+    "Arena", "Array", "AtomicCell", "Block", "BlockPlace", "Buffer", "CalledProcessError", "CancelHandle", "CancelledError",
+    "Channel", "ClosedError", "CompletedProcess", "Counter", "Counters", "DEVNULL", "ExhaustedError", "ExitStatus",
+    "Histogram", "InvalidArgumentError", "InvalidStateError", "Lock", "Message", "NoDirectoryError", "NoMemoryError",
+    "NoProcessError", "NotFoundError", "OwnerDiedError", "PIPE", "PanicError", "PermissionDeniedError", "Pipeline",
+    "PipelineChild", "PipelineResult", "Popen", "ProcsError", "ProtocolError", "STDOUT", "SharedBarrier", "SharedEvent",
+    "SharedMemory", "SharedMutex", "SharedOnce", "SharedRwLock", "SharedRwLockSide", "SharedSemaphore", "Stage", "StopReport",
+    "StreamReport", "SubprocessError", "SystemCallError", "TaskFailedError", "TimedOutError", "TimeoutExpired",
+    "TooLargeError", "TryAgainError", "UnsupportedError", "Usage", "Value", "WorkerLostError", "WouldBlockError", "call",
+    "check_call", "check_output", "engine_info", "fork", "getoutput", "getstatusoutput", "memory_layout", "parent_channel",
+    "run", "run_many", "wait_any", "wait_any_channel",
 ]

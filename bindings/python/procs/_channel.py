@@ -10,18 +10,19 @@ from ._popen import Popen
 _NOTHING = object()
 
 
-def fork(program, *args, codec="json", channel=None, **options):
+def fork(program, *args, codec="json", wire="auto", channel=None, **options):
     """Starts ``program`` with a channel to it and gives the ``Popen``, whose ``channel`` talks to it.
 
     A ``.py`` file is run by this interpreter, a ``.js``, ``.mjs`` or ``.cjs`` file by ``node``, which then has ``process.send``; anything
     else is executed. The child finds its end with ``procs.parent_channel()``, or the call of that name in its language.
     ``codec`` is what ``send`` and ``recv`` speak: "json" (default), "raw" (bytes-like objects) or "pickle", which only suits children that
-    you trust. ``channel`` holds options such as ``{"max_message": 1 << 20}``; the others are those of ``Popen``.
+    you trust. ``wire`` is "native" for a program that uses libprocs, "node" for one that has ``process.send``, or "auto" (default): by the
+    program. ``channel`` holds options such as ``{"max_message": 1 << 20}``; the others are those of ``Popen``.
     """
     name = os.fspath(program)
     suffix = b".py" if isinstance(name, bytes) else ".py"
     argv = [sys.executable, name, *args] if name.endswith(suffix) else [name, *args]
-    return Popen(argv, channel={"codec": codec, **(channel or {})}, **options)
+    return Popen(argv, channel={"codec": codec, "wire": wire, **(channel or {})}, **options)
 
 
 class AsyncChannel:
@@ -40,20 +41,51 @@ class AsyncChannel:
         """Whether either side has closed."""
         return self._channel.closed
 
-    async def send(self, obj, *, fds=None):
-        """Sends an object; waits while the other side does not read."""
+    @property
+    def codec(self):
+        """What ``send`` and ``recv`` speak."""
+        return self._channel.codec
+
+    async def _sent(self, unsent):
         from .aio import _result  # here, because it imports this module
 
-        if not self._channel._give(obj, fds):
-            await _result(lambda hub, number: self._channel._send_async(hub, number, obj, fds))
+        if unsent is not None:
+            await _result(lambda hub, number: self._channel._send_async(hub, number, unsent))
 
-    async def recv(self):
-        """The next object. Raises ``EOFError`` once everything was received and the other side is gone."""
+    async def _taken(self, take):
         while True:
-            obj = self._channel._take(_NOTHING)
+            obj = take(_NOTHING)
             if obj is not _NOTHING:
                 return obj
             await self._readable()
+
+    async def send(self, obj, *, fds=None):
+        """Sends an object; waits while the other side does not read."""
+        await self._sent(self._channel._give(obj, fds))
+
+    async def send_bytes(self, data):
+        """Sends a bytes-like object as it is."""
+        await self._sent(self._channel._give_message(data, "raw", None, None))
+
+    async def send_message(self, body, *, codec="raw", buffers=None, fds=None):
+        """Sends a body in a codec of one's own choice, with buffers and descriptors."""
+        await self._sent(self._channel._give_message(body, codec, buffers, fds))
+
+    async def recv(self):
+        """The next object. Raises ``EOFError`` once everything was received and the other side is gone."""
+        return await self._taken(self._channel._take)
+
+    async def recv_bytes(self):
+        """The body of the next message."""
+        return await self._taken(self._channel._take_bytes)
+
+    async def recv_message(self):
+        """The next message as it is: codec, body, buffers, and descriptors that are the caller's to close."""
+        return await self._taken(self._channel._take_message)
+
+    def alloc(self, size):
+        """``Channel.alloc``: a block to build a large message in place."""
+        return self._channel.alloc(size)
 
     async def call(self, obj, timeout=None):
         """Asks the other side, which serves, and gives its reply. Cancelling the await cancels the call there."""

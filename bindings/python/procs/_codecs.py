@@ -4,14 +4,35 @@
 
 import json
 import pickle
+from json import encoder
 from typing import NamedTuple
 
-# Compact, and without the checks for cycles that depth limits make superfluous.
-json_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+from ._native import unpack_memory as unpack_memory  # where pickles of shared memory find it
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_scan = json.JSONDecoder().scan_once
 
 
-def json_decode(body):
-    return json.loads(body)
+def _made_once():
+    """The C encoder, which ``JSONEncoder`` makes anew for every object; without its search for cycles, which deep recursion ends as well."""
+    if encoder.c_make_encoder is None:
+        return _json.encode
+    chunks = encoder.c_make_encoder(None, _json.default, encoder.encode_basestring, None, ":", ",", False, False, True)
+    return lambda obj: "".join(chunks(obj, 0))
+
+
+json_encode = _made_once()
+
+
+def json_decode(text):
+    """The value of a JSON text."""
+    try:
+        obj, end = _scan(text, 0)
+        if end == len(text):
+            return obj
+    except (StopIteration, TypeError):
+        pass
+    return json.loads(text)  # with space around the value, or wrong
 
 
 def pickle_dumps(obj):
@@ -25,6 +46,11 @@ def pickle_loads(body, buffers):
     return pickle.loads(body, buffers=buffers)
 
 
+def open_in_memory(memory, method, offset):
+    """What lives in shared memory, from its pickle."""
+    return getattr(memory, method)(offset, create=False)
+
+
 class Message(NamedTuple):
     """A message as it came: ``fds`` are the receiver's to close."""
 
@@ -32,3 +58,12 @@ class Message(NamedTuple):
     body: bytes
     buffers: list
     fds: list
+
+
+class BlockPlace(NamedTuple):
+    """Where a block of an arena is: four numbers to send to the process that it was lent to."""
+
+    segment: int
+    serial: int
+    offset: int
+    size: int

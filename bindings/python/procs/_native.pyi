@@ -3,22 +3,25 @@
 from collections.abc import Callable
 from typing import Any
 
-from . import AtomicCell as AtomicCell
-from . import Buffer as Buffer
-from . import Channel as Channel
-from . import Counter as Counter
-from . import Counters as Counters
-from . import Histogram as Histogram
-from . import SharedBarrier as SharedBarrier
-from . import SharedEvent as SharedEvent
-from . import SharedMemory as SharedMemory
-from . import SharedMutex as SharedMutex
-from . import SharedOnce as SharedOnce
-from . import SharedRwLock as SharedRwLock
-from . import SharedSemaphore as SharedSemaphore
-from . import memory_layout as memory_layout
-from . import parent_channel as parent_channel
-from . import wait_any_channel as wait_any_channel
+from ._ipc import Arena as Arena
+from ._ipc import AtomicCell as AtomicCell
+from ._ipc import Block as Block
+from ._ipc import Buffer as Buffer
+from ._ipc import Channel as Channel
+from ._ipc import Counter as Counter
+from ._ipc import Counters as Counters
+from ._ipc import Histogram as Histogram
+from ._ipc import SharedBarrier as SharedBarrier
+from ._ipc import SharedEvent as SharedEvent
+from ._ipc import SharedMemory as SharedMemory
+from ._ipc import SharedMutex as SharedMutex
+from ._ipc import SharedOnce as SharedOnce
+from ._ipc import SharedRwLock as SharedRwLock
+from ._ipc import SharedRwLockSide as SharedRwLockSide
+from ._ipc import SharedSemaphore as SharedSemaphore
+from ._ipc import memory_layout as memory_layout
+from ._ipc import parent_channel as parent_channel
+from ._ipc import wait_any_channel as wait_any_channel
 
 __version__: str
 
@@ -121,3 +124,7 @@ class AsyncCall:
 class Replies: ...
 
 def spawn_with_channel(argv: Any, options: dict[str, Any] | None, codec: str, settings: dict[str, Any] | None = None) -> tuple[Child, Channel]: ...
+
+class Unsent: ...
+
+def unpack_memory(number: int) -> SharedMemory: ...

@@ -6,6 +6,7 @@ await of ``run`` and its relatives ends the child (with ``kill_tree`` its tree) 
 """
 
 import asyncio
+import contextlib
 import inspect
 import os
 
@@ -22,7 +23,7 @@ from ._run import output_options
 
 __all__ = [
     "AsyncChannel", "DEVNULL", "PIPE", "Pipeline", "PipelineChild", "Process", "STDOUT", "StreamReader", "call", "check_call", "check_output", "create_subprocess_exec",
-    "create_subprocess_shell", "fork", "getoutput", "getstatusoutput", "parent_channel", "run", "run_many", "wait", "wait_any",
+    "create_subprocess_shell", "fork", "getoutput", "getstatusoutput", "held", "parent_channel", "run", "run_many", "wait", "wait_any",
 ]
 
 
@@ -174,9 +175,9 @@ class Pipeline(_pipeline.Pipeline):
         return PipelineChild([await adopt(popen, loop) for popen in running.children])
 
 
-async def fork(program, *args, codec="json", channel=None, **options):
+async def fork(program, *args, codec="json", wire="auto", channel=None, **options):
     """``procs.fork`` for an event loop: the process, whose ``channel`` is an ``AsyncChannel``."""
-    popen = _channel.fork(program, *args, codec=codec, channel=channel, bufsize=0, **options)
+    popen = _channel.fork(program, *args, codec=codec, wire=wire, channel=channel, bufsize=0, **options)
     process = await adopt(popen, asyncio.get_running_loop())
     process.channel = AsyncChannel(popen.channel)
     return process
@@ -187,19 +188,29 @@ def parent_channel(*, codec="json", **options):
     return AsyncChannel(_native.parent_channel(codec=codec, **options))
 
 
-_WAITS = {
-    _native.SharedMutex: "_acquire_async", _native.SharedSemaphore: "_acquire_async", _native.SharedEvent: "_wait_async",
-    _native.SharedBarrier: "_wait_async",
-}
-
-
 async def wait(lock, timeout=None, *, how=None):
-    """Awaits a lock of shared memory without blocking the loop: takes a ``SharedMutex`` or ``SharedSemaphore``, waits for a
-    ``SharedEvent`` or at a ``SharedBarrier``, takes a ``SharedRwLock`` with ``how="read"`` or ``"write"``.
+    """Awaits a lock of shared memory without blocking the loop: takes a ``SharedMutex``, ``SharedSemaphore`` or a side of a ``SharedRwLock``
+    (``lock.read``, ``lock.write``, or the lock itself with ``how="read"`` or ``"write"``), waits for a ``SharedEvent`` or at a
+    ``SharedBarrier``, begins a ``SharedOnce``.
 
     Gives what the blocking call gives; raises ``TimedOutError`` when the time is over. The thread of the loop then holds the lock.
     """
-    name = {"read": "_read_async", "write": "_write_async"}[how] if how else _WAITS.get(type(lock))
-    if name is None or not hasattr(lock, name):
+    if how not in (None, "read", "write"):
+        raise ValueError(f"how must be read or write (how = {how!r})")
+    if how is not None:
+        lock = getattr(lock, how, None)
+    if not hasattr(lock, "_wait_async"):
         raise TypeError(f"a lock of shared memory is expected (lock = {lock!r}, how = {how!r})")
-    return await _result(lambda hub, number: getattr(lock, name)(hub, number, timeout))
+    return await _result(lambda hub, number: lock._wait_async(hub, number, timeout))
+
+
+@contextlib.asynccontextmanager
+async def held(lock, timeout=None):
+    """``async with aio.held(lock):`` has a ``SharedMutex``, a ``SharedSemaphore`` or a side of a ``SharedRwLock``, and lets it go."""
+    if not hasattr(lock, "release"):
+        raise TypeError(f"a lock that can be held is expected (lock = {lock!r}; of a SharedRwLock one of its sides, read or write)")
+    await wait(lock, timeout)
+    try:
+        yield lock
+    finally:
+        lock.release()

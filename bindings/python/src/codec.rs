@@ -1,9 +1,8 @@
 //! Python objects as bodies of messages and back.
 
-use crate::convert;
-use crate::error::raise;
-use crate::shared::Buffer;
-use procs::{Codec, Error, ErrorKind, Message};
+use crate::channel::Channel;
+use crate::shared::{Buffer, travel};
+use procs::{Codec, Message};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
@@ -31,45 +30,42 @@ fn tools(py: Python<'_>) -> PyResult<&Tools> {
     })
 }
 
-/// The codec of that name.
-pub(crate) fn named(py: Python<'_>, name: &str) -> PyResult<Codec> {
-    Codec::ALL.iter().copied().find(|codec| codec.name() == name).ok_or_else(|| {
-        let detail = format!("no such codec (codec = {name:?}, expected \"json\", \"raw\", \"pickle\" or \"v8\")");
-        raise(py, &Error::new(ErrorKind::InvalidArgument, "channel", detail))
-    })
-}
-
-/// The message that carries an object.
-pub(crate) fn encode(codec: Codec, value: &Bound<'_, PyAny>) -> PyResult<Message> {
+/// The message that carries an object on this channel.
+pub(crate) fn encode(channel: &Channel, codec: Codec, value: &Bound<'_, PyAny>) -> PyResult<Message> {
     let py = value.py();
     match codec {
         Codec::Json => {
             let text = tools(py)?.json_encode.bind(py).call1((value,))?;
-            Ok(Message::encoded(Codec::Json, text.cast::<PyString>()?.to_str()?.as_bytes().to_vec()))
+            Ok(Message::encoded(Codec::Json, channel.copy(text.cast::<PyString>()?.to_str()?.as_bytes())))
         }
         Codec::Pickle => {
-            let pair = tools(py)?.pickle_dumps.bind(py).call1((value,))?;
+            let (pair, fds) = travel::packing(|| tools(py)?.pickle_dumps.bind(py).call1((value,)))?;
             let pair = pair.cast::<PyTuple>()?;
-            let mut message = Message::encoded(Codec::Pickle, convert::bytes_like(&pair.get_item(0)?)?);
-            for buffer in pair.get_item(1)?.try_iter()? {
-                message = message.with_buffer(convert::bytes_like(&buffer?)?);
+            let mut message = Message::encoded(Codec::Pickle, channel.copy(pair.get_item(0)?.cast::<PyBytes>()?.as_bytes()));
+            for buffer in pair.get_item(1)?.cast::<PyList>()? {
+                message = message.with_buffer(channel.carry(&buffer)?);
             }
+            message.fds = fds;
             Ok(message)
         }
-        codec => Ok(Message::encoded(codec, convert::bytes_like(value)?)),
+        codec => Ok(Message::encoded(codec, channel.carry(value)?)),
     }
 }
 
 /// The object that a message carries.
 pub(crate) fn decode<'py>(py: Python<'py>, message: Message) -> PyResult<Bound<'py, PyAny>> {
     match message.codec {
-        Codec::Json => tools(py)?.json_decode.bind(py).call1((PyBytes::new(py, &message.body),)),
+        Codec::Json => match std::str::from_utf8(&message.body) {
+            Ok(text) => tools(py)?.json_decode.bind(py).call1((PyString::new(py, text),)),
+            Err(_) => tools(py)?.json_decode.bind(py).call1((PyBytes::new(py, &message.body),)),
+        },
         Codec::Pickle => {
             let buffers = PyList::empty(py);
             for buffer in message.buffers {
                 buffers.append(Bound::new(py, Buffer::new(buffer))?)?;
             }
-            tools(py)?.pickle_loads.bind(py).call1((PyBytes::new(py, &message.body), buffers))
+            let body = Bound::new(py, Buffer::new(message.body))?;
+            travel::unpacking(message.fds, || tools(py)?.pickle_loads.bind(py).call1((body, buffers)))
         }
         _ => Ok(PyBytes::new(py, &message.body).into_any()),
     }

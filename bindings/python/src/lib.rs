@@ -69,14 +69,17 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<capture::Capture>()?;
     module.add_class::<calls::AsyncCall>()?;
     module.add_class::<channel::Channel>()?;
+    module.add_class::<channel::Unsent>()?;
     module.add_class::<calls::Replies>()?;
     module.add_class::<child::Child>()?;
     module.add_class::<drain::Drain>()?;
     module.add_class::<ends::End>()?;
     module.add_class::<ends::Ends>()?;
     module.add_class::<outcome::Outcome>()?;
+    module.add_class::<shared::Arena>()?;
     module.add_class::<shared::AsyncWait>()?;
     module.add_class::<shared::Barrier>()?;
+    module.add_class::<shared::Block>()?;
     module.add_class::<shared::Buffer>()?;
     module.add_class::<shared::Cell>()?;
     module.add_class::<shared::Counter>()?;
@@ -86,6 +89,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<shared::Mutex>()?;
     module.add_class::<shared::Once>()?;
     module.add_class::<shared::RwLock>()?;
+    module.add_class::<shared::RwLockSide>()?;
     module.add_class::<shared::Semaphore>()?;
     module.add_class::<shared::SharedMemory>()?;
     module.add_function(wrap_pyfunction!(channel::parent_channel, module)?)?;
@@ -105,5 +109,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(aio::run_async, module)?)?;
     module.add_function(wrap_pyfunction!(run::run, module)?)?;
     module.add_function(wrap_pyfunction!(shared::memory_layout, module)?)?;
+    module.add_function(wrap_pyfunction!(shared::unpack_memory, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

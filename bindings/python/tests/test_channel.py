@@ -1,7 +1,10 @@
 """Channels: between two ends here, with Python, Node and event loops on the other side."""
 
 import asyncio
+import multiprocessing.connection
 import os
+import pickle
+import selectors
 import shutil
 import signal
 import socket
@@ -232,6 +235,105 @@ def test_a_plain_node_program_is_a_child(tmp_path):
         assert child.channel.recv(timeout=60) == {"twice": 42}
         child.channel.close()
         assert child.wait(60) == 0
+
+
+WHICH = "import os, sys\nsys.stdout.write(' '.join(sorted(k for k in os.environ if k.endswith('_CHANNEL_FD'))))"
+
+
+@pytest.mark.parametrize(("wire", "variable"), [("auto", "PROCS_CHANNEL_FD"), ("native", "PROCS_CHANNEL_FD"), ("node", "NODE_CHANNEL_FD")])
+def test_the_wire_is_chosen(tmp_path, wire, variable):
+    file = script(tmp_path, WHICH)
+    with procs.fork(file, wire=wire, stdout=procs.PIPE) as child:
+        assert child.stdout.read().decode() == variable
+    with procs.Popen([sys.executable, file], channel={"wire": wire}, stdout=procs.PIPE) as child:
+        assert child.stdout.read().decode() == variable
+
+
+def test_both_wires_carry_objects_to_python(tmp_path):
+    for wire in ("native", "node"):
+        with procs.fork(script(tmp_path, ECHO.format(codec="json")), wire=wire) as child:
+            child.channel.send({"over": wire})
+            assert child.channel.recv(timeout=60) == {"over": wire}
+            child.channel.close()
+            assert child.wait(60) == 0
+
+
+def test_wrong_options_are_named(tmp_path):
+    file = script(tmp_path, "")
+    for wrong, match in (({"wire": "tcp"}, 'wire = "tcp", expected "auto", "native" or "node"'), ({"codec": "yaml"}, "codec")):
+        with pytest.raises(ValueError, match=match):
+            procs.fork(file, channel=wrong)
+    for wrong, match in (({"wire": 1}, "wire = 1"), ({"max_message": "x"}, "max_message = x"), ({"speed": 1}, "speed, expected one of max_message")):
+        with pytest.raises(TypeError, match=match):
+            procs.fork(file, channel=wrong)
+    with pytest.raises(TypeError, match="no such option"):
+        procs.Channel.pair(wire="node")
+    with pytest.raises(ValueError):
+        procs.fork(file, wire="node", codec="raw", channel={"wire": "telegraph"})
+
+
+def test_ends_are_introduced_to_two_children(tmp_path):
+    code = "import procs\nparent = procs.parent_channel()\nother = procs.Channel.from_fd(parent.recv_message().fds[0])\n"
+    ask, answer = code + "parent.send(other.call(20, timeout=60))", code + "other.serve(lambda n: n + 1)"
+    with procs.fork(script(tmp_path, ask, "a.py")) as a, procs.fork(script(tmp_path, answer, "b.py")) as b:
+        for child, end in zip((a, b), procs.Channel.pair(), strict=True):
+            with pytest.raises(TypeError, match="detach"):
+                pickle.dumps(end)
+            fd = end.detach()
+            child.channel.send(None, fds=[fd])
+            os.close(fd)
+        assert a.channel.recv(timeout=60) == 21
+        assert (a.wait(60), b.wait(60)) == (0, 0)
+
+
+def test_the_waits_of_others_take_a_channel():
+    here, there = procs.Channel.pair()
+    assert multiprocessing.connection.wait([here], 0) == []
+    there.send(1)
+    assert multiprocessing.connection.wait([there, here], 60) == [here]
+    with selectors.DefaultSelector() as selector:
+        selector.register(here, selectors.EVENT_READ)
+        assert [key.fileobj for key, _ in selector.select(60)] == [here]
+        assert here.recv() == 1
+        with pytest.raises(BlockingIOError):
+            here.recv(timeout=0)
+        assert selector.select(0) == []
+        there.close()
+        assert selector.select(60)
+        selector.unregister(here)
+    with pytest.raises(EOFError):
+        here.recv()
+
+
+def test_a_buffer_that_is_too_small_loses_no_message():
+    here, there = procs.Channel.pair()
+    there.send_bytes(b"four")
+    with pytest.raises(procs.TooLargeError) as caught:
+        here.recv_bytes_into(bytearray(4), 1)
+    assert caught.value.body == b"four"
+    there.send_bytes(b"four")
+    with pytest.raises(TypeError):
+        here.recv_bytes_into(b"read-only")
+    assert here.recv_bytes() == b"four"
+
+
+def test_an_event_loop_sends_and_receives_everything():
+    async def main():
+        here, there = (aio.AsyncChannel(end) for end in procs.Channel.pair())
+        await here.send_bytes(b"bytes")
+        await here.send_message(b"body", buffers=[b"b" * 100_000])
+        block = here.alloc(70_000)
+        block.buf[:3] = b"abc"
+        await here.send_message(b"", buffers=[block])
+        assert await there.recv_bytes() == b"bytes"
+        message = await asyncio.wait_for(there.recv_message(), 60)
+        assert (message.codec, message.body, bytes(message.buffers[0])) == ("raw", b"body", b"b" * 100_000)
+        message = await asyncio.wait_for(there.recv_message(), 60)
+        assert message.buffers[0].shared and bytes(message.buffers[0])[:3] == b"abc"
+        here.close()
+        there.close()
+
+    asyncio.run(main())
 
 
 def test_fork_takes_the_options_of_popen(tmp_path):

@@ -25,7 +25,9 @@ def top_level(tree):
         elif isinstance(node, ast.AnnAssign):
             names[node.target.id] = node
         elif isinstance(node, ast.ImportFrom):
-            names.update({alias.asname or alias.name: node for alias in node.names})
+            beside = FOLDER / f"{node.module}.pyi" if node.level else None
+            known = top_level(parsed(beside.name)) if beside and beside.exists() else {}
+            names.update({alias.asname or alias.name: known.get(alias.name, node) for alias in node.names})
     return names
 
 
@@ -53,7 +55,9 @@ def test_native_names():
     assert {name for name in dir(_native) if not name.startswith("__")} == set(names) - {"Any", "Callable", "__version__"}
     for name, node in names.items():
         if isinstance(node, ast.ClassDef):
-            assert {member for member in vars(getattr(_native, name)) if not member.startswith("_")} == members(node) - {"__new__"}, name
+            assert {member for member in vars(getattr(_native, name)) if not member.startswith("_")} == {
+                member for member in members(node) if not member.startswith("_")
+            }, name
 
 
 def test_every_keyword_argument_is_typed():

@@ -4,13 +4,15 @@ use super::wait::{AsyncWait, block_on, timeout};
 use crate::aio::Hub;
 use crate::error::{IntoPy, guard};
 use crate::interrupt;
-use procs::{Deadline, ErrorKind, OnceEnd, SharedBarrier, SharedEvent, SharedMutex, SharedOnce, SharedRwLock, SharedSemaphore};
+use crate::shared::SharedMemory;
+use procs::{Deadline, ErrorKind, OnceEnd, SharedBarrier, SharedEvent, SharedMutex, SharedOnce, SharedSemaphore};
 use pyo3::prelude::*;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Waits in slices, so that signal handlers run; false when the time is over.
-fn wait<T: Send>(py: Python<'_>, limit: Option<f64>, mut step: impl FnMut(Duration) -> procs::Result<T> + Send) -> PyResult<Option<T>> {
+pub(super) fn wait<T: Send>(py: Python<'_>, limit: Option<f64>, mut step: impl FnMut(Duration) -> procs::Result<T> + Send) -> PyResult<Option<T>> {
     let deadline = Deadline::from_timeout(timeout(limit)?);
     interrupt::until(py, deadline, |slice| match step(slice.remaining().unwrap_or(Duration::from_millis(50))) {
         Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::WouldBlock) => Ok(None),
@@ -18,11 +20,34 @@ fn wait<T: Send>(py: Python<'_>, limit: Option<f64>, mut step: impl FnMut(Durati
     })
 }
 
+/// `acquire` of threading and multiprocessing: not blocking is a timeout of 0.
+pub(super) fn limit(blocking: bool, timeout: Option<f64>) -> Option<f64> {
+    if blocking { timeout } else { Some(0.0) }
+}
+
+/// Where a lock is, for its pickle.
+pub(crate) struct Home {
+    pub(super) memory: Py<SharedMemory>,
+    pub(super) offset: usize,
+}
+
+/// What a pickle is made of.
+pub(super) type Reduced<'py> = (Bound<'py, PyAny>, (Py<SharedMemory>, &'static str, usize));
+
+impl Home {
+    /// The pickle: the memory, the method that opens the lock in it, and where.
+    pub(super) fn reduce<'py>(&self, py: Python<'py>, method: &'static str) -> PyResult<Reduced<'py>> {
+        let open = py.import("procs._codecs")?.getattr("open_in_memory")?;
+        Ok((open, (self.memory.clone_ref(py), method, self.offset)))
+    }
+}
+
 /// A lock that one thread holds, in any process; it tells when its holder died.
 #[pyclass(frozen, module = "procs", name = "SharedMutex")]
 pub(crate) struct Mutex {
     pub(super) core: SharedMutex,
-    pub(super) owner_died: std::sync::Arc<AtomicBool>,
+    pub(super) owner_died: Arc<AtomicBool>,
+    pub(super) home: Home,
 }
 
 #[pymethods]
@@ -31,10 +56,10 @@ impl Mutex {
     #[classattr]
     const SIZE: usize = SharedMutex::SIZE;
 
-    #[pyo3(signature = (timeout = None))]
-    fn acquire(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    #[pyo3(signature = (blocking = true, timeout = None))]
+    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<f64>) -> PyResult<bool> {
         guard(py, || {
-            let died = wait(py, timeout, |slice| self.core.acquire(Some(slice)))?;
+            let died = wait(py, limit(blocking, timeout), |slice| self.core.acquire(Some(slice)))?;
             self.owner_died.store(died == Some(true), Ordering::Relaxed);
             Ok(died.is_some())
         })
@@ -55,18 +80,17 @@ impl Mutex {
         self.core.repair();
     }
 
-    fn _acquire_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
+    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
         let future = self.core.acquire_async(timeout(limit)?);
-        let owner_died = std::sync::Arc::clone(&self.owner_died);
+        let owner_died = Arc::clone(&self.owner_died);
         Ok(AsyncWait::new(hub, number, async move {
-            let died = future.await?;
-            owner_died.store(died, Ordering::Relaxed);
+            owner_died.store(future.await?, Ordering::Relaxed);
             Ok(true)
         }))
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        slf.get().acquire(slf.py(), None)?;
+        slf.get().acquire(slf.py(), true, None)?;
         Ok(slf)
     }
 
@@ -74,82 +98,15 @@ impl Mutex {
     fn __exit__(&self, py: Python<'_>, _error: &Bound<'_, PyAny>) -> PyResult<()> {
         self.release(py)
     }
-}
 
-/// A lock that many hold for reading or one for writing.
-#[pyclass(frozen, module = "procs", name = "SharedRwLock")]
-pub(crate) struct RwLock {
-    pub(super) core: SharedRwLock,
-    pub(super) owner_died: std::sync::Arc<AtomicBool>,
-}
-
-#[pymethods]
-impl RwLock {
-    /// Bytes of memory that it takes.
-    #[classattr]
-    const SIZE: usize = SharedRwLock::SIZE;
-
-    #[pyo3(signature = (timeout = None))]
-    fn acquire_read(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        guard(py, || Ok(wait(py, timeout, |slice| self.core.read_timeout(slice).map(procs::SharedReadGuard::leave))?.is_some()))
-    }
-
-    #[pyo3(signature = (timeout = None))]
-    fn acquire_write(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        guard(py, || {
-            let died = wait(py, timeout, |slice| {
-                self.core.write_timeout(slice).map(|held| {
-                    let died = held.owner_died();
-                    held.leave();
-                    died
-                })
-            })?;
-            self.owner_died.store(died == Some(true), Ordering::Relaxed);
-            Ok(died.is_some())
-        })
-    }
-
-    fn release_read(&self, py: Python<'_>) -> PyResult<()> {
-        guard(py, || self.core.release_read().or_raise(py))
-    }
-
-    fn release_write(&self, py: Python<'_>) -> PyResult<()> {
-        guard(py, || self.core.release_write().or_raise(py))
-    }
-
-    /// Whether the writer before the last `acquire_write` died with the lock.
-    #[getter]
-    fn owner_died(&self) -> bool {
-        self.owner_died.load(Ordering::Relaxed)
-    }
-
-    fn repair(&self) {
-        self.core.repair();
-    }
-
-    fn _read_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
-        let future = self.core.read_async(timeout(limit)?);
-        Ok(AsyncWait::new(hub, number, async move {
-            future.await?.leave();
-            Ok(true)
-        }))
-    }
-
-    fn _write_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
-        let future = self.core.write_async(timeout(limit)?);
-        let owner_died = std::sync::Arc::clone(&self.owner_died);
-        Ok(AsyncWait::new(hub, number, async move {
-            let held = future.await?;
-            owner_died.store(held.owner_died(), Ordering::Relaxed);
-            held.leave();
-            Ok(true)
-        }))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        self.home.reduce(py, "mutex")
     }
 }
 
 /// So many permits; those of a process that dies are free again.
 #[pyclass(frozen, module = "procs", name = "SharedSemaphore")]
-pub(crate) struct Semaphore(pub(super) SharedSemaphore);
+pub(crate) struct Semaphore(pub(super) SharedSemaphore, pub(super) Home);
 
 #[pymethods]
 impl Semaphore {
@@ -157,9 +114,9 @@ impl Semaphore {
     #[classattr]
     const SIZE: usize = SharedSemaphore::SIZE;
 
-    #[pyo3(signature = (timeout = None))]
-    fn acquire(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        guard(py, || Ok(wait(py, timeout, |slice| self.0.acquire_timeout(slice).map(procs::SemaphorePermit::leave))?.is_some()))
+    #[pyo3(signature = (blocking = true, timeout = None))]
+    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<f64>) -> PyResult<bool> {
+        guard(py, || Ok(wait(py, limit(blocking, timeout), |slice| self.0.acquire_timeout(slice).map(procs::SemaphorePermit::leave))?.is_some()))
     }
 
     /// Gives permits back; adds new ones when this process holds none.
@@ -174,7 +131,7 @@ impl Semaphore {
         guard(py, || self.0.available().or_raise(py))
     }
 
-    fn _acquire_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
+    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
         let future = self.0.acquire_async(timeout(limit)?);
         Ok(AsyncWait::new(hub, number, async move {
             future.await?.leave();
@@ -183,7 +140,7 @@ impl Semaphore {
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        slf.get().acquire(slf.py(), None)?;
+        slf.get().acquire(slf.py(), true, None)?;
         Ok(slf)
     }
 
@@ -191,11 +148,15 @@ impl Semaphore {
     fn __exit__(&self, py: Python<'_>, _error: &Bound<'_, PyAny>) -> PyResult<()> {
         self.release(py, 1)
     }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        self.1.reduce(py, "semaphore")
+    }
 }
 
 /// Something that has happened or not.
 #[pyclass(frozen, module = "procs", name = "SharedEvent")]
-pub(crate) struct Event(pub(super) SharedEvent);
+pub(crate) struct Event(pub(super) SharedEvent, pub(super) Home);
 
 #[pymethods]
 impl Event {
@@ -224,11 +185,15 @@ impl Event {
         let future = self.0.wait_async(timeout(limit)?);
         Ok(AsyncWait::new(hub, number, async move { future.await.map(|()| true) }))
     }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        self.1.reduce(py, "event")
+    }
 }
 
 /// A place where so many wait for one another.
 #[pyclass(frozen, module = "procs", name = "SharedBarrier")]
-pub(crate) struct Barrier(pub(super) SharedBarrier);
+pub(crate) struct Barrier(pub(super) SharedBarrier, pub(super) Home);
 
 #[pymethods]
 impl Barrier {
@@ -250,11 +215,15 @@ impl Barrier {
     fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
         Ok(AsyncWait::new(hub, number, self.0.wait_async(timeout(limit)?)))
     }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        self.1.reduce(py, "barrier")
+    }
 }
 
 /// Work that is done once, by whichever process comes first.
 #[pyclass(frozen, module = "procs", name = "SharedOnce")]
-pub(crate) struct Once(pub(super) SharedOnce);
+pub(crate) struct Once(pub(super) SharedOnce, pub(super) Home);
 
 #[pymethods]
 impl Once {
@@ -274,6 +243,15 @@ impl Once {
             let turn = wait(py, timeout, |slice| self.0.begin_timeout(slice).map(|turn| turn.map(procs::OnceTurn::leave).is_some()))?;
             turn.ok_or_else(|| crate::error::raise(py, &procs::Error::new(ErrorKind::Timeout, "once", "another process was at it in that time")))
         })
+    }
+
+    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
+        let future = self.0.begin_async(timeout(limit)?);
+        Ok(AsyncWait::new(hub, number, async move { Ok(future.await?.map(procs::OnceTurn::leave).is_some()) }))
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        self.1.reduce(py, "once")
     }
 
     /// Ends the turn: the work is done, or has failed and the next one has to do it.

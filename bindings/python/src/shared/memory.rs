@@ -4,13 +4,14 @@
 
 #![allow(unsafe_code)]
 
+use super::block::{bytes_in, lend, view_of};
 use super::cell::{Cell, Number};
-use super::{locks, table};
+use super::locks::Home;
+use super::{locks, rwlock, table, travel};
 use crate::convert;
 use crate::error::{IntoPy, guard};
 use procs::{SharedMemory as Core, SharedMemoryOptions};
-use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyBufferError, PyTypeError};
+use pyo3::buffer::PyUntypedBuffer;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -41,7 +42,7 @@ struct Held {
 pub(crate) struct SharedMemory(Mutex<Held>);
 
 impl SharedMemory {
-    fn new_with(core: Core) -> SharedMemory {
+    pub(super) fn new_with(core: Core) -> SharedMemory {
         SharedMemory(Mutex::new(Held { core: Some(core), closed: false, views: 0 }))
     }
 
@@ -57,6 +58,16 @@ impl SharedMemory {
             _ => Err(crate::error::raise(py, &procs::Error::new(procs::ErrorKind::InvalidState, "memory", "it was closed"))),
         }
     }
+}
+
+/// Makes or opens what lives in the memory.
+fn place<T>(slf: &Bound<'_, SharedMemory>, make: impl FnOnce(&Core) -> procs::Result<T>) -> PyResult<T> {
+    let py = slf.py();
+    guard(py, || make(&slf.get().open(py)?).or_raise(py))
+}
+
+fn home(slf: &Bound<'_, SharedMemory>, offset: usize) -> Home {
+    Home { memory: slf.clone().unbind(), offset }
 }
 
 #[pymethods]
@@ -117,10 +128,7 @@ impl SharedMemory {
     fn buf<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         slf.get().open(py)?;
-        // SAFETY: `slf` is a live object that implements the buffer protocol.
-        let view = unsafe { ffi::PyMemoryView_FromObject(slf.as_ptr()) };
-        // SAFETY: the call returned a new reference, or null with an exception.
-        unsafe { Bound::from_owned_ptr_or_err(py, view) }
+        view_of(slf.as_any())
     }
 
     /// The descriptor of the memory, to pass on; it belongs to this object.
@@ -147,14 +155,10 @@ impl SharedMemory {
             if let Ok(bytes) = data.cast::<PyBytes>() {
                 return core.write(offset, bytes.as_bytes()).or_raise(py);
             }
-            match PyBuffer::<u8>::get(data) {
-                Ok(buffer) if buffer.is_c_contiguous() => {
-                    // SAFETY: the exporter keeps `len_bytes` bytes at this address while `buffer` lives, and the GIL is held, so that no
-                    // Python code changes them during the copy.
-                    let bytes = unsafe { std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>(), buffer.len_bytes()) };
-                    core.write(offset, bytes).or_raise(py)
-                }
-                _ => core.write(offset, &convert::bytes_like(data)?).or_raise(py),
+            let view = PyUntypedBuffer::get(data).ok();
+            match view.as_ref().and_then(bytes_in) {
+                Some(bytes) => core.write(offset, bytes).or_raise(py),
+                None => core.write(offset, &convert::bytes_like(data)?).or_raise(py),
             }
         })
     }
@@ -189,59 +193,63 @@ impl SharedMemory {
 
     /// The mutex at an offset; `create`: true makes it, false opens it, `None` does what is needed.
     #[pyo3(signature = (offset, create = None))]
-    fn mutex(&self, py: Python<'_>, offset: usize, create: Option<bool>) -> PyResult<locks::Mutex> {
-        guard(py, || {
-            let memory = self.open(py)?;
-            let core = placed!(SharedMutex, create, &memory, offset).or_raise(py)?;
-            Ok(locks::Mutex { core, owner_died: Arc::default() })
-        })
+    fn mutex(slf: &Bound<'_, Self>, offset: usize, create: Option<bool>) -> PyResult<locks::Mutex> {
+        let core = place(slf, |memory| placed!(SharedMutex, create, memory, offset))?;
+        Ok(locks::Mutex { core, owner_died: Arc::default(), home: home(slf, offset) })
     }
 
     /// The readers-writer lock at an offset.
     #[pyo3(signature = (offset, create = None))]
-    fn rwlock(&self, py: Python<'_>, offset: usize, create: Option<bool>) -> PyResult<locks::RwLock> {
-        guard(py, || {
-            let memory = self.open(py)?;
-            let core = placed!(SharedRwLock, create, &memory, offset).or_raise(py)?;
-            Ok(locks::RwLock { core, owner_died: Arc::default() })
-        })
+    fn rwlock(slf: &Bound<'_, Self>, offset: usize, create: Option<bool>) -> PyResult<rwlock::RwLock> {
+        let core = place(slf, |memory| placed!(SharedRwLock, create, memory, offset))?;
+        Ok(rwlock::RwLock::new(core, home(slf, offset)))
     }
 
     /// The semaphore at an offset; `value` counts when it is made.
     #[pyo3(signature = (offset, value = 1, create = None))]
-    fn semaphore(&self, py: Python<'_>, offset: usize, value: u32, create: Option<bool>) -> PyResult<locks::Semaphore> {
-        guard(py, || placed!(SharedSemaphore, create, &self.open(py)?, offset; value).or_raise(py).map(locks::Semaphore))
+    fn semaphore(slf: &Bound<'_, Self>, offset: usize, value: u32, create: Option<bool>) -> PyResult<locks::Semaphore> {
+        let core = place(slf, |memory| placed!(SharedSemaphore, create, memory, offset; value))?;
+        Ok(locks::Semaphore(core, home(slf, offset)))
     }
 
     /// The event at an offset.
     #[pyo3(signature = (offset, create = None))]
-    fn event(&self, py: Python<'_>, offset: usize, create: Option<bool>) -> PyResult<locks::Event> {
-        guard(py, || placed!(SharedEvent, create, &self.open(py)?, offset).or_raise(py).map(locks::Event))
+    fn event(slf: &Bound<'_, Self>, offset: usize, create: Option<bool>) -> PyResult<locks::Event> {
+        let core = place(slf, |memory| placed!(SharedEvent, create, memory, offset))?;
+        Ok(locks::Event(core, home(slf, offset)))
     }
 
     /// The barrier at an offset; `parties` counts when it is made.
     #[pyo3(signature = (offset, parties = 2, create = None))]
-    fn barrier(&self, py: Python<'_>, offset: usize, parties: u32, create: Option<bool>) -> PyResult<locks::Barrier> {
-        guard(py, || placed!(SharedBarrier, create, &self.open(py)?, offset; parties).or_raise(py).map(locks::Barrier))
+    fn barrier(slf: &Bound<'_, Self>, offset: usize, parties: u32, create: Option<bool>) -> PyResult<locks::Barrier> {
+        let core = place(slf, |memory| placed!(SharedBarrier, create, memory, offset; parties))?;
+        Ok(locks::Barrier(core, home(slf, offset)))
     }
 
     /// The work that is done once at an offset.
     #[pyo3(signature = (offset, create = None))]
-    fn once(&self, py: Python<'_>, offset: usize, create: Option<bool>) -> PyResult<locks::Once> {
-        guard(py, || placed!(SharedOnce, create, &self.open(py)?, offset).or_raise(py).map(locks::Once))
+    fn once(slf: &Bound<'_, Self>, offset: usize, create: Option<bool>) -> PyResult<locks::Once> {
+        let core = place(slf, |memory| placed!(SharedOnce, create, memory, offset))?;
+        Ok(locks::Once(core, home(slf, offset)))
     }
 
     /// The table of counters at an offset; `capacity` counts when it is made.
     #[pyo3(signature = (offset, capacity = 32, create = None))]
-    fn counters(&self, py: Python<'_>, offset: usize, capacity: u32, create: Option<bool>) -> PyResult<table::Counters> {
-        guard(py, || placed!(Counters, create, &self.open(py)?, offset; capacity).or_raise(py).map(table::Counters))
+    fn counters(slf: &Bound<'_, Self>, offset: usize, capacity: u32, create: Option<bool>) -> PyResult<table::Counters> {
+        let core = place(slf, |memory| placed!(Counters, create, memory, offset; capacity))?;
+        Ok(table::Counters(core, home(slf, offset)))
     }
 
     /// The histogram at an offset.
     #[pyo3(signature = (offset, create = None))]
-    fn histogram(&self, py: Python<'_>, offset: usize, create: Option<bool>) -> PyResult<table::Histogram> {
-        guard(py, || placed!(Histogram, create, &self.open(py)?, offset).or_raise(py).map(table::Histogram))
+    fn histogram(slf: &Bound<'_, Self>, offset: usize, create: Option<bool>) -> PyResult<table::Histogram> {
+        let core = place(slf, |memory| placed!(Histogram, create, memory, offset))?;
+        Ok(table::Histogram(core, home(slf, offset)))
     }
+
+    /// As multiprocessing has it. Nothing has a name here: the memory goes with the last process that has it.
+    #[expect(clippy::unused_self, reason = "a method to Python")]
+    fn unlink(&self) {}
 
     /// Gives the memory up. Views that exist stay valid; the mapping goes with the last of them.
     fn close(&self) {
@@ -269,8 +277,9 @@ impl SharedMemory {
         }
     }
 
-    fn __reduce__(&self) -> PyResult<()> {
-        Err(PyTypeError::new_err("cannot pickle SharedMemory: pass its descriptor on (fileno() with pass_fds, or fds= of a channel's message)"))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (usize,))> {
+        let number = travel::pack(py, self.open(py)?.as_fd())?;
+        Ok((py.import("procs._codecs")?.getattr("unpack_memory")?, (number,)))
     }
 
     /// Lends the memory: every view counts, so that the mapping stays while one lives.
@@ -278,18 +287,9 @@ impl SharedMemory {
     /// # Safety
     /// Called by the interpreter: `view` is null or points to a `Py_buffer` to fill.
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
-        if view.is_null() {
-            return Err(PyBufferError::new_err("view is null"));
-        }
         let core = slf.get().open(slf.py())?;
-        let len = ffi::Py_ssize_t::try_from(core.len()).map_err(|_| PyBufferError::new_err("too large for a buffer"))?;
-        let read_only = c_int::from(!core.is_writable());
-        // SAFETY: `view` is the interpreter's structure. The address is that of a mapping of `len` bytes, which stays until the last view is
-        // released: `views` is counted below, the view holds a reference to `slf`, and `close` spares the mapping while it is not 0.
-        let filled = unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), core.as_ptr().cast(), len, read_only, flags) };
-        if filled != 0 {
-            return Err(PyErr::fetch(slf.py()));
-        }
+        // SAFETY: the mapping stays until the last view is released: `views` is counted below, and `close` spares it while that is not 0.
+        unsafe { lend(slf.as_any(), view, flags, (core.as_ptr(), core.len()), !core.is_writable()) }?;
         slf.get().held().views += 1;
         Ok(())
     }
@@ -301,49 +301,6 @@ impl SharedMemory {
         held.views = held.views.saturating_sub(1);
         if held.closed && held.views == 0 {
             held.core = None;
-        }
-    }
-}
-
-/// Bytes that came with a message, in place: a read-only buffer that keeps what it shows.
-#[pyclass(frozen, weakref, module = "procs", name = "Buffer")]
-pub(crate) struct Buffer(procs::Buffer);
-
-impl Buffer {
-    pub(crate) fn new(buffer: procs::Buffer) -> Buffer {
-        Buffer(buffer)
-    }
-}
-
-#[pymethods]
-impl Buffer {
-    fn __len__(&self) -> usize {
-        self.0.len()
-    }
-
-    fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0)
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<procs.Buffer size={}>", self.0.len())
-    }
-
-    /// Lends the bytes, read-only.
-    ///
-    /// # Safety
-    /// Called by the interpreter: `view` is null or points to a `Py_buffer` to fill.
-    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
-        if view.is_null() {
-            return Err(PyBufferError::new_err("view is null"));
-        }
-        let bytes: &[u8] = &slf.get().0;
-        let len = ffi::Py_ssize_t::try_from(bytes.len()).map_err(|_| PyBufferError::new_err("too large for a buffer"))?;
-        // SAFETY: `view` is the interpreter's structure. The address of the bytes does not change while the object lives, which the view's
-        // reference to `slf` ensures; they are lent read-only.
-        match unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), bytes.as_ptr().cast_mut().cast(), len, 1, flags) } {
-            0 => Ok(()),
-            _ => Err(PyErr::fetch(slf.py())),
         }
     }
 }

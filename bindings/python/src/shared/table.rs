@@ -1,11 +1,12 @@
 //! Counters and histograms in shared memory.
 
+use super::locks::{Home, Reduced};
 use crate::error::{IntoPy, guard};
 use pyo3::prelude::*;
 
 /// A table of named numbers that many processes add to.
 #[pyclass(frozen, module = "procs", name = "Counters")]
-pub(crate) struct Counters(pub(super) procs::Counters);
+pub(crate) struct Counters(pub(super) procs::Counters, pub(super) Home);
 
 #[pymethods]
 impl Counters {
@@ -23,6 +24,10 @@ impl Counters {
     /// Every name and its value.
     fn values(&self, py: Python<'_>) -> PyResult<std::collections::BTreeMap<String, i64>> {
         guard(py, || Ok(self.0.list().or_raise(py)?.into_iter().collect()))
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        self.1.reduce(py, "counters")
     }
 }
 
@@ -54,7 +59,7 @@ impl Counter {
 
 /// How often values of which size were recorded, by all processes.
 #[pyclass(frozen, module = "procs", name = "Histogram")]
-pub(crate) struct Histogram(pub(super) procs::Histogram);
+pub(crate) struct Histogram(pub(super) procs::Histogram, pub(super) Home);
 
 #[pymethods]
 impl Histogram {
@@ -89,5 +94,9 @@ impl Histogram {
     /// A value that this part of the recorded ones, between 0 and 1, does not exceed; about 6 % exact.
     fn quantile(&self, part: f64) -> u64 {
         self.0.snapshot().quantile(part)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        self.1.reduce(py, "histogram")
     }
 }

@@ -61,6 +61,33 @@ impl Block {
         Arc::ptr_eq(&self.arena, &arena.0)
     }
 
+    /// Whether this process may write to it: it allocated the block, and no other process has it now.
+    pub fn is_writable(&self) -> bool {
+        self.arena.seat.is_none() && self.arena.generation == fork::generation() && self.table.is_held(self.index).is_ok_and(|held| !held)
+    }
+
+    /// Another handle of this process to the first `len` bytes of the block, which is given back when the last of them is dropped. For bindings
+    /// whose users keep a block that they send.
+    ///
+    /// # Errors
+    /// - `InvalidArgument`: more than the block has.
+    /// - `WouldBlock`: this process has 255 handles to a block of another one.
+    /// - `InvalidState`: forked.
+    pub fn share(&self, len: usize) -> Result<Block> {
+        self.inside(0, len)?;
+        if self.arena.generation != fork::generation() {
+            return Err(invalid_state("forked: the block belongs to the parent process"));
+        }
+        let mut parts = self.arena.parts.lock();
+        if let Some(seat) = self.arena.seat {
+            self.table.lend(self.index, seat)?;
+        }
+        if let Some(live) = parts.get_mut(self.table.number as usize).and_then(|part| part.live.get_mut(&self.index)) {
+            live.own += 1;
+        }
+        Ok(Block::new(&self.arena, &self.table, (self.index, self.serial), len))
+    }
+
     /// Where it is.
     pub fn place(&self) -> BlockPlace {
         BlockPlace { segment: self.table.number, serial: self.serial, offset: self.offset() as u64, len: self.len as u64 }

@@ -190,3 +190,23 @@ fn segments_of_strangers_are_checked_field_by_field() {
     }
     assert!(Arena::open(arena.segment_fd(0).unwrap(), seat).is_ok());
 }
+
+#[test]
+fn shared_handles_keep_a_block_on_either_side() {
+    let (arena, theirs, seat) = pair(4 * PAGE);
+    let block = arena.alloc(2 * PAGE).unwrap();
+    let part = block.share(100).unwrap();
+    assert_eq!((part.len(), part.offset(), part.is_writable()), (100, block.offset(), true));
+    assert_eq!(block.share(2 * PAGE + 1).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let place = part.lend(seat).unwrap();
+    assert!(!part.is_writable() && !block.is_writable());
+    drop(block);
+    let held = theirs.attach(place).unwrap();
+    let again = held.share(50).unwrap();
+    assert!(!held.is_writable() && theirs.attach(place).is_err());
+    drop((held, part));
+    assert_eq!(arena.used_bytes().unwrap(), 2 * PAGE);
+    assert_eq!(again.read(0, 50).unwrap().len(), 50);
+    drop(again);
+    assert_eq!(arena.used_bytes().unwrap(), 0);
+}

@@ -3,110 +3,54 @@
 //! A call tries without giving the GIL up, and gives it up only to wait. Python objects travel in the codec of the channel: JSON, pickle or
 //! bytes as they are; pickle is decoded only where the user chose it.
 
+mod carry;
+mod open;
+mod options;
+mod parts;
+mod transfer;
+
+pub(crate) use open::{parent_channel, spawn_with_channel};
+
 use crate::aio::Hub;
 use crate::calls::{self, AsyncCall, Replies};
-use crate::child::Child;
 use crate::codec;
-use crate::convert;
 use crate::error::{IntoPy, guard, raise};
 use crate::interrupt;
 use crate::shared::wait::block_on_until as block_on;
-use crate::shared::{AsyncWait, Buffer};
-use procs::{Channel as Core, ChannelOptions, Codec, CodecSet, Deadline, Error, ErrorKind, Message, Spin};
+use crate::shared::{AsyncWait, Block, Buffer, copy_into};
+use carry::Blocks;
+pub(crate) use options::codec_named;
+use parts::{whole, with_fds};
+use procs::{Channel as Core, Codec, Deadline, Error, ErrorKind, Message};
+use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict};
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-/// The options of a channel from keyword arguments; `codec` is the one that `send` uses, and raw is always understood.
-pub(crate) fn options(py: Python<'_>, codec: &str, given: Option<&Bound<'_, PyDict>>) -> PyResult<(Codec, ChannelOptions)> {
-    let codec = codec::named(py, codec)?;
-    let codecs = CodecSet::default().with(codec);
-    let mut options = ChannelOptions { codecs, ..ChannelOptions::default() };
-    let Some(given) = given else { return Ok((codec, options)) };
-    for (key, value) in given {
-        let key: String = key.extract()?;
-        match key.as_str() {
-            "max_message" => options.max_message = value.extract()?,
-            "max_queued_bytes" => options.max_queued_bytes = value.extract()?,
-            "ring_bytes" => options.ring_bytes = value.extract()?,
-            "max_fds" => options.max_fds = value.extract()?,
-            "frame_timeout" => options.frame_timeout = value.extract::<Option<f64>>()?.map(convert::seconds).transpose()?,
-            "spin" => options.spin = spin(&value)?,
-            _ => return Err(pyo3::exceptions::PyTypeError::new_err(format!("channel: no such option ({key})"))),
-        }
-    }
-    Ok((codec, options))
-}
-
-/// `None` is adaptive, 0 never, a number of seconds up to that long.
-fn spin(value: &Bound<'_, PyAny>) -> PyResult<Spin> {
-    match value.extract::<Option<f64>>()? {
-        None => Ok(Spin::Adaptive),
-        Some(0.0) => Ok(Spin::Off),
-        Some(cap) => Ok(Spin::Always(convert::seconds(cap)?)),
-    }
-}
-
-fn deadline(timeout: Option<f64>) -> PyResult<Deadline> {
-    Ok(timeout.map(convert::seconds).transpose()?.map_or(Deadline::NEVER, Deadline::after))
-}
+use transfer::deadline;
 
 /// One end of a channel; see `procs/__init__.pyi`.
 #[pyclass(frozen, weakref, module = "procs", name = "Channel")]
 pub(crate) struct Channel {
     pub(crate) core: Arc<Core>,
     codec: Codec,
+    blocks: Blocks,
 }
 
 impl Channel {
     pub(crate) fn new(core: Core, codec: Codec) -> Channel {
-        Channel { core: Arc::new(core), codec }
-    }
-
-    /// Sends what is there now without giving the GIL up; waits without it.
-    fn send_now(&self, py: Python<'_>, message: Message, timeout: Option<f64>) -> PyResult<()> {
-        let mut message = match self.core.try_send(message) {
-            Ok(()) => return Ok(()),
-            Err(failed) if failed.kind() == ErrorKind::WouldBlock && timeout != Some(0.0) => Some(failed.into_inner()),
-            Err(failed) => return Err(raise(py, failed.error())),
-        };
-        let done = interrupt::until(py, deadline(timeout)?, |slice| {
-            let Some(held) = message.take() else { return Ok(Some(())) };
-            match self.core.send_deadline(held, slice) {
-                Ok(()) => Ok(Some(())),
-                Err(failed) if failed.kind() == ErrorKind::Timeout => {
-                    message = Some(failed.into_inner());
-                    Ok(None)
-                }
-                Err(failed) => Err(failed.into_parts().0),
-            }
-        })?;
-        done.ok_or_else(|| raise(py, &Error::new(ErrorKind::Timeout, "channel.send", "the other side did not read in time")))
-    }
-
-    fn receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Message> {
-        match self.core.try_recv() {
-            Err(error) if error.kind() == ErrorKind::WouldBlock && timeout != Some(0.0) => {}
-            done => return done.or_raise(py),
-        }
-        let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.recv_deadline(slice)))?;
-        done.ok_or_else(|| raise(py, &Error::new(ErrorKind::Timeout, "channel.recv", "no message came before the deadline")))
+        Channel { core: Arc::new(core), codec, blocks: Blocks::default() }
     }
 
     pub(crate) fn encode(&self, value: &Bound<'_, PyAny>) -> PyResult<Message> {
-        codec::encode(self.codec, value)
+        codec::encode(self, self.codec, value)
     }
 }
 
-/// A time-out is no error to `interrupt::until`.
-fn in_time<T>(result: procs::Result<T>) -> procs::Result<Option<T>> {
-    match result {
-        Err(error) if error.kind() == ErrorKind::Timeout => Ok(None),
-        done => done.map(Some),
-    }
-}
+/// A message that found no room, for event loops to send when there is some.
+#[pyclass(frozen, module = "procs._native")]
+pub(crate) struct Unsent(Mutex<Option<Message>>);
 
 #[pymethods]
 impl Channel {
@@ -115,7 +59,7 @@ impl Channel {
     #[pyo3(signature = (*, codec = "json", **settings))]
     fn pair(py: Python<'_>, codec: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<(Channel, Channel)> {
         guard(py, || {
-            let (codec, options) = options(py, codec, settings)?;
+            let (codec, options) = options::of_end(py, codec, settings)?;
             let (here, there) = Core::pair_with(&options).or_raise(py)?;
             Ok((Channel::new(here, codec), Channel::new(there, codec)))
         })
@@ -126,7 +70,7 @@ impl Channel {
     #[pyo3(signature = (fd, *, codec = "json", **settings))]
     fn from_fd(py: Python<'_>, fd: RawFd, codec: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Channel> {
         guard(py, || {
-            let (codec, options) = options(py, codec, settings)?;
+            let (codec, options) = options::of_end(py, codec, settings)?;
             let own = procs::duplicate_fd(fd).or_raise(py)?;
             let core = Core::from_fd_with(own, &options).or_raise(py)?;
             py.import("os")?.call_method1("close", (fd,))?;
@@ -143,7 +87,7 @@ impl Channel {
     #[pyo3(signature = (obj, *, fds = None, timeout = None))]
     fn send(&self, obj: &Bound<'_, PyAny>, fds: Option<&Bound<'_, PyAny>>, timeout: Option<f64>) -> PyResult<()> {
         let py = obj.py();
-        guard(py, || self.send_now(py, with_fds(self.encode(obj)?, fds)?, timeout))
+        guard(py, || self.send_message_in(py, with_fds(self.encode(obj)?, fds)?, timeout))
     }
 
     /// The next object.
@@ -154,30 +98,34 @@ impl Channel {
 
     /// The next object, or `default` when none is there; for event loops.
     fn _take<'py>(&self, py: Python<'py>, default: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        guard(py, || match self.core.try_recv() {
-            Ok(message) => codec::decode(py, message),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(default),
-            Err(error) => Err(raise(py, &error)),
-        })
+        guard(py, || self.take(py, default, codec::decode))
     }
 
-    /// Sends an object if there is room now; whether it was sent.
+    /// Sends an object if there is room now; else gives what is to be sent later.
     #[pyo3(signature = (obj, fds = None))]
-    fn _give(&self, obj: &Bound<'_, PyAny>, fds: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+    fn _give(&self, obj: &Bound<'_, PyAny>, fds: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Unsent>> {
         let py = obj.py();
-        guard(py, || match self.core.try_send(with_fds(self.encode(obj)?, fds)?) {
-            Ok(()) => Ok(true),
-            Err(failed) if failed.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(failed) => Err(raise(py, failed.error())),
-        })
+        guard(py, || self.give(py, with_fds(self.encode(obj)?, fds)?))
     }
 
-    /// Sends an object when there is room, for event loops.
-    #[pyo3(signature = (hub, number, obj, fds = None))]
-    fn _send_async(&self, hub: &Hub, number: u64, obj: &Bound<'_, PyAny>, fds: Option<&Bound<'_, PyAny>>) -> PyResult<AsyncWait> {
-        let py = obj.py();
+    /// As `_give`, for what `send_message` takes.
+    #[pyo3(signature = (body, codec, buffers, fds))]
+    fn _give_message(
+        &self,
+        body: &Bound<'_, PyAny>,
+        codec: &str,
+        buffers: Option<&Bound<'_, PyAny>>,
+        fds: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Unsent>> {
+        let py = body.py();
+        guard(py, || self.give(py, self.message(body, codec, buffers, fds)?))
+    }
+
+    /// Sends when there is room, for event loops; once.
+    fn _send_async(&self, py: Python<'_>, hub: &Hub, number: u64, unsent: &Unsent) -> PyResult<AsyncWait> {
         guard(py, || {
-            let message = with_fds(self.encode(obj)?, fds)?;
+            let taken = unsent.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let message = taken.ok_or_else(|| raise(py, &Error::new(ErrorKind::InvalidState, "channel.send", "it was sent before")))?;
             let core = Arc::clone(&self.core);
             Ok(AsyncWait::new(hub, number, async move { core.send_async(message).await.map(|()| true).map_err(procs::Error::from) }))
         })
@@ -236,21 +184,9 @@ impl Channel {
     #[pyo3(signature = (data, timeout = None))]
     fn send_bytes(&self, data: &Bound<'_, PyAny>, timeout: Option<f64>) -> PyResult<()> {
         let py = data.py();
-        guard(py, || {
-            let copied;
-            let bytes = match data.cast::<PyBytes>() {
-                Ok(bytes) => bytes.as_bytes(),
-                Err(_) => {
-                    copied = convert::bytes_like(data)?;
-                    &copied
-                }
-            };
-            match self.core.send_bytes_until(bytes, None) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock && timeout != Some(0.0) => {}
-                done => return done.or_raise(py),
-            }
-            let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.send_bytes_until(bytes, Some(slice))))?;
-            done.ok_or_else(|| raise(py, &Error::new(ErrorKind::Timeout, "channel.send", "the other side did not read in time")))
+        guard(py, || match data.cast::<PyBytes>() {
+            Ok(bytes) => self.send_bytes_in(py, bytes.as_bytes(), timeout),
+            Err(_) => self.send_message_in(py, Message::raw(self.carry(data)?), timeout),
         })
     }
 
@@ -263,20 +199,36 @@ impl Channel {
         })
     }
 
+    /// The body of the next message, in place.
+    #[pyo3(signature = (timeout = None))]
+    fn recv_buffer(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Buffer> {
+        guard(py, || Ok(Buffer::new(self.receive(py, timeout)?.body)))
+    }
+
     /// Copies the body of the next message into a writable buffer and gives its length.
     #[pyo3(signature = (buffer, offset = 0, timeout = None))]
     fn recv_bytes_into(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>, offset: usize, timeout: Option<f64>) -> PyResult<usize> {
         guard(py, || {
-            let view = py.import("builtins")?.getattr("memoryview")?.call1((buffer,))?.call_method1("cast", ("B",))?;
-            let body = self.receive(py, timeout)?.body;
-            if offset.saturating_add(body.len()) > view.len()? {
-                let detail = format!("the buffer is too small (message = {} bytes, room = {})", body.len(), view.len()?.saturating_sub(offset));
-                return Err(raise(py, &Error::new(ErrorKind::TooLarge, "channel.recv", detail)));
+            let room = PyUntypedBuffer::get(buffer)?;
+            if room.readonly() || !room.is_c_contiguous() {
+                return Err(pyo3::exceptions::PyTypeError::new_err("a writable, contiguous buffer is expected"));
             }
-            let range = pyo3::types::PySlice::new(py, offset.cast_signed(), (offset + body.len()).cast_signed(), 1);
-            view.set_item(range, PyBytes::new(py, &body))?;
-            Ok(body.len())
+            let body = self.receive(py, timeout)?.body;
+            if copy_into(&room, offset, &body) {
+                return Ok(body.len());
+            }
+            let left = room.len_bytes().saturating_sub(offset);
+            let detail = format!("the buffer is too small (message = {} bytes, room = {left})", body.len());
+            let error = raise(py, &Error::new(ErrorKind::TooLarge, "channel.recv", detail));
+            // As multiprocessing's BufferTooShort has it: the message is not lost.
+            error.value(py).setattr("body", PyBytes::new(py, &body))?;
+            Err(error)
         })
+    }
+
+    /// A block of the memory that is shared with the other side, to build a large message in place.
+    fn alloc(&self, py: Python<'_>, size: usize) -> PyResult<Block> {
+        guard(py, || self.new_block(size).or_raise(py))
     }
 
     /// Sends a body in a codec of one's own choice, with buffers and descriptors.
@@ -290,27 +242,23 @@ impl Channel {
         timeout: Option<f64>,
     ) -> PyResult<()> {
         let py = body.py();
-        guard(py, || {
-            let mut message = Message::encoded(codec::named(py, codec)?, convert::bytes_like(body)?);
-            for buffer in buffers.map(|list| list.try_iter()).transpose()?.into_iter().flatten() {
-                message = message.with_buffer(convert::bytes_like(&buffer?)?);
-            }
-            self.send_now(py, with_fds(message, fds)?, timeout)
-        })
+        guard(py, || self.send_message_in(py, self.message(body, codec, buffers, fds)?, timeout))
     }
 
     /// The next message: codec, body, buffers, and descriptors that are the caller's to close.
     #[pyo3(signature = (timeout = None))]
     fn recv_message<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        guard(py, || {
-            let message = self.receive(py, timeout)?;
-            let class = py.import("procs._codecs")?.getattr("Message")?;
-            let buffers: Vec<Buffer> = message.buffers.into_iter().map(Buffer::new).collect();
-            let body = PyBytes::new(py, &message.body);
-            let buffers = PyList::new(py, buffers.into_iter().map(|buffer| Bound::new(py, buffer)).collect::<PyResult<Vec<_>>>()?)?;
-            let fds: Vec<RawFd> = message.fds.into_iter().map(IntoRawFd::into_raw_fd).collect();
-            class.call1((message.codec.name(), body, buffers, fds))
-        })
+        guard(py, || whole(py, self.receive(py, timeout)?))
+    }
+
+    /// As `_take`, for `recv_message`.
+    fn _take_message<'py>(&self, py: Python<'py>, default: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        guard(py, || self.take(py, default, whole))
+    }
+
+    /// As `_take`, for `recv_bytes`.
+    fn _take_bytes<'py>(&self, py: Python<'py>, default: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        guard(py, || self.take(py, default, |py, message| Ok(PyBytes::new(py, &message.body).into_any())))
     }
 
     /// Whether a message, or the end, can be received within that time.
@@ -339,6 +287,17 @@ impl Channel {
             Ok(interrupt::until(py, limit, |slice| Ok(self.core.flush(Some(slice.remaining().unwrap_or(Duration::from_millis(50))))?.then_some(())))?
                 .is_some())
         })
+    }
+
+    /// Gives an end that was not used as a descriptor, which is the caller's to pass on and to close.
+    fn detach(&self, py: Python<'_>) -> PyResult<RawFd> {
+        guard(py, || self.core.take_fd().or_raise(py).map(IntoRawFd::into_raw_fd))
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(pyo3::exceptions::PyTypeError::new_err(
+            "cannot pickle Channel: detach() an end that was not used, send the descriptor with fds=, and make it a channel there with from_fd",
+        ))
     }
 
     /// Closes this end.
@@ -376,49 +335,6 @@ impl Channel {
     fn __repr__(&self) -> String {
         format!("<procs.Channel codec={} {}>", self.codec.name(), if self.core.is_closed() { "closed" } else { "open" })
     }
-}
-
-/// Adds copies of descriptors, given as numbers or as objects with `fileno`.
-fn with_fds(mut message: Message, fds: Option<&Bound<'_, PyAny>>) -> PyResult<Message> {
-    let Some(fds) = fds else { return Ok(message) };
-    let py = fds.py();
-    for fd in fds.try_iter()? {
-        let fd = fd?;
-        let number: RawFd = match fd.extract() {
-            Ok(number) => number,
-            Err(_) => fd.call_method0("fileno")?.extract()?,
-        };
-        message = message.with_fd(procs::duplicate_fd(number).or_raise(py)?);
-    }
-    Ok(message)
-}
-
-/// The channel to the parent, once in a process.
-#[pyfunction]
-#[pyo3(signature = (*, codec = "json", **settings))]
-pub(crate) fn parent_channel(py: Python<'_>, codec: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Channel> {
-    guard(py, || {
-        let (codec, options) = options(py, codec, settings)?;
-        Ok(Channel::new(Core::from_env_with(&options).or_raise(py)?, codec))
-    })
-}
-
-/// Starts a child with a channel to it; `options` are those of `procs._options`.
-#[pyfunction]
-#[pyo3(signature = (argv, options, codec, settings = None))]
-pub(crate) fn spawn_with_channel(
-    py: Python<'_>,
-    argv: &Bound<'_, PyAny>,
-    options: Option<&Bound<'_, PyDict>>,
-    codec: &str,
-    settings: Option<&Bound<'_, PyDict>>,
-) -> PyResult<(Child, Channel)> {
-    guard(py, || {
-        let (codec, settings) = self::options(py, codec, settings)?;
-        let mut request = crate::options::Request::new(argv, options)?;
-        let (child, channel) = py.detach(|| request.command.fork_with(&settings)).or_raise(py)?;
-        Ok((Child::new(child), Channel::new(channel, codec)))
-    })
 }
 
 /// The place of the first channel of a list that has a message or has ended; `None` when the time is over.

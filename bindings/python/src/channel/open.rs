@@ -1,0 +1,36 @@
+//! How a program comes to an end of a channel.
+
+use super::{Channel, options};
+use crate::child::Child;
+use crate::error::{IntoPy, guard};
+use procs::Channel as Core;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// The channel to the parent, once in a process.
+#[pyfunction]
+#[pyo3(signature = (*, codec = "json", **settings))]
+pub(crate) fn parent_channel(py: Python<'_>, codec: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Channel> {
+    guard(py, || {
+        let (codec, options) = options::of_end(py, codec, settings)?;
+        Ok(Channel::new(Core::from_env_with(&options).or_raise(py)?, codec))
+    })
+}
+
+/// Starts a child with a channel to it; `options` are those of `procs._options`.
+#[pyfunction]
+#[pyo3(signature = (argv, options, codec, settings = None))]
+pub(crate) fn spawn_with_channel(
+    py: Python<'_>,
+    argv: &Bound<'_, PyAny>,
+    options: Option<&Bound<'_, PyDict>>,
+    codec: &str,
+    settings: Option<&Bound<'_, PyDict>>,
+) -> PyResult<(Child, Channel)> {
+    guard(py, || {
+        let (codec, settings) = options::of_child(py, codec, settings)?;
+        let mut request = crate::options::Request::new(argv, options)?;
+        let (child, channel) = py.detach(|| request.command.fork_with(&settings)).or_raise(py)?;
+        Ok((Child::new(child), Channel::new(channel, codec)))
+    })
+}
