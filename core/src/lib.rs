@@ -27,7 +27,7 @@ pub use capture::{
 };
 pub use channel::{
     BeginCallFuture, Buffer, CallFuture, CallStream, Channel, ChannelOptions, ChannelStats, Codec, CodecSet, HandleKind, JsonLimits, Message,
-    NodeLink, RecvFuture, RemoteFailure, Request, SendError, SendFuture, Wire,
+    NodeLink, Received, RecvFuture, RemoteFailure, Request, SendError, SendFuture, Wire,
 };
 pub use deadline::{Deadline, interruptible};
 pub use error::{Error, ErrorKind, Result, Stage};

@@ -117,7 +117,8 @@ fn unsafe_code_is_in_its_places_only() {
     wrong.extend(core.iter().filter(|source| module_of(source) != "sys").flat_map(unsafe_lines));
     for folder in ["bindings/python/src", "bindings/node/src"] {
         // The exceptions: lending a run's bytes to the runtime without a copy, and waiting in the event loop of Node.
-        let lifted = |source: &Source| source.path.ends_with("/memory.rs") || source.path == "bindings/node/src/poller.rs";
+        let places = ["bindings/node/src/poller.rs", "bindings/python/src/shared/block.rs"];
+        let lifted = |source: &Source| source.path.ends_with("/memory.rs") || places.contains(&source.path.as_str());
         let others = sources(folder, &[".rs"]).into_iter().filter(|source| !lifted(source));
         wrong.extend(others.flat_map(|source| unsafe_lines(&source)));
         let root = read_source(&format!("{folder}/lib.rs"));

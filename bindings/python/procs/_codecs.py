@@ -42,7 +42,11 @@ def pickle_dumps(obj):
     return body, [buffer.raw() for buffer in buffers]
 
 
-def pickle_loads(body, buffers):
+pickle_loads = pickle.loads
+
+
+def pickle_loads_beside(body, buffers):
+    """The object whose buffers travelled beside its body."""
     return pickle.loads(body, buffers=buffers)
 
 

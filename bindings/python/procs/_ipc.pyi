@@ -11,6 +11,12 @@ class _HasFileno(Protocol):
 # ---- channels ----
 
 class Buffer:
+    """Bytes that came with a message, in place and read-only: ``memoryview(buffer)``, ``numpy.frombuffer(buffer)``.
+
+    ``shared`` tells that they lie in the sender's memory, which the sender can use again once this object and its views are collected, or
+    this process has ended.
+    """
+
     @property
     def shared(self) -> bool: ...
     def __len__(self) -> int: ...
@@ -18,12 +24,21 @@ class Buffer:
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 class BlockPlace(NamedTuple):
+    """Where a lent block is: four numbers, for a message to the process that attaches it."""
+
     segment: int
     serial: int
     offset: int
     size: int
 
 class Block:
+    """Shared memory to build something large in: ``block.buf``, ``memoryview(block)``, ``numpy.frombuffer(block)``.
+
+    Sent on the channel whose ``alloc`` made it (as data, among ``buffers``, or as the memory of a numpy array that is pickled; from its
+    start) it is not copied. From then on nobody may write to it: new views are read-only (``writable``) until every receiver has dropped
+    it. It is given back when the object and its views are collected.
+    """
+
     @property
     def size(self) -> int: ...
     @property
@@ -40,6 +55,14 @@ class Block:
     def unlend(self, seat: int) -> None: ...
 
 class Arena:
+    """Blocks of one process for others that it agrees with on seats, places and descriptors by its own means; a channel has an arena of
+    its own.
+
+    The maker keeps a ``seat`` for each of them (64 at most) and passes ``segment_fd`` on; they ``open`` it. A block that was lent must be
+    attached exactly once. ``size`` is the first segment's, ``max_size`` that of all (default 1 GiB), in bytes, rounded up to pages of
+    4096. ``ExhaustedError`` when there is no room. ``reclaim_dead`` takes back what killed processes held.
+    """
+
     def __init__(self, size: int, *, max_size: int = ..., prefault: bool = False, huge_pages: bool = False) -> None: ...
     @staticmethod
     def open(fd: int, seat: int) -> Arena: ...
@@ -57,6 +80,8 @@ class Arena:
     def reclaim(self, seat: int) -> int: ...
 
 class Message(NamedTuple):
+    """A message as it came. ``fds`` are the receiver's to close."""
+
     codec: str
     body: bytes
     buffers: list[Buffer]
@@ -75,10 +100,21 @@ class _ChannelOptions(TypedDict, total=False):
     spin: float | None
 
 class _ForkOptions(_ChannelOptions, total=False):
+    """``wire``: "native" for programs that use libprocs, "node" for those with ``process.send``, "auto" (default): by the program."""
+
     codec: _Codec
     wire: _Wire
 
 class Channel:
+    """One end of a channel; its names are those of ``multiprocessing.connection.Connection``, and its ``wait`` and ``selectors`` take it.
+
+    ``timeout`` is in seconds, None for ever, 0 not at all (``BlockingIOError``); else ``TimedOutError``. ``EOFError`` once everything was
+    received and the other side is gone, ``BrokenPipeError`` for sending to it, ``InvalidStateError`` after ``close``. With
+    ``codec="pickle"``, only for peers that you trust, buffers of protocol 5 (numpy arrays) of more than 64 KiB go through shared memory,
+    copied once or, built in a ``Block``, not at all, and come out as read-only views; ``SharedMemory``, what lives in it, ``Value`` and
+    ``Array`` can be sent.
+    """
+
     @staticmethod
     def pair(*, codec: _Codec = "json", **settings: Unpack[_ChannelOptions]) -> tuple[Channel, Channel]: ...
     @staticmethod
@@ -118,6 +154,13 @@ def wait_any_channel(channels: list[Channel], timeout: float | None = None) -> i
 # ---- shared memory ----
 
 class SharedMemory:
+    """Memory without a name: ``buf`` and ``close`` are those of ``multiprocessing.shared_memory``, ``fileno`` and ``from_fd`` take the
+    place of the name.
+
+    ``unlink`` does nothing: the memory goes with the last process that has it. Views keep the mapping after ``close``. It goes to
+    children by ``fds`` or ``pass_fds``, and over a channel by ``fds=`` or ``codec="pickle"``.
+    """
+
     def __init__(self, size: int, *, read_only: bool = False, prefault: bool = False, huge_pages: bool = False) -> None: ...
     @staticmethod
     def from_fd(fd: int) -> SharedMemory: ...
@@ -163,6 +206,10 @@ class AtomicCell:
     def compare_exchange(self, current: int, new: int) -> bool: ...
 
 class SharedMutex:
+    """A lock that one thread holds. Its holder's death is told by ``owner_died`` to the next one, who calls ``repair``; ``with`` and
+    ``aio.held`` take it.
+    """
+
     SIZE: Final[int]
     @property
     def owner_died(self) -> bool: ...
@@ -173,6 +220,8 @@ class SharedMutex:
     def __exit__(self, *_error: object) -> None: ...
 
 class SharedRwLockSide:
+    """``lock.read`` or ``lock.write`` of a ``SharedRwLock``: a lock of its own, for ``with`` and ``aio.held``."""
+
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool: ...
     def release(self) -> None: ...
     def __enter__(self) -> Self: ...
@@ -253,7 +302,8 @@ def memory_layout() -> list[tuple[str, int, int]]: ...
 
 _Typecode: TypeAlias = str | type[Any]
 
-def Lock() -> SharedMutex: ...
+def Lock() -> SharedMutex:
+    """A ``SharedMutex`` in memory of its own."""
 
 class _Shared:
     typecode: str
@@ -265,10 +315,16 @@ class _Shared:
     def __exit__(self, *error: object) -> None: ...
 
 class Value(_Shared):
+    """One number in shared memory. ``typecode`` is that of ``array`` or a simple type of ``ctypes``. A change that depends on the value
+    needs ``get_lock()``.
+    """
+
     value: Any
     def __init__(self, typecode: _Typecode, value: Any = 0) -> None: ...
 
 class Array(_Shared):
+    """Numbers of one type in shared memory, all 0 or as given; ``numpy.asarray(array.buf)`` is the memory itself."""
+
     def __init__(self, typecode: _Typecode, size_or_initializer: int | Iterable[Any]) -> None: ...
     @property
     def buf(self) -> memoryview: ...

@@ -13,6 +13,7 @@ struct Tools {
     json_decode: Py<PyAny>,
     pickle_dumps: Py<PyAny>,
     pickle_loads: Py<PyAny>,
+    pickle_loads_beside: Py<PyAny>,
 }
 
 static TOOLS: PyOnceLock<Tools> = PyOnceLock::new();
@@ -26,6 +27,7 @@ fn tools(py: Python<'_>) -> PyResult<&Tools> {
             json_decode: get("json_decode")?,
             pickle_dumps: get("pickle_dumps")?,
             pickle_loads: get("pickle_loads")?,
+            pickle_loads_beside: get("pickle_loads_beside")?,
         })
     })
 }
@@ -52,21 +54,27 @@ pub(crate) fn encode(channel: &Channel, codec: Codec, value: &Bound<'_, PyAny>) 
     }
 }
 
-/// The object that a message carries.
-pub(crate) fn decode<'py>(py: Python<'py>, message: Message) -> PyResult<Bound<'py, PyAny>> {
-    match message.codec {
-        Codec::Json => match std::str::from_utf8(&message.body) {
+/// The object that a body alone carries.
+pub(crate) fn decode_body<'py>(py: Python<'py>, codec: Codec, body: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    match codec {
+        Codec::Json => match std::str::from_utf8(body) {
             Ok(text) => tools(py)?.json_decode.bind(py).call1((PyString::new(py, text),)),
-            Err(_) => tools(py)?.json_decode.bind(py).call1((PyBytes::new(py, &message.body),)),
+            Err(_) => tools(py)?.json_decode.bind(py).call1((PyBytes::new(py, body),)),
         },
-        Codec::Pickle => {
-            let buffers = PyList::empty(py);
-            for buffer in message.buffers {
-                buffers.append(Bound::new(py, Buffer::new(buffer))?)?;
-            }
-            let body = Bound::new(py, Buffer::new(message.body))?;
-            travel::unpacking(message.fds, || tools(py)?.pickle_loads.bind(py).call1((body, buffers)))
-        }
-        _ => Ok(PyBytes::new(py, &message.body).into_any()),
+        Codec::Pickle => tools(py)?.pickle_loads.bind(py).call1((PyBytes::new(py, body),)),
+        _ => Ok(PyBytes::new(py, body).into_any()),
     }
+}
+
+/// The object that a message carries.
+pub(crate) fn decode(py: Python<'_>, message: Message) -> PyResult<Bound<'_, PyAny>> {
+    if message.codec != Codec::Pickle || message.buffers.is_empty() && message.fds.is_empty() && !message.body.is_shared() {
+        return decode_body(py, message.codec, &message.body);
+    }
+    let buffers = PyList::empty(py);
+    for buffer in message.buffers {
+        buffers.append(Bound::new(py, Buffer::new(buffer))?)?;
+    }
+    let body = Bound::new(py, Buffer::new(message.body))?;
+    travel::unpacking(message.fds, || tools(py)?.pickle_loads_beside.bind(py).call1((body, buffers)))
 }

@@ -109,6 +109,9 @@ def test_a_killed_peer_gives_its_blocks_back():
         child.send_signal(signal.SIGKILL)
         with pytest.raises(EOFError):
             child.channel.recv(timeout=60)
+        child.wait(60)
+        assert all(block.writable for block in blocks)
+        assert not memoryview(blocks[0]).readonly
 
 
 def test_numpy_arrays_travel_beside_the_pickle(numpy):

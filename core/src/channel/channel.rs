@@ -2,7 +2,7 @@
 
 use super::handoff::{Given, take_from_env};
 use super::link::Link;
-use super::message::Message;
+use super::message::{Message, Received};
 use super::native::pair::{Unopened, open, pair};
 use super::native::{self, Native, Wait};
 use super::options::ChannelOptions;
@@ -392,7 +392,7 @@ impl Channel {
     /// As [`Channel::recv`].
     #[inline]
     pub fn recv_into(&self, out: &mut Vec<u8>) -> Result<()> {
-        self.link()?.recv_into(out, Some(Deadline::NEVER))
+        self.recv_into_until(out, Some(Deadline::NEVER))
     }
 
     /// As [`Channel::recv_into`], but waits until the deadline only; `None` is not at all.
@@ -401,7 +401,33 @@ impl Channel {
     /// As there, and `Timeout`, or `WouldBlock` without a deadline.
     #[inline]
     pub fn recv_into_until(&self, out: &mut Vec<u8>, deadline: Option<Deadline>) -> Result<()> {
-        self.link()?.recv_into(out, deadline)
+        if let Received::Whole(message) = self.recv_plain(out, deadline)? {
+            out.clear();
+            out.extend_from_slice(&message.body);
+        }
+        Ok(())
+    }
+
+    /// Waits for the next message until the deadline; `None` is not at all. The body of a small one that has neither buffers nor descriptors
+    /// replaces the contents of `out`, without allocating; any other is given whole, its body where it lies.
+    ///
+    /// # Errors
+    /// As [`Channel::recv`], and `Timeout`, or `WouldBlock` without a deadline.
+    ///
+    /// ```
+    /// use procs::{Channel, Codec, Deadline, Message, Received};
+    /// let (here, there) = Channel::pair()?;
+    /// let mut body = Vec::new();
+    /// here.send_bytes(b"small")?;
+    /// assert!(matches!(there.recv_plain(&mut body, Some(Deadline::NEVER))?, Received::Plain(Codec::Raw)));
+    /// assert_eq!(body, b"small");
+    /// here.send(Message::raw("more").with_buffer("to it"))?;
+    /// assert!(matches!(there.recv_plain(&mut body, None)?, Received::Whole(message) if message.body == *b"more"));
+    /// # Ok::<(), procs::Error>(())
+    /// ```
+    #[inline]
+    pub fn recv_plain(&self, out: &mut Vec<u8>, deadline: Option<Deadline>) -> Result<Received> {
+        self.link()?.recv_plain(out, deadline)
     }
 
     /// Waits for a message, then gives it and those that came with it, up to `max`.

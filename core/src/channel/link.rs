@@ -2,7 +2,7 @@
 
 use super::channel::{ChannelStats, SendError};
 use super::codec::Codec;
-use super::message::Message;
+use super::message::{Message, Received};
 use super::native::{Native, Wait};
 use super::node::{Framing, NodeEndpoint, NodeOptions};
 use super::options::ChannelOptions;
@@ -105,15 +105,10 @@ impl Link {
     }
 
     #[inline]
-    pub(super) fn recv_into(&self, out: &mut Vec<u8>, wait: Wait) -> Result<()> {
+    pub(super) fn recv_plain(&self, out: &mut Vec<u8>, wait: Wait) -> Result<Received> {
         match self {
-            Link::Native(native) => native.recv_into(out, wait),
-            Link::Node(_) => {
-                let message = self.recv(wait)?;
-                out.clear();
-                out.extend_from_slice(&message.body);
-                Ok(())
-            }
+            Link::Native(native) => native.recv_plain(out, wait),
+            Link::Node(_) => self.recv(wait).map(Received::Whole),
         }
     }
 

@@ -109,6 +109,15 @@ impl Message {
     }
 }
 
+/// What [`Channel::recv_plain`](super::Channel::recv_plain) found.
+#[derive(Debug)]
+pub enum Received {
+    /// A message of a body alone, which is in the vector now.
+    Plain(Codec),
+    /// A message with more to it, or of a body by reference; the vector is as it was.
+    Whole(Message),
+}
+
 /// Bytes of a message, owned, wherever they lie: on the heap, in an object of the sender, or in memory shared with the peer. Dereferences to a
 /// byte slice whose address does not change.
 ///

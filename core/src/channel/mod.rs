@@ -32,7 +32,7 @@ pub use channel::{Channel, ChannelStats, RecvFuture, SendError, SendFuture};
 pub use codec::{Codec, CodecSet, JsonLimits};
 pub use handle::HandleKind;
 pub use handoff::Wire;
-pub use message::{Buffer, Message};
+pub use message::{Buffer, Message, Received};
 pub use node::NodeLink;
 pub use options::ChannelOptions;
 pub use request::{CallStream, Request};

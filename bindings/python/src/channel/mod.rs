@@ -21,7 +21,7 @@ use crate::shared::{AsyncWait, Block, Buffer, copy_into};
 use carry::Blocks;
 pub(crate) use options::codec_named;
 use parts::{whole, with_fds};
-use procs::{Channel as Core, Codec, Deadline, Error, ErrorKind, Message};
+use procs::{Channel as Core, Codec, Deadline, Error, ErrorKind, Message, Received};
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -41,6 +41,13 @@ pub(crate) struct Channel {
 impl Channel {
     pub(crate) fn new(core: Core, codec: Codec) -> Channel {
         Channel { core: Arc::new(core), codec, blocks: Blocks::default() }
+    }
+
+    fn next_object<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        self.receive_as(py, timeout, |found, body| match found {
+            Received::Plain(codec) => codec::decode_body(py, codec, body),
+            Received::Whole(message) => codec::decode(py, message),
+        })
     }
 
     pub(crate) fn encode(&self, value: &Bound<'_, PyAny>) -> PyResult<Message> {
@@ -93,7 +100,7 @@ impl Channel {
     /// The next object.
     #[pyo3(signature = (timeout = None))]
     fn recv<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        guard(py, || codec::decode(py, self.receive(py, timeout)?))
+        guard(py, || self.next_object(py, timeout))
     }
 
     /// The next object, or `default` when none is there; for event loops.
@@ -194,8 +201,13 @@ impl Channel {
     #[pyo3(signature = (timeout = None))]
     fn recv_bytes<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyBytes>> {
         guard(py, || {
-            // A large body lies in shared memory: this is its only copy.
-            Ok(PyBytes::new(py, &self.receive(py, timeout)?.body))
+            self.receive_as(py, timeout, |found, body| {
+                Ok(match found {
+                    Received::Plain(_) => PyBytes::new(py, body),
+                    // A large body lies in shared memory: this is its only copy.
+                    Received::Whole(message) => PyBytes::new(py, &message.body),
+                })
+            })
         })
     }
 
@@ -325,8 +337,8 @@ impl Channel {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        guard(py, || match self.receive(py, None) {
-            Ok(message) => codec::decode(py, message).map(Some),
+        guard(py, || match self.next_object(py, None) {
+            Ok(object) => Ok(Some(object)),
             Err(error) if error.is_instance_of::<pyo3::exceptions::PyEOFError>(py) => Ok(None),
             Err(error) => Err(error),
         })

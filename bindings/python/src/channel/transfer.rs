@@ -4,13 +4,22 @@ use super::Channel;
 use crate::convert;
 use crate::error::{IntoPy, raise};
 use crate::interrupt;
-use procs::{Deadline, Error, ErrorKind, Message};
+use procs::{Deadline, Error, ErrorKind, Message, Received};
 use pyo3::prelude::*;
+use std::cell::Cell;
 use std::sync::LazyLock;
 use std::time::Instant;
 
 /// A deadline that has passed: to look, and to look again for as long as the channel thinks that it pays, but never to sleep.
 static NOW: LazyLock<Deadline> = LazyLock::new(|| Deadline::at(Instant::now()));
+
+/// Bytes of a thread's buffer that are kept between two messages.
+const MOST_KEPT: usize = 256 << 10;
+
+thread_local! {
+    /// Where small bodies come to before they are objects.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// The deadline of a timeout in seconds; `None` is never.
 pub(super) fn deadline(timeout: Option<f64>) -> PyResult<Deadline> {
@@ -63,14 +72,33 @@ impl Channel {
 
     /// The next message; a timeout of 0 does not wait.
     pub(super) fn receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Message> {
-        if timeout == Some(0.0) {
-            return self.core.try_recv().or_raise(py);
+        self.receive_as(py, timeout, |found, body| {
+            Ok(match found {
+                Received::Plain(codec) => Message::encoded(codec, body),
+                Received::Whole(message) => message,
+            })
+        })
+    }
+
+    /// What `made` makes of the next message, which is whole or only a body beside it.
+    pub(super) fn receive_as<T>(&self, py: Python<'_>, timeout: Option<f64>, made: impl FnOnce(Received, &[u8]) -> PyResult<T>) -> PyResult<T> {
+        let mut body = SCRATCH.take();
+        let found = self.receive_into(py, timeout, &mut body).and_then(|found| made(found, &body));
+        if body.capacity() <= MOST_KEPT {
+            SCRATCH.set(body);
         }
-        match self.core.recv_deadline(*NOW) {
+        found
+    }
+
+    fn receive_into(&self, py: Python<'_>, timeout: Option<f64>, body: &mut Vec<u8>) -> PyResult<Received> {
+        if timeout == Some(0.0) {
+            return self.core.try_recv().or_raise(py).map(Received::Whole);
+        }
+        match self.core.recv_plain(body, Some(*NOW)) {
             Err(error) if error.kind() == ErrorKind::Timeout => {}
             done => return done.or_raise(py),
         }
-        let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.recv_deadline(slice)))?;
+        let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.recv_plain(body, Some(slice))))?;
         done.ok_or_else(|| timed_out(py, "channel.recv", "no message came before the deadline"))
     }
 }

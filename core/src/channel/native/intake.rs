@@ -105,7 +105,7 @@ impl Receiver {
     /// The body of the next message into `out`, which is emptied first, if it is a plain one of bytes alone; no allocation when `out` is
     /// large enough. `Ok(None)` when [`Receiver::take`] has to be asked.
     #[inline]
-    pub(super) fn take_plain(&mut self, line: &Line, out: &mut Vec<u8>) -> Result<Option<()>> {
+    pub(super) fn take_plain(&mut self, line: &Line, out: &mut Vec<u8>) -> Result<Option<crate::channel::Codec>> {
         let Input::Ring { reader, partial: None, seq } = &mut self.input else { return Ok(None) };
         if self.desk.mail() > 0 || self.end.is_some() || reader.available(HEADER_LEN as u64)? < HEADER_LEN as u64 {
             return Ok(None);
@@ -128,7 +128,7 @@ impl Receiver {
             ring.wake_peer(ways);
         }
         self.run = self.run.saturating_add(1);
-        Ok(Some(()))
+        Ok(Some(header.codec))
     }
 
     /// Takes in what has come while there is space for it; whether a message came.

@@ -28,7 +28,7 @@ use self::line::Line;
 use self::output::{Offer, Outgoing, Sender};
 use super::frame::{FrameKind, Header};
 use super::handle::check_handles;
-use super::message::Message;
+use super::message::{Message, Received};
 use super::options::ChannelOptions;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -204,26 +204,19 @@ impl Native {
         }
     }
 
-    /// The body of the next message, whatever its codec, into `out`; its buffers and descriptors are dropped.
+    /// The next message; its body goes into `out` when there is nothing else to it.
     #[inline]
-    pub(super) fn recv_into(&self, out: &mut Vec<u8>, wait: Wait) -> Result<()> {
+    pub(super) fn recv_plain(&self, out: &mut Vec<u8>, wait: Wait) -> Result<Received> {
         self.line.check("channel.recv")?;
-        let Some(mut receiver) = self.try_lead() else {
-            let message = self.recv_following(wait)?;
-            out.clear();
-            out.extend_from_slice(&message.body);
-            return Ok(());
-        };
+        let Some(mut receiver) = self.try_lead() else { return self.recv_following(wait).map(Received::Whole) };
         loop {
-            if receiver.take_plain(&self.line, out)?.is_some() {
+            let found = match receiver.take_plain(&self.line, out)? {
+                Some(codec) => Some(Received::Plain(codec)),
+                None => receiver.take(&self.line)?.map(Received::Whole),
+            };
+            if let Some(found) = found {
                 self.put_back(receiver);
-                return Ok(());
-            }
-            if let Some(message) = receiver.take(&self.line)? {
-                out.clear();
-                out.extend_from_slice(&message.body);
-                self.put_back(receiver);
-                return Ok(());
+                return Ok(found);
             }
             self.wait_data(&mut receiver, wait)?;
         }

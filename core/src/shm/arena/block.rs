@@ -61,9 +61,14 @@ impl Block {
         Arc::ptr_eq(&self.arena, &arena.0)
     }
 
-    /// Whether this process may write to it: it allocated the block, and no other process has it now.
+    /// Whether this process may write to it: it allocated the block, and no other process that lives has it now. What the dead held is taken
+    /// back first.
     pub fn is_writable(&self) -> bool {
-        self.arena.seat.is_none() && self.arena.generation == fork::generation() && self.table.is_held(self.index).is_ok_and(|held| !held)
+        if self.arena.seat.is_some() || self.arena.generation != fork::generation() {
+            return false;
+        }
+        let free = || self.table.is_held(self.index).is_ok_and(|held| !held);
+        free() || super::Arena(Arc::clone(&self.arena)).reclaim_dead().is_ok_and(|blocks| blocks > 0) && free()
     }
 
     /// Another handle of this process to the first `len` bytes of the block, which is given back when the last of them is dropped. For bindings
