@@ -11,10 +11,10 @@ import inspect
 import os
 
 from . import _channel, _native, _pipeline
+from ._aio_channel import AsyncChannel
 from ._aio_loop import result_of as _result
 from ._aio_process import Process, adopt, create, opened, stop_together
 from ._aio_streams import StreamReader
-from ._channel import AsyncChannel
 from ._many import Job
 from ._options import DEVNULL, PIPE, STDOUT
 from ._plan import Plan, checked, named, redirect

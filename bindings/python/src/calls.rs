@@ -46,12 +46,17 @@ impl Channel {
     }
 }
 
-/// Tells the caller what the handler raised. Ctrl-C and its like end the serving as well.
-fn failed(py: Python<'_>, request: Request, error: &PyErr) -> PyResult<()> {
+/// What a caller is told about an exception.
+pub(crate) fn failure(py: Python<'_>, error: &PyErr) -> RemoteFailure {
     let trace = error.traceback(py).and_then(|trace| trace.format().ok()).unwrap_or_default();
     let name = error.get_type(py).name().map(|name| name.to_string()).unwrap_or_default();
     let message = error.value(py).str().map(|text| text.to_string()).unwrap_or_default();
-    request.fail(RemoteFailure { name, message, trace });
+    RemoteFailure { name, message, trace }
+}
+
+/// Tells the caller what the handler raised. Ctrl-C and its like end the serving as well.
+fn failed(py: Python<'_>, request: Request, error: &PyErr) -> PyResult<()> {
+    request.fail(failure(py, error));
     if error.is_instance_of::<pyo3::exceptions::PyException>(py) { Ok(()) } else { Err(error.clone_ref(py)) }
 }
 
@@ -103,9 +108,9 @@ impl Replies {
     }
 }
 
-type Reply = Arc<Mutex<Option<procs::Result<Message>>>>;
+type Reply = Arc<Mutex<Option<procs::Result<Option<Message>>>>>;
 
-/// A call under way in an event loop.
+/// A reply that an event loop waits for.
 #[pyclass(frozen, module = "procs._native")]
 pub(crate) struct AsyncCall {
     wait: AsyncWait,
@@ -115,10 +120,15 @@ pub(crate) struct AsyncCall {
 impl AsyncCall {
     /// A call that starts with the first `poll`.
     pub(crate) fn new(hub: &Hub, number: u64, core: Arc<procs::Channel>, message: Message) -> AsyncCall {
+        AsyncCall::of(hub, number, async move { core.call_async(message).await.map(Some) })
+    }
+
+    /// Whatever gives a reply, or that there is none.
+    pub(crate) fn of(hub: &Hub, number: u64, future: impl Future<Output = procs::Result<Option<Message>>> + Send + 'static) -> AsyncCall {
         let reply: Reply = Arc::default();
         let slot = Arc::clone(&reply);
         let wait = AsyncWait::new(hub, number, async move {
-            let result = core.call_async(message).await;
+            let result = future.await;
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             Ok(true)
         });
@@ -128,13 +138,16 @@ impl AsyncCall {
 
 #[pymethods]
 impl AsyncCall {
-    /// A list with the reply once it is there.
+    /// A list with the reply once it is there; an empty one when there is none.
     fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
         if self.wait.poll(py)?.is_none() {
             return Ok(None);
         }
         match self.reply.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(Ok(message)) => Ok(Some(PyList::new(py, [codec::decode(py, message)?])?)),
+            Some(Ok(message)) => {
+                let replies = message.map(|message| codec::decode(py, message)).transpose()?;
+                Ok(Some(PyList::new(py, replies.into_iter().collect::<Vec<_>>())?))
+            }
             Some(Err(error)) => Err(remote(py, &error)),
             None => Ok(None),
         }

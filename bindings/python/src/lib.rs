@@ -8,6 +8,7 @@
 mod aio;
 mod aside;
 mod calls;
+mod calls_async;
 mod cancel;
 mod capture;
 mod channel;
@@ -68,6 +69,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cancel::CancelHandle>()?;
     module.add_class::<capture::Capture>()?;
     module.add_class::<calls::AsyncCall>()?;
+    module.add_class::<calls_async::AsyncReplies>()?;
+    module.add_class::<calls_async::AsyncRequest>()?;
     module.add_class::<channel::Channel>()?;
     module.add_class::<channel::Unsent>()?;
     module.add_class::<calls::Replies>()?;

@@ -384,3 +384,51 @@ def test_calls_of_an_event_loop(tmp_path):
         await asyncio.wait_for(child.wait(), 60)
 
     asyncio.run(main())
+
+
+def test_an_event_loop_serves_and_takes_replies_in_parts(tmp_path):
+    async def slowly(question):
+        await asyncio.sleep(0.2)
+        return question
+
+    async def many(count):
+        for number in range(count):
+            yield number
+            await asyncio.sleep(0)
+
+    def handler(question):
+        kind, value = question
+        if kind == "fail":
+            raise KeyError(value)
+        return {"slow": slowly, "many": many, "plain": lambda n: n + 1, "list": lambda n: iter(range(n))}[kind](value)
+
+    async def main():
+        here, there = (aio.AsyncChannel(end) for end in procs.Channel.pair())
+        serving = asyncio.create_task(there.serve(handler))
+        assert await here.call(["plain", 1], 60) == 2
+        # Several at once: 20 slow answers take the time of one, give or take.
+        answers = await asyncio.wait_for(asyncio.gather(*(here.call(["slow", n]) for n in range(20)), here.call(["plain", 9])), 60)
+        assert answers == [*range(20), 10]
+        for kind in ("many", "list"):
+            assert [n async for n in here.call_stream([kind, 300])] == list(range(300))
+        with pytest.raises(procs.TaskFailedError, match="KeyError") as caught:
+            await here.call(["fail", "x"])
+        assert caught.value.remote_type == "KeyError"
+        with pytest.raises(procs.TaskFailedError):
+            _ = [n async for n in here.call_stream(["fail", "x"])]
+        stream = here.call_stream(["many", 10**9])
+        async for number in stream:
+            if number == 50:
+                break
+        await stream.aclose()
+        assert await here.call(["plain", 4], 60) == 5
+        here.close()
+        await asyncio.wait_for(serving, 60)
+        there.close()
+
+        child = await aio.fork(script(tmp_path, SERVER))
+        async with child.channel as channel:
+            assert [n async for n in channel.call_stream("many")] == [n * n for n in range(100)]
+        await asyncio.wait_for(child.wait(), 60)
+
+    asyncio.run(main())

@@ -13,6 +13,7 @@ pub(crate) use open::{parent_channel, spawn_with_channel};
 
 use crate::aio::Hub;
 use crate::calls::{self, AsyncCall, Replies};
+use crate::calls_async::{AsyncReplies, AsyncRequest};
 use crate::codec;
 use crate::error::{IntoPy, guard, raise};
 use crate::interrupt;
@@ -185,6 +186,20 @@ impl Channel {
     fn _call_async(&self, hub: &Hub, number: u64, obj: &Bound<'_, PyAny>) -> PyResult<AsyncCall> {
         let py = obj.py();
         guard(py, || Ok(AsyncCall::new(hub, number, Arc::clone(&self.core), self.encode(obj)?)))
+    }
+
+    /// The replies to a call, for event loops.
+    fn _stream_async(&self, obj: &Bound<'_, PyAny>) -> PyResult<AsyncReplies> {
+        guard(obj.py(), || Ok(AsyncReplies::new(Arc::clone(&self.core), self.encode(obj)?)))
+    }
+
+    /// The next call of the other side if one is there, for event loops.
+    fn _take_request(slf: Py<Self>, py: Python<'_>) -> PyResult<Option<AsyncRequest>> {
+        guard(py, || match slf.get().core.try_next_request() {
+            Ok(request) => Ok(request.map(|request| AsyncRequest::new(request, slf.clone_ref(py)))),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(raise(py, &error)),
+        })
     }
 
     /// Sends a bytes-like object as it is.
