@@ -121,11 +121,11 @@ def test_d06_full_gone_and_closed_are_three_errors():
         while True:
             here.send("x" * 500, timeout=0)
     with pytest.raises(TimeoutError):
-        while True:  # a message that was begun is finished when there is room
-            here.send("x" * 500, timeout=0.01)
+        here.send("x" * 500, timeout=0.01)
     there.close()
     with pytest.raises(BrokenPipeError):
-        here.send("x")
+        while True:  # what fits is taken until the end is noticed
+            here.send("x")
     here.close()
     with pytest.raises(procs.InvalidStateError):
         here.send("x")
