@@ -102,6 +102,42 @@ test('a mutex excludes processes, threads and the asynchronous', async () => {
   memory.close();
 });
 
+test('a killed holder of any kind is noticed, by those who block and by those who await', async () => {
+  const memory = new SharedMemory(1 << 16);
+  const [rwlock, semaphore, once_] = [memory.rwlock(4096), memory.semaphore(12288), memory.once(64)];
+  const kinds = {
+    write: ['memory.rwlock(4096).writeSync()', () => rwlock.write(LONG), () => rwlock.writeSync(60_000)],
+    read: ['memory.rwlock(4096).readSync()', () => rwlock.write(LONG), () => rwlock.writeSync(60_000)],
+    semaphore: ['memory.semaphore(12288).acquireSync()', () => semaphore.acquire(LONG), () => semaphore.acquireSync(60_000)],
+  };
+  for (const [name, [held, awaits, blocks]] of Object.entries(kinds)) {
+    for (const wait of [awaits, blocks]) {
+      const other = child(memory, `globalThis.held = ${held}; say('held'); setInterval(() => {}, 1000);`);
+      await once(other.stdout, 'data');
+      const exit = once(other, 'exit');
+      // Whoever blocks begins when the holder is dead already; whoever awaits has begun before.
+      const waiting = wait === awaits ? wait() : undefined;
+      other.kill('SIGKILL');
+      await exit;
+      const guard = await (waiting ?? wait());
+      if (name === 'write') {
+        assert.equal(guard.ownerDied, true);
+        guard.repair();
+      }
+      if (name === 'semaphore') semaphore.release();
+      else guard.unlock();
+    }
+  }
+  const other = child(memory, "memory.once(64).callOnceSync(() => { say('begun'); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); });");
+  await once(other.stdout, 'data');
+  let done = 0;
+  const turn = once_.callOnce(() => { done++; }, LONG);
+  other.kill('SIGKILL');
+  await turn;
+  assert.equal(done, 1);
+  memory.close();
+});
+
 test('a killed owner is told, and repair makes it whole', async () => {
   const memory = new SharedMemory(4096);
   const mutex = memory.mutex(64);
