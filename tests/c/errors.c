@@ -7,7 +7,7 @@ static void *fail_often(void *number) {
     snprintf(expected, sizeof expected, "\"%s\"", name);
     const char *argv[] = {name, NULL}, *quick[] = {"true", NULL};
     procs_spawn_options bad = options_for(argv), good = options_for(quick);
-    for (int i = 0; i < count(1000); i++) {
+    for (int i = 0; i < (under_valgrind() ? 10 : count(1000)); i++) {
         procs_child *child;
         CHECK(procs_spawn(&bad, &child) == PROCS_E_NOT_FOUND);
         CHECK(strstr(procs_last_error_message(), expected) != NULL && procs_last_error_os() == ENOENT);
