@@ -9,6 +9,8 @@ SIZES = "sizes=64,1024,65536,1048576"
 LARGE = "sizes=67108864"
 #: More rounds would make the area longer than a few minutes, and the medians of fewer hold.
 ROUNDS = 5
+#: What a section may take, so that the area ends within ten minutes also on a machine that does other things.
+SECONDS = 75.0
 
 
 def maker(box, *options):
@@ -91,7 +93,7 @@ def sections(box, plan):
     small, large = maker(box, "mode=round", SIZES, seconds), maker(box, "mode=round", LARGE, seconds)
     way, large_way = maker(box, "mode=oneway", SIZES, seconds), maker(box, "mode=oneway", LARGE, seconds)
     copy = (way.limit("memcpy", "C memcpy alone"),), (large_way.limit("memcpy", "C memcpy alone"),)
-    near, far = {"pinned": True}, {"pinned": True, "apart": True}
+    near, far = {"pinned": True, "seconds": SECONDS}, {"pinned": True, "apart": True, "seconds": SECONDS}
     return (
         Section("C1", "C", "Round trip, both sides on one CPU: the receiver sleeps", everyone(small, asleep=True) + tuple(floors(small)), rounds, **near),
         Section("C1a", "C", "Round trip, one CPU for each side: the receiver is active", everyone(small) + tuple(floors(small)), rounds, **far),

@@ -40,6 +40,7 @@ class Section:
     rounds: int
     pinned: bool = False
     apart: bool = False  # pinned, and the other side of a case on another CPU, which it is told as `peer-cpu=`
+    seconds: float = float("inf")  # no round is begun that would end later than this
 
 
 @dataclass
@@ -130,13 +131,15 @@ def run_section(section, tell):
     """All rounds of a section; `tell` is given a line of progress per round."""
     result = Result()
     before = machine.load_average()
-    for number in range(section.rounds):
-        sample_round(section, number, result)
-        tell(f"{section.id}: round {number + 1} of {section.rounds}")
+    begin, rounds = time.monotonic(), 0
+    while rounds < section.rounds and (time.monotonic() - begin) * (rounds + 1) <= section.seconds * rounds or rounds == 0:
+        sample_round(section, rounds, result)
+        rounds += 1
+        tell(f"{section.id}: round {rounds} of {section.rounds}, {time.monotonic() - begin:.0f} s")
     shares = [share for samples in result.samples.values() for _, share, _ in samples]
     foreign = statistics.median(shares) if shares else 0.0
     place = ", one CPU for each side" if section.apart else ", pinned to one CPU" if section.pinned else ""
-    result.conditions = (f"{time.strftime('%Y-%m-%d %H:%M')}, {section.rounds} rounds, load {before:.2f} → {machine.load_average():.2f}, "
+    result.conditions = (f"{time.strftime('%Y-%m-%d %H:%M')}, {rounds} rounds, load {before:.2f} → {machine.load_average():.2f}, "
                          f"median foreign CPU {foreign:.0%}{place}")
     for case_id, reason in result.absent.items():
         tell(f"{section.id}: {case_id} absent: {reason}")
