@@ -1,27 +1,22 @@
 //! The public channel: one face over the wires.
 
-use super::handoff::{Given, take_from_env};
+use super::futures::{RecvFuture, SendFuture};
 use super::link::Link;
 use super::message::{Message, Received};
-use super::native::pair::{Unopened, open, pair};
-use super::native::{self, Native, Wait};
+use super::native::pair::Unopened;
+use super::native::{Native, Wait};
 use super::options::ChannelOptions;
 use super::peer::PeerProcess;
 use super::request::Request;
+use super::unsent::SendError;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::io::reactor::Watch;
 use crate::shm::Block;
-use crate::sys::fork;
 use crate::sys::poll::{Events, PollFd, poll};
 use parking_lot::Mutex;
-use std::fmt;
-use std::future::Future;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// One end of a channel: messages to and from another process, or another thread of this one, in order and whole.
@@ -48,19 +43,15 @@ use std::time::Duration;
 /// ```
 #[derive(Debug)]
 pub struct Channel {
-    link: OnceLock<Link>,
+    pub(super) link: OnceLock<Link>,
     /// What the link is made of at the first use.
-    unopened: Mutex<Option<Unopened>>,
-    options: ChannelOptions,
+    pub(super) unopened: Mutex<Option<Unopened>>,
+    pub(super) options: ChannelOptions,
     /// The process at the other end, where it is known.
-    peer: OnceLock<Arc<dyn PeerProcess>>,
+    pub(super) peer: OnceLock<Arc<dyn PeerProcess>>,
     /// What of the end was told as an event.
-    told: AtomicU8,
+    pub(super) told: AtomicU8,
 }
-
-/// Bits of [`Channel::told`].
-const TOLD_END: u8 = 1;
-const TOLD_EXIT: u8 = 2;
 
 /// What waits in a channel. See [`Channel::stats`].
 #[non_exhaustive]
@@ -72,140 +63,7 @@ pub struct ChannelStats {
     pub kept_bytes: u64,
 }
 
-/// A message that was not sent, and why.
-pub struct SendError {
-    error: Error,
-    message: Box<Message>,
-}
-
-impl SendError {
-    pub(super) fn new(error: Error, message: Message) -> SendError {
-        SendError { error, message: Box::new(message) }
-    }
-
-    /// Why it was not sent.
-    pub fn error(&self) -> &Error {
-        &self.error
-    }
-
-    /// The kind of the error, to branch on.
-    pub fn kind(&self) -> ErrorKind {
-        self.error.kind()
-    }
-
-    /// The message, to be sent again.
-    pub fn into_inner(self) -> Message {
-        *self.message
-    }
-
-    /// Both.
-    pub fn into_parts(self) -> (Error, Message) {
-        (self.error, *self.message)
-    }
-}
-
-impl fmt::Debug for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SendError").field(&self.error).finish()
-    }
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl std::error::Error for SendError {}
-
-impl From<SendError> for Error {
-    fn from(failed: SendError) -> Error {
-        failed.error
-    }
-}
-
 impl Channel {
-    /// Makes both ends, with default options.
-    ///
-    /// # Errors
-    /// `Exhausted` when the system has no descriptor or memory left.
-    pub fn pair() -> Result<(Channel, Channel)> {
-        Channel::pair_with(&ChannelOptions::default())
-    }
-
-    /// Makes both ends. Each can be used in this process, or handed to another one as a descriptor ([`Channel::into_fd`]) while it is unused.
-    ///
-    /// # Errors
-    /// `Exhausted` when the system has no descriptor or memory left.
-    pub fn pair_with(options: &ChannelOptions) -> Result<(Channel, Channel)> {
-        let (a, b) = pair(options)?;
-        Ok((Channel::unopened(a, options), Channel::unopened(b, options)))
-    }
-
-    /// The end that [`Channel::into_fd`] gave, with default options.
-    ///
-    /// # Errors
-    /// Never now; the first use tells when the descriptor is not an end of a channel.
-    pub fn from_fd(fd: impl Into<OwnedFd>) -> Result<Channel> {
-        Channel::from_fd_with(fd, &ChannelOptions::default())
-    }
-
-    /// The end that [`Channel::into_fd`] gave.
-    ///
-    /// # Errors
-    /// Never now; the first use tells when the descriptor is not an end of a channel.
-    pub fn from_fd_with(fd: impl Into<OwnedFd>, options: &ChannelOptions) -> Result<Channel> {
-        Ok(Channel::unopened(Unopened { socket: fd.into(), rings: None, generation: fork::generation() }, options))
-    }
-
-    /// The channel to the parent that started this process with one. Once in a process: the descriptor is taken out of the environment and is
-    /// not passed on to children.
-    ///
-    /// # Errors
-    /// - `NotFound`: this process was not given a channel.
-    /// - `InvalidState`: it was taken before.
-    pub fn from_env() -> Result<Channel> {
-        Channel::from_env_with(&ChannelOptions::default())
-    }
-
-    /// As [`Channel::from_env`], with options.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn from_env_with(options: &ChannelOptions) -> Result<Channel> {
-        match take_from_env()? {
-            Given::Native(fd) => {
-                let channel = Channel::from_fd_with(fd, options)?;
-                // Now rather than at the first message: a parent of another version is known at once.
-                channel.link()?;
-                Ok(channel)
-            }
-            Given::Node(fd) => Channel::node(fd, options),
-        }
-    }
-
-    /// Both ends for Node's wire: one's own, and the socket for a child that speaks it.
-    ///
-    /// # Errors
-    /// As [`node`](Channel::node).
-    pub(crate) fn node_pair(options: &ChannelOptions) -> Result<(Channel, OwnedFd)> {
-        let (mine, theirs) = crate::sys::socket::pair().map_err(|error| Error::from_io("channel", &error, "cannot make a pair of sockets"))?;
-        Ok((Channel::node(mine, options)?, theirs))
-    }
-
-    /// Node's wire on one end of a pair of stream sockets.
-    ///
-    /// # Errors
-    /// `InvalidArgument` when the options do not take JSON, `Exhausted` when the system has no descriptor left.
-    pub(crate) fn node(fd: OwnedFd, options: &ChannelOptions) -> Result<Channel> {
-        let link = OnceLock::from(Link::node(fd, options)?);
-        Ok(Channel { link, unopened: Mutex::new(None), options: options.clone(), peer: OnceLock::new(), told: AtomicU8::new(0) })
-    }
-
-    fn unopened(end: Unopened, options: &ChannelOptions) -> Channel {
-        Channel { link: OnceLock::new(), unopened: Mutex::new(Some(end)), options: options.clone(), peer: OnceLock::new(), told: AtomicU8::new(0) }
-    }
-
     #[inline]
     pub(super) fn link(&self) -> Result<&Link> {
         match self.link.get() {
@@ -231,38 +89,6 @@ impl Channel {
             }
             Link::Node(node) => node.recv(deadline).map(Ok),
         }
-    }
-
-    #[cold]
-    fn open(&self) -> Result<&Link> {
-        let mut unopened = self.unopened.lock();
-        if unopened.as_ref().is_some_and(|end| end.generation != fork::generation()) {
-            return Err(Error::new(ErrorKind::InvalidState, "channel", native::FORKED));
-        }
-        if let Some(end) = unopened.take() {
-            let native = open(end, &self.options)?;
-            let _ = self.link.set(Link::Native(Arc::new(native)));
-        }
-        drop(unopened);
-        let closed = || Error::new(ErrorKind::InvalidState, "channel", "the channel was closed before its first use, or could not be opened");
-        self.link.get().ok_or_else(closed)
-    }
-
-    /// The descriptor of an end that nobody has used, for another process: it is all that the process needs. See [`Channel::from_fd`].
-    ///
-    /// # Errors
-    /// `InvalidState` when the end was used.
-    pub fn into_fd(self) -> Result<OwnedFd> {
-        self.take_fd()
-    }
-
-    /// As [`Channel::into_fd`], for a handle that others share; the handle is closed then.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn take_fd(&self) -> Result<OwnedFd> {
-        let end = self.unopened.lock().take();
-        end.map(|end| end.socket).ok_or_else(|| Error::new(ErrorKind::InvalidState, "channel.into_fd", "the end was used in this process"))
     }
 
     /// Sends a message; waits while the other side does not read.
@@ -524,82 +350,11 @@ impl Channel {
             None => false,
         }
     }
-
-    /// Names the process at the other end: the other side counts as gone once it has ended, even if something it started holds its end open.
-    pub(crate) fn set_peer(&self, process: Arc<dyn PeerProcess>) -> Result<()> {
-        let pidfd = process.as_fd().try_clone_to_owned();
-        let pidfd = pidfd.map_err(|error| Error::from_io("channel", &error, "cannot watch the process at the other end"))?;
-        self.link()?.watch_process(pidfd)?;
-        let _ = self.peer.set(process);
-        Ok(())
-    }
-
-    pub(crate) fn peer(&self) -> Option<&dyn PeerProcess> {
-        self.peer.get().map(|peer| &**peer)
-    }
-
-    /// Notes that the end of the channel was told; false when it was before.
-    pub(crate) fn tell_end(&self) -> bool {
-        self.told.fetch_or(TOLD_END, Ordering::Relaxed) & TOLD_END == 0
-    }
-
-    pub(crate) fn end_was_told(&self) -> bool {
-        self.told.load(Ordering::Relaxed) & TOLD_END != 0
-    }
-
-    /// Notes that the end of the process was told; false when it was before.
-    pub(crate) fn tell_exit(&self) -> bool {
-        self.told.fetch_or(TOLD_EXIT, Ordering::Relaxed) & TOLD_EXIT == 0
-    }
-
-    pub(crate) fn exit_was_told(&self) -> bool {
-        self.told.load(Ordering::Relaxed) & TOLD_EXIT != 0
-    }
 }
 
 impl Drop for Channel {
     fn drop(&mut self) {
         // Requests and streams that are still held do not keep the channel open.
         self.close();
-    }
-}
-
-/// Resolves when the message was sent. See [`Channel::send_async`].
-#[must_use = "a future does nothing unless awaited"]
-#[derive(Debug)]
-pub struct SendFuture<'a> {
-    // First, so that the watch goes before what it watches.
-    watch: Option<Watch>,
-    message: Option<Message>,
-    channel: &'a Channel,
-}
-
-impl Future for SendFuture<'_> {
-    type Output = std::result::Result<(), SendError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        match this.channel.link() {
-            Ok(link) => link.poll_send(&mut this.message, cx, &mut this.watch),
-            Err(error) => Poll::Ready(Err(SendError::new(error, this.message.take().unwrap_or_default()))),
-        }
-    }
-}
-
-/// Resolves to the next message. See [`Channel::recv_async`].
-#[must_use = "a future does nothing unless awaited"]
-#[derive(Debug)]
-pub struct RecvFuture<'a> {
-    // First, so that the watch goes before what it watches.
-    watch: Option<Watch>,
-    channel: &'a Channel,
-}
-
-impl Future for RecvFuture<'_> {
-    type Output = Result<Message>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        this.channel.link()?.poll_recv(cx, &mut this.watch)
     }
 }

@@ -1,11 +1,12 @@
 //! The wire that a channel speaks, each verb passed on to it.
 
-use super::channel::{ChannelStats, SendError};
+use super::channel::ChannelStats;
 use super::codec::Codec;
 use super::message::{Message, Received};
 use super::native::{Native, Wait};
 use super::node::{Framing, NodeEndpoint, NodeOptions};
 use super::options::ChannelOptions;
+use super::unsent::SendError;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::reactor::Watch;

@@ -7,9 +7,11 @@ mod channel;
 mod codec;
 #[allow(dead_code)] // until the endpoint uses all of it
 mod control;
+mod ends;
 mod event_loop;
 #[allow(dead_code)]
 mod frame;
+mod futures;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 #[allow(dead_code)]
@@ -26,10 +28,12 @@ mod parser;
 pub(crate) mod peer;
 mod request;
 mod request_async;
+mod unsent;
 
 pub use call::RemoteFailure;
-pub use channel::{Channel, ChannelStats, RecvFuture, SendError, SendFuture};
+pub use channel::{Channel, ChannelStats};
 pub use codec::{Codec, CodecSet, JsonLimits};
+pub use futures::{RecvFuture, SendFuture};
 pub use handle::HandleKind;
 pub use handoff::Wire;
 pub use message::{Buffer, Message, Received};
@@ -37,3 +41,4 @@ pub use node::NodeLink;
 pub use options::ChannelOptions;
 pub use request::{CallStream, Request};
 pub use request_async::{BeginCallFuture, CallFuture};
+pub use unsent::SendError;

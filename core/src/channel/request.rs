@@ -1,10 +1,11 @@
 //! Calls as their users see them: who asks, who serves.
 
 use super::call::RemoteFailure;
-use super::channel::{Channel, SendError};
+use super::channel::Channel;
 use super::control::FailureBody;
 use super::message::Message;
 use super::native::{Asked, Native};
+use super::unsent::SendError;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::reactor::Watch;

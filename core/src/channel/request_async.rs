@@ -1,9 +1,10 @@
 //! Calls for those who must not block: the same verbs, each of which says when to try again.
 
-use super::channel::{Channel, SendError};
+use super::channel::Channel;
 use super::message::Message;
 use super::native::no_reply;
 use super::request::{CallStream, Request, said};
+use super::unsent::SendError;
 use crate::error::Result;
 use crate::io::reactor::Watch;
 use std::future::Future;

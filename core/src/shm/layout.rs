@@ -78,7 +78,7 @@ fields! {
 pub fn memory_layout() -> Vec<Field> {
     use super::rings::{RINGS_FIELDS, SIDE_FIELDS};
     let fixed = HEADER_FIELDS.iter().chain(RINGS_FIELDS).chain(SIDE_FIELDS).copied();
-    fixed.chain(super::arena::rows()).chain(super::lock::rows()).chain(super::counters::rows()).collect()
+    fixed.chain(super::arena::rows()).chain(super::lock::rows()).chain(super::counters::rows()).chain(super::histogram::rows()).collect()
 }
 
 /// Set when only the creator can write.
