@@ -234,6 +234,18 @@ static void channel_sizes(void) {
     close_and_say(channel, child);
 }
 
+static void channel_large(void) {
+    const size_t len = 64 << 20;
+    procs_channel *channel;
+    procs_child *child = again("channel-echo", NULL, &channel, PROCS_STDIO_NULL);
+    char *bytes = malloc(len);
+    for (size_t i = 0; i < len; i++) bytes[i] = (char)(i % 251);
+    MUST(procs_channel_send_bytes(channel, bytes, len, PATIENCE));
+    free(bytes);
+    say_body("body", received(channel), 1);
+    close_and_say(channel, child);
+}
+
 static void channel_descriptor(void) {
     procs_channel *channel;
     procs_child *child = again("channel-descriptor", NULL, &channel, PROCS_STDIO_NULL);
@@ -289,6 +301,25 @@ static void channel_child_killed(void) {
     say_kind(procs_channel_recv(channel, PATIENCE, &message));
     say_end(child, 1);
     procs_channel_free(channel);
+}
+
+static void channel_close_first(void) {
+    procs_channel *channel;
+    procs_message *message;
+    procs_child *child = again("channel-close-first", NULL, &channel, PROCS_STDIO_PIPE);
+    say_body("body", received(channel), 0);
+    say_kind(procs_channel_recv(channel, PATIENCE, &message));
+    MUST(procs_child_close_stdin(child));
+    say_end(child, 1);
+    MUST(procs_channel_close(channel));
+    procs_channel_free(channel);
+}
+
+static void channel_close_unread(void) {
+    procs_channel *channel;
+    procs_child *child = again("channel-three", NULL, &channel, PROCS_STDIO_NULL);
+    say_body("body", received(channel), 0);
+    close_and_say(channel, child);
 }
 
 /* ---- what the children do ---- */
@@ -364,10 +395,14 @@ static int channel_part(const char *part) {
         close(fd);
     } else if (strcmp(part, "channel-call") == 0) {
         while (procs_channel_next_request(channel, -1, &request) == PROCS_OK) answer(request);
+    } else if (strcmp(part, "channel-close-first") == 0) {
+        char byte;
+        MUST(procs_channel_send_bytes(channel, "last", 4, PATIENCE));
+        MUST(procs_channel_close(channel));
+        while (read(0, &byte, 1) > 0) continue;
     } else {
-        MUST(procs_channel_send_bytes(channel, "1", 1, PATIENCE));
-        MUST(procs_channel_send_bytes(channel, "2", 1, PATIENCE));
-        MUST(procs_channel_send_bytes(channel, "3", 1, PATIENCE));
+        /* The other side may close after the first. */
+        for (const char *word = "123"; *word != 0; word++) (void)procs_channel_send_bytes(channel, word, 1, PATIENCE);
         (void)procs_channel_recv(channel, -1, &message);
     }
     procs_channel_free(channel);
@@ -386,8 +421,11 @@ const struct scenario ipc_scenarios[] = {
     {"memory-refused", memory_refused},
     {"channel-echo", channel_echo},
     {"channel-sizes", channel_sizes},
+    {"channel-large", channel_large},
     {"channel-descriptor", channel_descriptor},
     {"channel-call", channel_call},
     {"channel-child-killed", channel_child_killed},
+    {"channel-close-first", channel_close_first},
+    {"channel-close-unread", channel_close_unread},
     {NULL, NULL},
 };

@@ -47,6 +47,14 @@ async function sizes() {
   await said(end);
 }
 
+async function large() {
+  const { channel, end } = talking('channel-echo');
+  channel.send(Buffer.alloc(64 << 20, Buffer.from(Uint8Array.from({ length: 251 }, (_, at) => at))), { codec: 'raw' });
+  bytes('body', await channel.recv(LONG));
+  channel.close();
+  await said(end);
+}
+
 async function descriptor() {
   const { channel, end } = talking('channel-descriptor');
   // A pipe made by a child: its writing end is what the child would print to.
@@ -83,6 +91,22 @@ async function killed() {
   await said(end);
 }
 
+async function closeFirst() {
+  const { child, channel, end } = talking('channel-close-first', 'pipe');
+  text('body', (await channel.recv(LONG)).toString());
+  await kind(() => channel.recv(LONG));
+  child.stdin.end();
+  await said(end);
+  channel.close();
+}
+
+async function closeUnread() {
+  const { channel, end } = talking('channel-three');
+  text('body', (await channel.recv(LONG)).toString());
+  channel.close();
+  await said(end);
+}
+
 /** What the children do. */
 export const parts = {
   'channel-echo': () => {
@@ -102,15 +126,25 @@ export const parts = {
     }),
   'channel-three': async () => {
     const channel = procs.parentChannel({ codec: 'raw' });
-    for (const word of ['1', '2', '3']) channel.send(Buffer.from(word));
-    await channel.recv();
+    // The other side may close after the first; nothing comes but the end.
+    for (const word of ['1', '2', '3']) channel.send(Buffer.from(word), () => {});
+    await channel.recv().catch(() => {});
+  },
+  'channel-close-first': async () => {
+    const channel = procs.parentChannel({ codec: 'raw' });
+    await new Promise((resolve) => channel.send(Buffer.from('last'), resolve));
+    channel.close();
+    await once(process.stdin.resume(), 'end');
   },
 };
 
 export const table = {
   'channel-echo': echo,
   'channel-sizes': sizes,
+  'channel-large': large,
   'channel-descriptor': descriptor,
   'channel-call': call,
   'channel-child-killed': killed,
+  'channel-close-first': closeFirst,
+  'channel-close-unread': closeUnread,
 };

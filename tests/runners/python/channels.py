@@ -1,5 +1,6 @@
 """Channels to a child: messages, descriptors, calls, and the end."""
 
+import contextlib
 import json
 import os
 import sys
@@ -39,6 +40,15 @@ def sizes():
     status(child.wait())
 
 
+@scenario("channel-large", own=True)
+def large():
+    child = procs.Popen(again("channel-echo"), channel=True)
+    child.channel.send_bytes((bytes(range(251)) * ((64 << 20) // 251 + 1))[: 64 << 20])
+    long("body", child.channel.recv_bytes(PATIENCE))
+    child.channel.close()
+    status(child.wait())
+
+
 @scenario("channel-descriptor", own=True)
 def descriptor():
     child = procs.Popen(again("channel-descriptor"), channel=True)
@@ -69,6 +79,24 @@ def killed():
         text("body", child.channel.recv_bytes(PATIENCE))
     child.kill()
     kind(lambda: child.channel.recv_bytes(PATIENCE))
+    status(child.wait())
+
+
+@scenario("channel-close-first", own=True)
+def close_first():
+    child = procs.Popen(again("channel-close-first"), stdin=procs.PIPE, channel=True)
+    text("body", child.channel.recv_bytes(PATIENCE))
+    kind(lambda: child.channel.recv_bytes(PATIENCE))
+    child.stdin.close()
+    status(child.wait())
+    child.channel.close()
+
+
+@scenario("channel-close-unread", own=True)
+def close_unread():
+    child = procs.Popen(again("channel-three"), channel=True)
+    text("body", child.channel.recv_bytes(PATIENCE))
+    child.channel.close()
     status(child.wait())
 
 
@@ -104,9 +132,19 @@ def answer():
     procs.parent_channel().serve(handler)
 
 
+@part("channel-close-first")
+def last():
+    channel = procs.parent_channel()
+    channel.send_bytes(b"last")
+    channel.close()
+    sys.stdin.read()
+
+
 @part("channel-three")
 def three():
     channel = procs.parent_channel()
-    for word in (b"1", b"2", b"3"):
-        channel.send_bytes(word)
-    channel.poll(None)
+    # The other side may close after the first.
+    with contextlib.suppress(procs.ClosedError):
+        for word in (b"1", b"2", b"3"):
+            channel.send_bytes(word)
+        channel.poll(None)

@@ -8,8 +8,16 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::time::Duration;
 
-pub(crate) const TABLE: &[Row] =
-    &[("channel-echo", echo), ("channel-sizes", sizes), ("channel-descriptor", descriptor), ("channel-call", call), ("channel-child-killed", killed)];
+pub(crate) const TABLE: &[Row] = &[
+    ("channel-echo", echo),
+    ("channel-sizes", sizes),
+    ("channel-large", large),
+    ("channel-descriptor", descriptor),
+    ("channel-call", call),
+    ("channel-child-killed", killed),
+    ("channel-close-first", close_first),
+    ("channel-close-unread", close_unread),
+];
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -39,6 +47,16 @@ fn sizes(_: &Scene, facts: &mut Facts) -> Outcome {
         facts.bytes("body", &message.body);
         facts.bytes("buffer", &message.buffers[0]);
     }
+    channel.close();
+    put_status(facts, child.wait()?);
+    Ok(())
+}
+
+fn large(_: &Scene, facts: &mut Facts) -> Outcome {
+    let (mut child, channel) = crate::again("channel-echo")?.fork()?;
+    let bytes: Vec<u8> = (0..64 << 20).map(|at: u32| (at % 251) as u8).collect();
+    channel.send(Message::raw(bytes))?;
+    facts.bytes("body", &channel.recv_timeout(PATIENCE)?.body);
     channel.close();
     put_status(facts, child.wait()?);
     Ok(())
@@ -84,6 +102,24 @@ fn killed(_: &Scene, facts: &mut Facts) -> Outcome {
     Ok(())
 }
 
+fn close_first(_: &Scene, facts: &mut Facts) -> Outcome {
+    let (mut child, channel) = crate::again("channel-close-first")?.stdin(Stdio::pipe()).fork()?;
+    facts.text("body", &channel.recv_timeout(PATIENCE)?.body);
+    put_kind(facts, channel.recv_timeout(PATIENCE))?;
+    child.stdin = None;
+    put_status(facts, child.wait()?);
+    channel.close();
+    Ok(())
+}
+
+fn close_unread(_: &Scene, facts: &mut Facts) -> Outcome {
+    let (mut child, channel) = crate::again("channel-three")?.fork()?;
+    facts.text("body", &channel.recv_timeout(PATIENCE)?.body);
+    channel.close();
+    put_status(facts, child.wait()?);
+    Ok(())
+}
+
 /// What the children do.
 pub(crate) fn part(name: &str) -> Outcome {
     let channel = Channel::from_env()?;
@@ -109,8 +145,14 @@ pub(crate) fn part(name: &str) -> Outcome {
             drop(Message::json(&value).map(|message| request.reply(message)));
         })?,
         "channel-three" => {
-            ["1", "2", "3"].iter().try_for_each(|text| channel.send_bytes(text.as_bytes()))?;
+            // The other side may close after the first.
+            drop(["1", "2", "3"].iter().try_for_each(|text| channel.send_bytes(text.as_bytes())));
             drop(channel.recv());
+        }
+        "channel-close-first" => {
+            channel.send_bytes(b"last")?;
+            channel.close();
+            std::io::stdin().read_to_end(&mut Vec::new())?;
         }
         other => return Err(format!("no part {other}").into()),
     }
