@@ -1,13 +1,12 @@
 //! Fault rows D01 to D08, D17, D19, D22 and D23: bytes of channels, whole, cut, too many, too late.
 
+mod channels;
+
+use channels::{options, outcome};
 use procs::{Channel, ChannelOptions, Codec, CodecSet, ErrorKind, Message, Spin};
 use procs_tests::evil::Evil;
-use procs_tests::{Random, Test, count, isolated, rss_bytes, run};
+use procs_tests::{Random, count, isolated, rss_bytes, run};
 use std::time::{Duration, Instant};
-
-fn options(ring_bytes: usize) -> ChannelOptions {
-    ChannelOptions { spin: Spin::Off, ring_bytes, ..ChannelOptions::default() }
-}
 
 /// A channel and the raw other end.
 fn against_evil(options: &ChannelOptions) -> (Channel, Evil) {
@@ -41,16 +40,6 @@ fn feed(evil: &mut Evil, pieces: &mut dyn Iterator<Item = &[u8]>, channel: &Chan
     came
 }
 
-/// Asks without waiting until there is an answer.
-fn outcome(t: &Test, channel: &Channel) -> procs::Result<Message> {
-    let mut found = None;
-    t.wait_until("an answer", || {
-        found = Some(channel.try_recv()).filter(|result| !matches!(result, Err(error) if error.kind() == ErrorKind::WouldBlock));
-        found.is_some()
-    });
-    found.expect("an answer")
-}
-
 #[test]
 fn d01_frames_may_be_cut_anywhere() {
     run("d01_frames_may_be_cut_anywhere", |t| {
@@ -58,7 +47,7 @@ fn d01_frames_may_be_cut_anywhere() {
         for ring in [1 << 20, 0] {
             let bodies: Vec<Vec<u8>> = (0..count(1000)).map(|_| vec![random.below(256) as u8; random.below(300) as usize]).collect();
             for way in ["one byte", "random", "all"] {
-                let (channel, mut evil) = against_evil(&options(ring));
+                let (channel, mut evil) = against_evil(&options(Spin::Off, ring));
                 let bytes: Vec<u8> = bodies.iter().flat_map(|body| evil.frame(body)).collect();
                 let mut cuts = vec![0];
                 while cuts.last().is_some_and(|last| *last < bytes.len()) {
@@ -74,7 +63,7 @@ fn d01_frames_may_be_cut_anywhere() {
             }
             let three = [vec![1; 5], Vec::new(), vec![3; 40]];
             for cut in 0..=3 * 32 + 45 {
-                let (channel, mut evil) = against_evil(&options(ring));
+                let (channel, mut evil) = against_evil(&options(Spin::Off, ring));
                 let bytes: Vec<u8> = three.iter().flat_map(|body| evil.frame(body)).collect();
                 let (first, rest) = bytes.split_at(cut);
                 assert!(feed(&mut evil, &mut [first, rest].into_iter(), &channel) == three, "ring {ring}, cut {cut}");
@@ -86,7 +75,7 @@ fn d01_frames_may_be_cut_anywhere() {
 #[test]
 fn d02_an_announced_length_allocates_nothing() {
     isolated("d02_an_announced_length_allocates_nothing", |t| {
-        let limited = |ring| ChannelOptions { max_message: 16 << 20, ..options(ring) };
+        let limited = |ring| ChannelOptions { max_message: 16 << 20, ..options(Spin::Off, ring) };
         drop(against_evil(&limited(0)));
         for ring in [1 << 20, 0] {
             for length in [0, 1, 16 << 20, (16 << 20) + 1, 1 << 31, (1 << 32) - 1, 1 << 63] {
@@ -116,7 +105,7 @@ fn d03_a_malformed_frame_ends_this_channel_only() {
         // (offset, value) of one byte of a header that is right otherwise.
         for (at, value) in [(24, 0), (24, 14), (24, 255), (24, 1), (25, 4), (26, 1), (26, 128), (27, 8), (8, 9), (16, 1), (30, 255), (31, 255)] {
             for ring in [1 << 20, 0] {
-                let (channel, mut evil) = against_evil(&options(ring));
+                let (channel, mut evil) = against_evil(&options(Spin::Off, ring));
                 let mut bytes = evil.frame(b"good");
                 let mut bad = evil.frame(b"bad!");
                 bad[at] = value;
@@ -145,7 +134,7 @@ fn d04_a_cut_frame_is_said_to_be_cut() {
     run("d04_a_cut_frame_is_said_to_be_cut", |t| {
         for ring in [1 << 20, 0] {
             for cut in [1, 31, 32, 33, 100, 131] {
-                let (channel, mut evil) = against_evil(&options(ring));
+                let (channel, mut evil) = against_evil(&options(Spin::Off, ring));
                 let whole = evil.frame(&[1; 10]);
                 let cut_one = evil.frame(&[2; 100]);
                 let mut pieces = [&whole[..], &cut_one[..cut]].into_iter();
@@ -163,7 +152,7 @@ fn d04_a_cut_frame_is_said_to_be_cut() {
 fn d06_full_gone_and_closed_are_three_answers() {
     run("d06_full_gone_and_closed_are_three_answers", |_| {
         for ring in [1 << 20, 4096, 0] {
-            let (here, there) = Channel::pair_with(&options(ring)).expect("a pair");
+            let (here, there) = Channel::pair_with(&options(Spin::Off, ring)).expect("a pair");
             assert_eq!(there.try_recv().expect_err("nothing").kind(), ErrorKind::WouldBlock);
             let full = (0..100_000).find_map(|_| here.try_send(Message::raw(vec![1; 1000])).err()).expect("full at last");
             assert_eq!(full.kind(), ErrorKind::WouldBlock, "ring {ring}");
@@ -181,7 +170,7 @@ fn d06_full_gone_and_closed_are_three_answers() {
 fn d07_a_slow_reader_costs_no_memory() {
     isolated("d07_a_slow_reader_costs_no_memory", |_| {
         for ring in [1 << 20, 0] {
-            let (here, there) = Channel::pair_with(&options(ring)).expect("a pair");
+            let (here, there) = Channel::pair_with(&options(Spin::Off, ring)).expect("a pair");
             assert_eq!(there.try_recv().expect_err("nothing").kind(), ErrorKind::WouldBlock);
             let total = 100_000_u32;
             std::thread::scope(|scope| {
@@ -215,7 +204,7 @@ fn d08_both_sides_write_and_nobody_reads() {
     for (ring, size) in [(1 << 20, 1 << 20), (1 << 20, 60_000), (4096, 1000), (0, 100_000)] {
         run("d08_both_sides_write_and_nobody_reads", |_| {
             for _ in 0..count(20) {
-                let (a, b) = Channel::pair_with(&options(ring)).expect("a pair");
+                let (a, b) = Channel::pair_with(&options(Spin::Off, ring)).expect("a pair");
                 let messages = if ring == 4096 { 4000 } else { (64 << 20) / size };
                 std::thread::scope(|scope| {
                     for end in [&a, &b] {
@@ -240,7 +229,7 @@ fn d17_a_codec_that_was_not_asked_for_is_refused() {
     run("d17_a_codec_that_was_not_asked_for_is_refused", |_| {
         for sent in Codec::ALL {
             for taken in Codec::ALL {
-                let (a, b) = Channel::pair_with(&ChannelOptions { codecs: CodecSet::only(*taken), ..options(1 << 20) }).expect("a pair");
+                let (a, b) = Channel::pair_with(&ChannelOptions { codecs: CodecSet::only(*taken), ..options(Spin::Off, 1 << 20) }).expect("a pair");
                 a.send(Message::encoded(*sent, b"[1, 2]")).expect("sent");
                 match b.recv() {
                     Ok(message) => assert!(sent == taken && message.codec == *sent && message.body == *b"[1, 2]"),
@@ -258,7 +247,7 @@ fn d17_a_codec_that_was_not_asked_for_is_refused() {
 fn d19_messages_wait_for_a_consumer_that_comes_late_and_closes_early() {
     run("d19_messages_wait_for_a_consumer_that_comes_late_and_closes_early", |_| {
         for ring in [1 << 20, 0] {
-            let (a, b) = Channel::pair_with(&options(ring)).expect("a pair");
+            let (a, b) = Channel::pair_with(&options(Spin::Off, ring)).expect("a pair");
             for number in 0..100_u8 {
                 a.send_bytes(&[number]).expect("sent");
             }
@@ -287,7 +276,7 @@ fn d19_messages_wait_for_a_consumer_that_comes_late_and_closes_early() {
 #[test]
 fn d22_sends_that_fail_for_a_moment_are_repeated() {
     isolated("d22_sends_that_fail_for_a_moment_are_repeated", |t| {
-        let (a, b) = Channel::pair_with(&options(0)).expect("a pair");
+        let (a, b) = Channel::pair_with(&options(Spin::Off, 0)).expect("a pair");
         a.send_bytes(b"first").expect("sent");
         assert_eq!(b.recv().expect("a message").body, *b"first");
         for errno in ["ENOBUFS", "EAGAIN", "EINTR"] {
@@ -307,13 +296,13 @@ fn d22_sends_that_fail_for_a_moment_are_repeated() {
 fn d23_a_peer_that_stalls_inside_a_frame() {
     run("d23_a_peer_that_stalls_inside_a_frame", |_| {
         for ring in [1 << 20, 0] {
-            let limited = ChannelOptions { frame_timeout: Some(Duration::from_millis(100)), ..options(ring) };
+            let limited = ChannelOptions { frame_timeout: Some(Duration::from_millis(100)), ..options(Spin::Off, ring) };
             let (channel, mut evil) = against_evil(&limited);
             let frame = evil.frame(&[1; 100]);
             let begun = Instant::now();
             assert!(feed(&mut evil, &mut [&frame[..50]].into_iter(), &channel).is_empty());
             // Others are not held up by it.
-            let (a, b) = Channel::pair_with(&options(ring)).expect("a pair");
+            let (a, b) = Channel::pair_with(&options(Spin::Off, ring)).expect("a pair");
             a.send_bytes(b"quick").expect("sent");
             assert_eq!(b.recv().expect("a message").body, *b"quick");
             let error = channel.recv().expect_err("cut off");

@@ -1,17 +1,16 @@
 //! Fault rows D09 to D14: descriptors in channels, too many, too few, the wrong ones, lost ones.
 
+mod channels;
+
+use channels::{options, outcome};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use procs::{Channel, ChannelOptions, ErrorKind, HandleKind, Message, Spin, duplicate_fd};
 use procs_tests::evil::Evil;
-use procs_tests::{FdWalk, Test, count, isolated, run};
+use procs_tests::{FdWalk, count, isolated, run};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-
-fn options(ring_bytes: usize) -> ChannelOptions {
-    ChannelOptions { spin: Spin::Off, ring_bytes, ..ChannelOptions::default() }
-}
 
 fn null() -> OwnedFd {
     File::open("/dev/null").expect("/dev/null").into()
@@ -19,16 +18,6 @@ fn null() -> OwnedFd {
 
 fn with_fds(many: usize) -> Message {
     (0..many).fold(Message::raw("fds"), |message, _| message.with_fd(null()))
-}
-
-/// Asks without waiting until there is an answer.
-fn outcome(t: &Test, channel: &Channel) -> procs::Result<Message> {
-    let mut found = None;
-    t.wait_until("an answer", || {
-        found = Some(channel.try_recv()).filter(|result| !matches!(result, Err(error) if error.kind() == ErrorKind::WouldBlock));
-        found.is_some()
-    });
-    found.expect("an answer")
 }
 
 #[test]
@@ -40,7 +29,7 @@ fn d09_all_descriptors_arrive_or_the_channel_ends() {
             for many in [1, 2, 5, 16] {
                 let (mut whole, mut lost) = (0, 0);
                 for free in 0..=18_u64 {
-                    let (a, b) = Channel::pair_with(&options(ring)).expect("a pair");
+                    let (a, b) = Channel::pair_with(&options(Spin::Off, ring)).expect("a pair");
                     assert_eq!(b.try_recv().expect_err("nothing").kind(), ErrorKind::WouldBlock);
                     a.send(with_fds(many)).expect("sent");
                     let few = FdWalk::leave(free);
@@ -74,7 +63,7 @@ fn d10_the_count_must_be_the_announced_one() {
         for ring in [1 << 20, 0] {
             for sent in [0_usize, 1, 16, 17, 64, 253] {
                 for said in [0_u16, 1, 16, 17, 64, 253] {
-                    let (channel, there) = Channel::pair_with(&ChannelOptions { max_fds: 64, ..options(ring) }).expect("a pair");
+                    let (channel, there) = Channel::pair_with(&ChannelOptions { max_fds: 64, ..options(Spin::Off, ring) }).expect("a pair");
                     assert_eq!(channel.try_recv().expect_err("nothing").kind(), ErrorKind::WouldBlock);
                     let mut evil = Evil::new(there.into_fd().expect("unused")).expect("a raw end");
                     let mut frame = evil.frame(b"body");
@@ -117,7 +106,7 @@ fn d11_received_descriptors_are_not_passed_on() {
         let marked = t.dir().join("marked");
         File::create(&marked).expect("a file");
         for ring in [1 << 20, 0] {
-            let (a, b) = Channel::pair_with(&options(ring)).expect("a pair");
+            let (a, b) = Channel::pair_with(&options(Spin::Off, ring)).expect("a pair");
             let stop = AtomicBool::new(false);
             std::thread::scope(|scope| {
                 let seen = scope.spawn(|| {
@@ -150,7 +139,7 @@ fn d12_unread_descriptors_are_closed_with_the_channel() {
         t.baseline();
         for ring in [1 << 20, 0] {
             for taken in [0, 1, 3] {
-                let (a, b) = Channel::pair_with(&options(ring)).expect("a pair");
+                let (a, b) = Channel::pair_with(&options(Spin::Off, ring)).expect("a pair");
                 assert_eq!(b.try_recv().expect_err("nothing").kind(), ErrorKind::WouldBlock);
                 let sent = (0..100).take_while(|_| a.try_send(with_fds(4)).is_ok()).count();
                 assert!(sent >= 3, "only {sent} messages went");

@@ -1,17 +1,16 @@
 //! Fault rows E04 to E07 and E16: the ring between processes that lie, die, sleep and fork.
 
+mod channels;
+
+use channels::{options, outcome};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use procs::{Channel, ChannelOptions, Child, Command, ErrorKind, Message, Spin};
+use procs::{Channel, ChannelOptions, Child, Command, ErrorKind, Spin};
 use procs_tests::evil::Evil;
-use procs_tests::{Random, Test, count, host, isolated, notice_limit, run};
+use procs_tests::{Random, count, host, isolated, notice_limit, run};
 use std::time::{Duration, Instant};
 
 const CAP: Spin = Spin::Always(Duration::from_micros(50));
-
-fn options(spin: Spin, ring_bytes: usize) -> ChannelOptions {
-    ChannelOptions { spin, ring_bytes, ..ChannelOptions::default() }
-}
 
 fn peer(args: &[&str], options: &ChannelOptions) -> (Child, Channel) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_procs-peer"));
@@ -20,16 +19,6 @@ fn peer(args: &[&str], options: &ChannelOptions) -> (Child, Channel) {
 
 fn kill_now(child: &Child) {
     kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).expect("killed");
-}
-
-/// Asks without waiting until there is an answer.
-fn outcome(t: &Test, channel: &Channel) -> procs::Result<Message> {
-    let mut found = None;
-    t.wait_until("an answer", || {
-        found = Some(channel.try_recv()).filter(|result| !matches!(result, Err(error) if error.kind() == ErrorKind::WouldBlock));
-        found.is_some()
-    });
-    found.expect("an answer")
 }
 
 /// E04: indices and lengths that cannot be, one by one.
