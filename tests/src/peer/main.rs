@@ -104,7 +104,7 @@ fn close_then_wait(channel: &Channel, _: &[String]) -> Outcome {
     Ok(())
 }
 
-/// Ends and leaves a process behind that has every descriptor of this one, the channel too.
+/// Ends without closing and leaves a process behind that has every descriptor of this one, the channel too.
 fn leave_a_holder(channel: &Channel, args: &[String]) -> Outcome {
     let fds: Vec<i32> = std::fs::read_dir("/proc/self/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
     let mut holder = Command::new(args.first().ok_or("the helper child is missing")?);
@@ -117,7 +117,7 @@ fn leave_a_holder(channel: &Channel, args: &[String]) -> Outcome {
     let holder = holder.spawn()?;
     channel.send(Message::raw(holder.id().to_string()))?;
     holder.detach();
-    Ok(())
+    std::process::exit(0)
 }
 
 /// Tells what a second taking gives.
