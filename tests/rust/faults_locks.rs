@@ -4,7 +4,7 @@ use procs::{
     Arena, Block, BlockPlace, Child, Command, Counters, ErrorKind, Seat, SharedBarrier, SharedEvent, SharedMemory, SharedMutex, SharedOnce,
     SharedRwLock, SharedSemaphore, Stdio, duplicate_fd,
 };
-use procs_tests::{Isolation, Random, Test, count, isolated_in};
+use procs_tests::{Isolation, Random, Test, count, isolated_in, notice_limit};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -106,6 +106,7 @@ fn kill_holders(t: &Test, what: &str, rounds: usize, mut next: impl FnMut(&Share
         let killed = Instant::now();
         next(&memory);
         longest = longest.max(killed.elapsed());
+        assert!(longest < notice_limit(), "{what}, round {round}: noticed after {longest:?}");
         holder.wait().expect("an end");
     }
     longest
@@ -191,6 +192,55 @@ fn e08_a_killed_arrival_breaks_its_round_only() {
                 all.into_iter().map(|one| one.join().expect("no panic")).collect()
             });
             assert_eq!(turned.iter().filter(|leader| **leader).count(), 1);
+        }
+    });
+}
+
+/// How often this thread has slept.
+fn sleeps() -> i64 {
+    use nix::sys::resource::{UsageWho, getrusage};
+    getrusage(UsageWho::RUSAGE_THREAD).expect("the usage of this thread").voluntary_context_switches()
+}
+
+#[test]
+fn e08_who_waits_long_is_told_of_a_death_without_looking() {
+    type Take = fn(&SharedMemory);
+    let ways: [(&str, Take); 4] = [
+        ("write", |memory| {
+            let guard = SharedRwLock::open(memory, RWLOCK).expect("the rwlock").write_timeout(LONG).expect("the lock");
+            assert!(guard.owner_died());
+            guard.repair();
+        }),
+        ("read", |memory| drop(SharedRwLock::open(memory, RWLOCK).expect("the rwlock").write_timeout(LONG).expect("the lock"))),
+        ("semaphore", |memory| drop(SharedSemaphore::open(memory, SEMAPHORE).expect("the semaphore").acquire_timeout(LONG).expect("a permit"))),
+        ("once", |memory| {
+            let turn = SharedOnce::open(memory, ONCE).expect("the once").begin_timeout(LONG).expect("no wait for ever").expect("a turn");
+            assert!(turn.owner_died());
+        }),
+    ];
+    killing("e08_who_waits_long_is_told_of_a_death_without_looking", |t| {
+        for (what, take) in ways {
+            let memory = memory();
+            let said = memory.cell_u32(SAID).expect("a cell");
+            let mut holder = start("e08_holder", memory.try_clone_fd().expect("a descriptor"), what);
+            t.wait_until("the holder holds", || said.load() == 1);
+            let began = Instant::now();
+            std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| {
+                    let before = sleeps();
+                    take(&memory);
+                    (sleeps() - before, Instant::now())
+                });
+                t.wait_until("half a second has passed", || began.elapsed() > Duration::from_millis(500));
+                holder.kill().expect("a kill");
+                let killed = Instant::now();
+                let (sleeps, got) = waiting.join().expect("no panic");
+                let late = got.saturating_duration_since(killed);
+                assert!(late < notice_limit(), "{what}: noticed after {late:?}");
+                // By looking every 10 ms it would be 50.
+                assert!(sleeps < 20, "{what}: woke up {sleeps} times in half a second");
+            });
+            holder.wait().expect("an end");
         }
     });
 }

@@ -9,7 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("deadline", &[]),
     ("sys", &[]),
     ("io", &["sys"]),
-    ("shm", &["sys"]),
+    ("shm", &["sys", "io"]),
     ("listen", &["sys"]),
     ("signals", &["sys"]),
     ("spawn", &["sys", "io", "signals"]),

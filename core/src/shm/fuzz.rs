@@ -40,7 +40,7 @@ pub(crate) fn layout(data: &[u8]) {
     {
         assert!(segment.data() + segment.len() <= size as usize);
     }
-    if let Ok(arena) = Arena::open(fd, Seat::from_number(u32::from(*at % 16))) {
+    if let Ok(arena) = Arena::open(fd, Seat::from_number(u32::from(*at % 80))) {
         for offset in [0, 64, 4096, u64::from(*at) * 64, size, u64::MAX] {
             for len in [0, 1, 4096, size, u64::MAX] {
                 if let Ok(block) = arena.attach(BlockPlace { segment: 0, serial: u32::from(*at), offset, len })

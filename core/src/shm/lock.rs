@@ -6,10 +6,11 @@
 //!                  └──────────────┘ the maker died: the next one starts again
 //! ```
 //! Waiting is done on the word `sequence`: whoever changes something that others wait for adds 1 and wakes all. A waiter reads it, looks whether
-//! it can go on, and sleeps only while it is unchanged, so no wake-up is lost. A holder that dies wakes nobody (except of the robust mutex): waiters
-//! look after the living in slices of [`SLICE`].
+//! it can go on, and sleeps only while it is unchanged, so no wake-up is lost. A holder that dies wakes nobody (except of the robust mutex): a waiter
+//! looks after the living after [`SLICE`], and from then on has their pidfds watched, or looks again and again where that cannot be.
 
 mod barrier;
+mod deaths;
 mod event;
 mod holders;
 mod mutex;
@@ -42,6 +43,8 @@ pub use wait::LockFuture;
 
 /// How long a waiter sleeps before it looks whether a holder died.
 const SLICE: Duration = Duration::from_millis(10);
+/// How long one sleeps that will be told of every death.
+const LONG_SLICE: Duration = Duration::from_secs(1);
 /// Locks start on cache lines of their own.
 const ALIGN: usize = 64;
 

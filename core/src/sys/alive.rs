@@ -1,6 +1,6 @@
 //! Who holds something in shared memory, and whether that process still lives.
 
-use super::{fork::PerProcess, poll, raw};
+use super::{fork::PerProcess, poll, raw, wait};
 use std::fs;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
@@ -62,6 +62,18 @@ impl Owner {
             }
             _ => !std::path::Path::new(&format!("/proc/{}", self.pid())).exists() && std::path::Path::new("/proc/self").exists(),
         }
+    }
+}
+
+impl Owner {
+    /// A descriptor that is readable once it has ended; `None` where there is none, or where it has ended already.
+    pub(crate) fn pidfd(self) -> Option<OwnedFd> {
+        if self.pid() == 0 || self.pid() > i32::MAX as u32 {
+            return None;
+        }
+        let pidfd = wait::pidfd_open(self.pid()).ok()?;
+        // Asked after: if the number is its own now, the descriptor is its own, or that of one which has ended.
+        (start_time(self.pid()).map(|start| Owner::new(self.pid(), start)) == Some(self)).then_some(pidfd)
     }
 }
 

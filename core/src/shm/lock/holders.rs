@@ -158,6 +158,12 @@ impl Guarded {
         counted.map(|entry| u64::from(entry.count.load(Ordering::Relaxed))).sum()
     }
 
+    /// Who holds something under `tag`.
+    pub(super) fn owners(&self, tag: u32) -> Vec<Owner> {
+        let holds = |entry: &&Slot| entry.count.load(Ordering::Relaxed) > 0 && entry.tag.load(Ordering::Relaxed) == tag;
+        self.entries().iter().filter(holds).map(|entry| Owner(entry.owner.load(Ordering::Relaxed))).collect()
+    }
+
     /// Forgets what dead processes hold; how much that was under `tag`.
     pub(super) fn bury(&self, tag: u32) -> u64 {
         let mut freed = 0;

@@ -214,4 +214,9 @@ impl Attempt for Wanted {
         }
         Ok(None)
     }
+
+    fn holders(&self) -> Option<Vec<Owner>> {
+        let runner = self.0.runner.load(Ordering::SeqCst);
+        Some(if runner == 0 || runner == DONE { Vec::new() } else { vec![Owner(runner)] })
+    }
 }

@@ -309,6 +309,13 @@ impl Attempt for Reading {
             _ => Ok(None),
         }
     }
+
+    fn holders(&self) -> Option<Vec<Owner>> {
+        let writers = [&self.0.writer, &self.0.wanting].map(|word| Owner(word.load(Ordering::SeqCst)));
+        let writers: Vec<Owner> = writers.into_iter().filter(|writer| writer.0 != 0).collect();
+        // Without a writer it waits for a place among the readers.
+        Some(if writers.is_empty() { self.0.guarded.owners(READING) } else { writers })
+    }
 }
 
 struct Writing(SharedRwLock);
@@ -348,6 +355,11 @@ impl Attempt for Writing {
             Some(Ok(Some(owner_died))) => Ok(Some(SharedWriteGuard { lock: lock.clone(), generation: fork::generation(), owner_died })),
             _ => Ok(None),
         }
+    }
+
+    fn holders(&self) -> Option<Vec<Owner>> {
+        let writer = Owner(self.0.writer.load(Ordering::SeqCst));
+        Some(if writer.0 != 0 { vec![writer] } else { self.0.guarded.owners(READING) })
     }
 
     fn give_up(&mut self) {

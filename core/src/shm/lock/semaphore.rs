@@ -7,6 +7,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::layout::fields;
 use crate::shm::memory::SharedMemory;
+use crate::sys::alive::Owner;
 use crate::sys::fork;
 use crate::sys::shared::Placed;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -232,5 +233,9 @@ impl Attempt for Wanted {
             self.0.free() > 0 && guarded.add(TAG)
         })?;
         Ok((taken == Some(true)).then(|| self.0.permit()))
+    }
+
+    fn holders(&self) -> Option<Vec<Owner>> {
+        Some(self.0.guarded.owners(TAG))
     }
 }

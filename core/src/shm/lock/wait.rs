@@ -1,9 +1,11 @@
 //! Waiting for a lock: by sleeping, or as a future that needs no runtime and blocks nobody.
 
+use super::deaths::Deaths;
 use super::watcher::{self, Registration};
-use super::{Head, SLICE};
+use super::{Head, LONG_SLICE, SLICE};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::alive::Owner;
 use crate::sys::futex::{self, Waited};
 use std::fmt;
 use std::future::Future;
@@ -23,28 +25,46 @@ pub(super) trait Attempt {
     /// Tries once, without sleeping; `check` also takes back what dead processes hold.
     fn attempt(&mut self, check: bool) -> Result<Option<Self::Output>>;
 
+    /// The processes whose death would let this one go on, after an attempt that failed; `None` when others may follow without a change of
+    /// the lock's sequence.
+    fn holders(&self) -> Option<Vec<Owner>> {
+        None
+    }
+
     /// Withdraws what the attempts left behind.
     fn give_up(&mut self) {}
 }
 
 /// Counts as a waiter, so that whoever changes something wakes.
-struct Waiter(Head);
+struct Waiter {
+    head: Head,
+    /// Made for waits that last.
+    deaths: Option<Deaths>,
+}
 
 impl Waiter {
     fn new(head: &Head) -> Waiter {
         head.waiters.fetch_add(1, Ordering::SeqCst);
-        Waiter(head.clone())
+        Waiter { head: head.clone(), deaths: None }
+    }
+
+    /// Until when to sleep. Most waits are shorter than a slice: the holders are watched only from the second one on.
+    fn next_look<A: Attempt>(&mut self, wanted: &A, deadline: Deadline, first: bool) -> Deadline {
+        let Some(slice) = A::SLICE else { return deadline };
+        let told = !first && wanted.holders().is_some_and(|owners| self.deaths.get_or_insert_with(|| Deaths::new(&self.head)).watch(&owners));
+        deadline.min(Deadline::after(if told { LONG_SLICE } else { slice }))
+    }
+
+    /// Whether a holder has died since the last call.
+    fn heard_of_death(&mut self) -> bool {
+        self.deaths.as_mut().is_some_and(Deaths::happened)
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.0.waiters.fetch_sub(1, Ordering::SeqCst);
+        self.head.waiters.fetch_sub(1, Ordering::SeqCst);
     }
-}
-
-fn next_look<A: Attempt>(deadline: Deadline) -> Deadline {
-    A::SLICE.map_or(deadline, |slice| deadline.min(Deadline::after(slice)))
 }
 
 fn late(noun: &'static str) -> Error {
@@ -63,10 +83,10 @@ pub(super) fn block_on<A: Attempt>(mut wanted: A, deadline: Deadline, noun: &'st
         }
         return last?.ok_or_else(|| Error::new(ErrorKind::WouldBlock, noun, "others have it"));
     }
-    let waiter = Waiter::new(wanted.head());
-    let mut check = true;
+    let mut waiter = Waiter::new(wanted.head());
+    let (mut check, mut first) = (true, true);
     loop {
-        let expected = waiter.0.sequence.load(Ordering::SeqCst);
+        let expected = waiter.head.sequence.load(Ordering::SeqCst);
         match wanted.attempt(check) {
             Ok(Some(done)) => return Ok(done),
             Ok(None) if !deadline.passed() => {}
@@ -75,7 +95,10 @@ pub(super) fn block_on<A: Attempt>(mut wanted: A, deadline: Deadline, noun: &'st
                 return other?.ok_or_else(|| late(noun));
             }
         }
-        check = futex::wait(&waiter.0.sequence, expected, next_look::<A>(deadline)) == Waited::TimedOut;
+        let until = waiter.next_look(&wanted, deadline, first);
+        let late = futex::wait(&waiter.head.sequence, expected, until) == Waited::TimedOut;
+        first &= !late;
+        check = waiter.heard_of_death() || late;
     }
 }
 
@@ -124,16 +147,20 @@ impl<A: Attempt + Unpin> Future for Wish<A> {
         // Whatever woke it: a look after the living costs little beside a wake-up.
         let check = this.waiter.is_some();
         let waiter = this.waiter.get_or_insert_with(|| Waiter::new(this.wanted.head()));
-        let expected = waiter.0.sequence.load(Ordering::SeqCst);
+        waiter.heard_of_death();
+        let expected = waiter.head.sequence.load(Ordering::SeqCst);
         let result = match this.wanted.attempt(check) {
             Ok(None) if this.deadline.passed() => Err(late(this.noun)),
-            Ok(None) => match watcher::register(&waiter.0.sequence, expected, next_look::<A>(this.deadline), cx.waker()) {
-                Ok(registration) => {
-                    this.registration = Some(registration);
-                    return Poll::Pending;
+            Ok(None) => {
+                let until = waiter.next_look(&this.wanted, this.deadline, !check);
+                match watcher::register(&waiter.head.sequence, expected, until, cx.waker()) {
+                    Ok(registration) => {
+                        this.registration = Some(registration);
+                        return Poll::Pending;
+                    }
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            },
+            }
             Ok(Some(done)) => Ok(done),
             Err(error) => Err(error),
         };
