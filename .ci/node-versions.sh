@@ -10,7 +10,7 @@ for version in "$@"; do
     [ -x "$folder/node_modules/.bin/node" ] || npm install --silent --no-audit --no-fund --prefix "$folder" "node@$version"
     export PATH="$folder/node_modules/.bin:$PATH"
     say "Node $(node --version)"
-    cargo test --quiet --release -p procs-tests --test node_wire && cargo test --quiet --release -p procs-tests --test scenarios -- on_nodes_wire \
+    cargo test --quiet --release -p procs-tests --test node_wire --test faults_node_wire && cargo test --quiet --release -p procs-tests --test scenarios -- on_nodes_wire \
         || failed+=("$(node --version)")
 done
 [ ${#failed[@]} -eq 0 ] || fail "with Node ${failed[*]}"

@@ -134,7 +134,9 @@ class Channel {
         // Everything else that the child has to say comes by the other one.
         wire.close();
       } else if (state === ENDED) {
-        this.#end();
+        // As in Node, whoever is given the last messages still has a channel.
+        if (came) process.nextTick(() => { if (this.#open) this.#end(); });
+        else this.#end();
         return true;
       } else if (state !== MORE) {
         return came;

@@ -67,7 +67,7 @@ pub(crate) fn status_flags(fd: RawFd) -> io::Result<i32> {
     check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
 }
 
-/// Sets or clears O_NONBLOCK on the description. Only for descriptions that are ours alone.
+/// Sets or clears O_NONBLOCK on the description. Only for descriptions that are ours alone, and for handles on their way to Node.
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     let flags = status_flags(fd.as_raw_fd())?;
     let wanted = if on { flags | libc::O_NONBLOCK } else { flags & !libc::O_NONBLOCK };

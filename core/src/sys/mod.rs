@@ -14,6 +14,7 @@ pub(crate) mod clone;
 pub(crate) mod cpu;
 pub(crate) mod environ;
 pub(crate) mod exec;
+pub(crate) mod exit;
 pub(crate) mod fd;
 pub(crate) mod fork;
 #[allow(dead_code)] // locks and channels use it

@@ -55,6 +55,29 @@ const acts = {
     process.on('message', () => {});
     process.send('x'.repeat(Number(size)));
   },
+  // Says that it is ready and then does nothing at all until there is something on its standard input; tells how many messages came before 'last'.
+  stall() {
+    let count = 0;
+    process.on('message', (message) => {
+      if (message === 'last') process.send(count);
+      else count++;
+    });
+    process.send('ready', () => require('node:fs').readSync(0, Buffer.alloc(1)));
+  },
+  // For every message gives a listening socket, then says 'after'.
+  give() {
+    const server = net.createServer().listen(0, '127.0.0.1', () => process.send('ready'));
+    process.on('message', () => {
+      process.send('handle', server);
+      process.send('after');
+    });
+  },
+  // Ends at once, but a child of its own has the channel as well; tells that one's number.
+  'leave-a-holder'() {
+    const holder = require('node:child_process').spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore', process.channel.fd], detached: true });
+    holder.unref();
+    process.send(holder.pid);
+  },
   // Connects back and hands the connection, then a listener, to its parent.
   handles(port) {
     const socket = net.connect(Number(port), '127.0.0.1', () => {

@@ -15,6 +15,7 @@ const TABLE: &[Row] = &[
     ("echo", echo),
     ("burst", burst),
     ("burst-json", burst_json),
+    ("hurry", hurry),
     ("close-then-wait", close_then_wait),
     ("leave-a-holder", leave_a_holder),
     ("take-twice", take_twice),
@@ -93,6 +94,16 @@ fn burst_json(channel: &Channel, args: &[String]) -> Outcome {
     for index in 0..number(args, 0)? {
         channel.send(Message::json(&json!({ "index": index, "text": text }))?)?;
     }
+    Ok(())
+}
+
+/// Sends COUNT messages of SIZE characters without waiting for any to be written, says so on standard output, and ends.
+fn hurry(channel: &Channel, args: &[String]) -> Outcome {
+    let text = "x".repeat(number(args, 1)?);
+    for index in 0..number(args, 0)? {
+        channel.try_send(Message::json(&json!({ "index": index, "text": text }))?)?;
+    }
+    println!("sent");
     Ok(())
 }
 

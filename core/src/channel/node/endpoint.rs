@@ -6,6 +6,7 @@
 
 mod inner;
 
+use super::last;
 use super::line::Framing;
 use super::outgoing::Handles;
 use super::state::{Bounds, State};
@@ -62,7 +63,8 @@ pub(crate) struct Refused {
 /// An end of a channel that speaks Node's wire.
 ///
 /// # Drop
-/// Disconnects. What was accepted is still written, on the reactor's thread; nothing is waited for.
+/// Disconnects. What was accepted is still written, on the reactor's thread, or for at most 5 s when the process ends by itself; the drop waits for
+/// nothing.
 #[derive(Debug)]
 pub(crate) struct NodeEndpoint(Arc<Inner>);
 
@@ -122,6 +124,9 @@ impl NodeEndpoint {
             pollable: OnceLock::new(),
         });
         inner.locked.lock().watches.notify(&inner);
+        if options.handles == Handles::Managed {
+            last::remember(&inner);
+        }
         Ok(NodeEndpoint(inner))
     }
 

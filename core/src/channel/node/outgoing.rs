@@ -6,6 +6,7 @@ use super::line::Framing;
 use crate::channel::handle::check_handles;
 use crate::channel::{Buffer, Codec, Message};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::fd::set_nonblocking;
 use std::borrow::Cow;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -117,9 +118,15 @@ impl Plan {
 }
 
 impl Outgoing {
-    /// Takes the message over.
+    /// Takes the message over. A handle stops blocking, for everybody who shares it: Node calls its sockets as if they never did, and would stand still.
     pub(crate) fn new(plan: Plan, mut message: Message, framing: Framing) -> Outgoing {
         let mut body = message.body;
+        if plan.is_handle {
+            for fd in &message.fds {
+                // It fails for no descriptor that is open.
+                let _ = set_nonblocking(fd.as_fd(), true);
+            }
+        }
         // A line feed inside would end the message; outside of strings it may be any space, and inside of them it cannot be.
         if framing == Framing::Json && memchr::memchr(b'\n', &body).is_some() {
             let mut bytes = body.into_vec();

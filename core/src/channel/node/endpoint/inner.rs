@@ -151,6 +151,10 @@ impl Inner {
 
     pub(super) fn wait_to_send<'a>(&'a self, mut guard: Guard<'a>, deadline: Deadline) -> Result<Guard<'a>> {
         let starved = guard.state.write(self.fd()) == Step::Starved;
+        if !guard.state.has_output() && !guard.state.awaits_answer() {
+            // The other side has made room since the caller looked: nothing is left that would wake it.
+            return Ok(guard);
+        }
         guard.watches.senders.waiting += 1;
         let (read, write, answer) = (guard.state.may_read(), guard.state.has_output() && !starved, guard.state.awaits_answer());
         self.leave(guard);
@@ -178,6 +182,25 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Writes all that was accepted, at the end of the process.
+    pub(in crate::channel::node) fn write_to_the_end(&self, deadline: Deadline) {
+        while self.generation == fork::generation() {
+            let Some(mut guard) = self.locked.try_lock_for(deadline.remaining().unwrap_or_default()) else { return };
+            let step = guard.state.write(self.fd());
+            if !guard.state.has_output() {
+                return;
+            }
+            drop(guard);
+            let until = if step == Step::Starved { deadline.min(Deadline::after(Duration::from_millis(5))) } else { deadline };
+            let _ = poll(&mut [PollFd::new(self.fd(), Events::Write)], until);
+            if deadline.passed() {
+                return;
+            }
+        }
+    }
+}
+
 impl Ready for Inner {
     /// On the reactor's thread: a descriptor of the endpoint is ready.
     fn ready(&self) {
@@ -201,5 +224,22 @@ impl Ready for Inner {
         for waker in wakers {
             waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{NodeEndpoint, NodeOptions};
+    use super::*;
+
+    /// A sender that was refused, and finds all of it written when it is about to wait.
+    #[test]
+    fn nothing_is_waited_for_once_everything_is_written() -> Result<()> {
+        let (mine, _theirs) = crate::sys::socket::pair().map_err(|error| Error::from_io("test", &error, "no pair"))?;
+        let end = NodeEndpoint::new(mine, &NodeOptions::default())?;
+        let guard = end.0.enter(SEND)?;
+        let waited = end.0.wait_to_send(guard, Deadline::after(Duration::from_millis(100)));
+        assert!(waited.is_ok());
+        Ok(())
     }
 }

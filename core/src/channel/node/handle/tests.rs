@@ -117,3 +117,12 @@ fn a_handle_is_sent_again_three_times() -> Test {
     assert!(!gate.is_closed());
     Ok(())
 }
+
+/// Also when it is a copy: blocking is a property of what all copies share.
+#[test]
+fn a_handle_does_not_block_for_node() -> Test {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    outgoing(Message::json(&1.into())?.with_fd(listener.try_clone()?))?;
+    assert_eq!(listener.accept().map_err(|error| error.kind()).err(), Some(std::io::ErrorKind::WouldBlock));
+    Ok(())
+}
