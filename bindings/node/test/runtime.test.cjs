@@ -162,11 +162,12 @@ test('no descriptor, child or thread stays behind', async () => {
 test('child_process and procs-native work side by side', async () => {
   const childProcess = require('node:child_process');
   const rounds = FULL ? 500 : 50;
-  const codes = await Promise.all(Array.from({ length: rounds * 2 }, async (_, index) => {
-    const api = index % 2 ? childProcess : procs;
-    const [code] = await once(api.spawn('sh', ['-c', `exit ${index % 200}`], { stdio: 'ignore' }), 'exit');
-    return code;
-  }));
+  // All of them wait, so that they end together: whoever waits for any child finds one of the other module.
+  const children = Array.from({ length: rounds * 2 }, (_, index) =>
+    (index % 2 ? childProcess : procs).spawn('sh', ['-c', `read x; exit ${index % 200}`], { stdio: ['pipe', 'ignore', 'ignore'] }));
+  const ends = children.map((child) => once(child, 'exit'));
+  for (const child of children) child.stdin.end();
+  const codes = (await Promise.all(ends)).map(([code]) => code);
   assert.deepEqual(codes, codes.map((_, index) => index % 200));
 });
 
