@@ -72,6 +72,7 @@ def test_transcripts(module, name, helper, tmp_path):
     if name not in listed():
         pytest.skip("python has no such scenario")
     env = {**os.environ, "PROCS_TEST_CHILD": helper, "PROCS_TEST_DIR": str(tmp_path), "SCENARIO_HELPER": helper,
+           "SCENARIO_PLAIN": str(ROOT / "tests" / "runners" / "node" / "plain.cjs"),
            "SCENARIO_KEEP": "kept", "SCENARIO_REMOVE": "removed"}
     done = subprocess.run([sys.executable, RUNNER, *options, name], env=env, cwd=tmp_path, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=60)
