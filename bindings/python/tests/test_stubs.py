@@ -1,6 +1,7 @@
 """The stubs name what the code has: every public name, method and keyword argument."""
 
 import ast
+import functools
 import inspect
 from pathlib import Path
 
@@ -16,6 +17,12 @@ def parsed(name):
     return ast.parse((FOLDER / name).read_text())
 
 
+@functools.cache
+def defined_in(module):
+    """The classes and functions that a private stub defines itself."""
+    return {node.name: node for node in parsed(f"{module}.pyi").body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+
+
 def top_level(tree):
     """Names that a stub defines or imports, with the class definitions."""
     names = {}
@@ -25,8 +32,8 @@ def top_level(tree):
         elif isinstance(node, ast.AnnAssign):
             names[node.target.id] = node
         elif isinstance(node, ast.ImportFrom):
-            beside = FOLDER / f"{node.module}.pyi" if node.level else None
-            known = top_level(parsed(beside.name)) if beside and beside.exists() else {}
+            beside = node.module if node.level else None
+            known = defined_in(beside) if beside and (FOLDER / f"{beside}.pyi").exists() else {}
             names.update({alias.asname or alias.name: known.get(alias.name, node) for alias in node.names})
     return names
 
