@@ -63,7 +63,7 @@ macro_rules! parents {
 
 parents! {
     on_the_native_wire: rust, c, python, node;
-    on_nodes_wire: rust, c, node;
+    on_nodes_wire: rust, c, python, node;
 }
 
 /// The runtime's own module as the parent: of plain Node programs, with the same transcripts as ours, and of our children in every language.

@@ -22,6 +22,7 @@ def _made_once():
 
 
 json_encode = _made_once()
+json_encode_ascii = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def json_decode(text):

@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 /// What Python needs for each codec, looked up once.
 struct Tools {
     json_encode: Py<PyAny>,
+    json_encode_ascii: Py<PyAny>,
     json_decode: Py<PyAny>,
     pickle_dumps: Py<PyAny>,
     pickle_loads: Py<PyAny>,
@@ -24,6 +25,7 @@ fn tools(py: Python<'_>) -> PyResult<&Tools> {
         let get = |name: &str| module.getattr(name).map(Bound::unbind);
         Ok(Tools {
             json_encode: get("json_encode")?,
+            json_encode_ascii: get("json_encode_ascii")?,
             json_decode: get("json_decode")?,
             pickle_dumps: get("pickle_dumps")?,
             pickle_loads: get("pickle_loads")?,
@@ -38,6 +40,11 @@ pub(crate) fn encode(channel: &Channel, codec: Codec, value: &Bound<'_, PyAny>) 
     match codec {
         Codec::Json => {
             let text = tools(py)?.json_encode.bind(py).call1((value,))?;
+            if let Ok(text) = text.cast::<PyString>()?.to_str() {
+                return Ok(Message::encoded(Codec::Json, channel.copy(text.as_bytes())));
+            }
+            // Half of a pair of surrogates has no UTF-8; as an escape it travels, as JavaScript sends it.
+            let text = tools(py)?.json_encode_ascii.bind(py).call1((value,))?;
             Ok(Message::encoded(Codec::Json, channel.copy(text.cast::<PyString>()?.to_str()?.as_bytes())))
         }
         Codec::Pickle => {

@@ -15,7 +15,7 @@ enum { PATIENCE = 20000 };
 
 static const char *const texts[] = {
     "{\"n\":1,\"t\":\"ä€😀\",\"l\":[1,null,true,-2.5]}", "{\"a\":{\"b\":{\"c\":[{}]}},\"\":\"\"}", "{\"cmd\":\"NODE_\"}", "[]", "{}", "\"\"",
-    "\"line\\nfeed \xe2\x80\xa8\"", "0", "9007199254740991", "1.5e+300", "false", "null",
+    "\"line\\nfeed \xe2\x80\xa8\"", "0", "9007199254740991", "1.5e+300", "false", "null", "\"\\ud800\"",
 };
 
 static void expect(int condition, const char *what) {

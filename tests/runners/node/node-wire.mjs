@@ -12,7 +12,7 @@ const face = process.argv.includes('--peer') ? childProcess : procs;
 const KINDS = ['tcp-socket', 'tcp-listener', 'unix-socket', 'unix-listener', 'udp-socket'];
 const TEXTS = [
   { n: 1, t: 'ä€😀', l: [1, null, true, -2.5] }, { a: { b: { c: [{}] } }, '': '' }, { cmd: 'NODE_' }, [], {}, '', 'line\nfeed \u2028', 0,
-  9007199254740991, 1.5e+300, false, null,
+  9007199254740991, 1.5e+300, false, null, '\ud800',
 ];
 
 /** The child with Node's channel, and how it ends. */

@@ -12,7 +12,7 @@ from peers import PATIENCE, again, part
 
 TEXTS = (
     {"n": 1, "t": "ä€😀", "l": [1, None, True, -2.5]}, {"a": {"b": {"c": [{}]}}, "": ""}, {"cmd": "NODE_"}, [], {}, "", "line\nfeed \u2028",
-    0, 9007199254740991, 1.5e300, False, None,
+    0, 9007199254740991, 1.5e300, False, None, "\ud800",
 )
 
 

@@ -26,7 +26,7 @@ pub(crate) const TABLE: &[Row] = &[
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 13] = [
     r#"{"n":1,"t":"ä€😀","l":[1,null,true,-2.5]}"#,
     r#"{"a":{"b":{"c":[{}]}},"":""}"#,
     r#"{"cmd":"NODE_"}"#,
@@ -39,6 +39,7 @@ const TEXTS: [&str; 12] = [
     "1.5e+300",
     "false",
     "null",
+    r#""\ud800""#,
 ];
 
 /// The child with Node's channel: a plain script, or what `SCENARIO_PEER` says.
