@@ -48,7 +48,17 @@ function ask() {
     changeOver();
   };
   process.on('internalMessage', look);
+  leaveUnanswered();
   process._send({ cmd: ASK, version: VERSION }, undefined, true);
+}
+
+/** An offer that comes after the program has disconnected is not acknowledged: Node takes an answer without a channel for a fault of its own. */
+function leaveUnanswered() {
+  const send = process._send;
+  process._send = function _send(message, ...rest) {
+    if (!this.connected && !this.channel && (message?.cmd === 'NODE_HANDLE_ACK' || message?.cmd === 'NODE_HANDLE_NACK')) return true;
+    return send.call(this, message, ...rest);
+  };
 }
 
 /** Everything goes by the native channel from here on; Node's is closed once its last message has left. */

@@ -125,6 +125,17 @@ test('both sides change over; either side ends it', async () => {
   assert.strictEqual(said.at(-1), 'last');
 });
 
+test('a child that answers and disconnects before the offer comes ends well', async () => {
+  // Busy until the parent's message and its offer have both come, so that they are read together.
+  const child = procs.fork(script('leaves-early.cjs', `require(${PACKAGE});
+    const until = Date.now() + 300;
+    while (Date.now() < until);
+    process.on('message', (message) => { process.send([message]); process.disconnect(); });`));
+  child.send('hello');
+  const [[answer], [code, signal]] = await Promise.all([once(child, 'message'), once(child, 'exit')]);
+  assert.deepStrictEqual([answer, code, signal], [['hello'], 0, null]);
+});
+
 test('the option wire keeps Node\'s; a parent that is Node itself keeps it, too', async () => {
   const child = procs.fork(SELF, [], { wire: 'node' });
   const other = childProcess.fork(SELF);

@@ -21,6 +21,8 @@ pub(crate) struct Snapshot {
     passed: Vec<*const c_char>,
     /// The value of PATH.
     path: Option<Vec<u8>>,
+    /// The string that PATH was read from.
+    path_at: *const c_char,
 }
 
 // SAFETY: the pointers are only compared, and read by the kernel; the strings belong to the host's environment, not to a thread.
@@ -43,6 +45,18 @@ impl Snapshot {
     /// The value of PATH.
     pub(crate) fn path(&self) -> Option<&[u8]> {
         self.path.as_deref()
+    }
+
+    /// Whether this is still the environment. A string that the host gave to putenv(3) may have been changed where it lies: PATH, the only one that
+    /// is read here, is compared whole.
+    fn holds(&self) -> bool {
+        if !unchanged(&self.seen) {
+            return false;
+        }
+        let Some(path) = &self.path else { return true };
+        // SAFETY: the pointer is still in the environment, so this is one of its terminated strings.
+        let text = unsafe { CStr::from_ptr(self.path_at) }.to_bytes();
+        text.strip_prefix(b"PATH=") == Some(path.as_slice())
     }
 }
 
@@ -109,7 +123,7 @@ pub(crate) fn snapshot(pass: Pass) -> Option<Arc<Snapshot>> {
     static LAST: [PerProcess<Mutex<Option<Arc<Snapshot>>>>; 3] = [PerProcess::new(), PerProcess::new(), PerProcess::new()];
     let mut last = LAST[pass.slot()].get().lock();
     if let Some(snapshot) = last.as_ref()
-        && unchanged(&snapshot.seen)
+        && snapshot.holds()
     {
         return Some(Arc::clone(snapshot));
     }
@@ -123,7 +137,7 @@ pub(crate) fn snapshot(pass: Pass) -> Option<Arc<Snapshot>> {
     if !unchanged(&seen) || copied > seen.len() {
         return None;
     }
-    let mut snapshot = Snapshot { passed: Vec::with_capacity(seen.len() + 1), seen, path: None };
+    let mut snapshot = Snapshot { passed: Vec::with_capacity(seen.len() + 1), seen, path: None, path_at: std::ptr::null() };
     for pointer in &snapshot.seen {
         // SAFETY: the array has just been found unchanged around a walk under the lock, so this is a terminated string of the environment.
         let text = unsafe { CStr::from_ptr(*pointer) }.to_bytes();
@@ -131,6 +145,7 @@ pub(crate) fn snapshot(pass: Pass) -> Option<Arc<Snapshot>> {
         // The first counts, as for getenv.
         if name == b"PATH" && snapshot.path.is_none() {
             snapshot.path = text.get(5..).map(<[u8]>::to_vec);
+            snapshot.path_at = *pointer;
         }
         if !pass.hides(name) {
             snapshot.passed.push(*pointer);
