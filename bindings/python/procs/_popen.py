@@ -26,8 +26,18 @@ _POLITE_SECONDS = 0.25
 def _leftover(file):
     """What a binary file has read ahead. The pipe stops blocking, as it does in the core's hands anyway."""
     os.set_blocking(file.fileno(), False)
-    peek = getattr(file, "peek", None)
-    return peek() if peek else b""
+    raw = getattr(file, "raw", None)
+    if raw is None:
+        return b""
+    # An empty buffer would be filled by `peek`, and all output copied to stand behind those few bytes.
+    usual = vars(raw).get("readinto")
+    raw.readinto = lambda buffer: None
+    try:
+        return file.peek()
+    finally:
+        del raw.readinto
+        if usual is not None:
+            raw.readinto = usual
 
 
 def ladder(steps, grace, stdin):

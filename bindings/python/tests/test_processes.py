@@ -123,14 +123,18 @@ def test_the_switches_of_sigchld_do_not_matter():
 @pytest.mark.parametrize("call", [
     "kind(procs.run(command, capture_output=True).stdout)",
     "kind(procs.Popen(command, stdout=procs.PIPE, stderr=procs.PIPE).communicate()[0])",
+    "kind(readable(procs.Popen(command, stdout=procs.PIPE, stderr=procs.PIPE)).communicate()[0])",
     "asyncio.run(awaited())",  # asyncio.run makes a repr of what the coroutine returns
 ])
 def test_large_output_is_held_once(call):
     """The peak of memory is the output and little more."""
     assert program(f"""
-        import asyncio, procs, resource
+        import asyncio, procs, resource, select
         from procs import aio
         size = 128 << 20
+        def readable(child):
+            select.select([child.stdout], [], [])
+            return child
         command = ["head", "-c", str(size), "/dev/zero"]
         def kind(data):
             return type(data) is bytes and len(data) == size
