@@ -287,7 +287,7 @@ static void arena_with_a_killed_reader(void) {
         killed(in_child(reads_a_block));
         CHECK(procs_shm_arena_reclaim_dead(arena, &blocks) == PROCS_OK && blocks == 1);
     }
-    REFUSED(procs_shm_arena_reclaim(arena, 8, NULL));
+    REFUSED(procs_shm_arena_reclaim(arena, 64, NULL));
     CHECK(procs_shm_arena_seat(arena, &seat) == PROCS_OK && procs_shm_arena_reclaim(arena, seat, &blocks) == PROCS_OK && blocks == 0);
     CHECK(procs_shm_arena_alloc(arena, 1, &block) == PROCS_OK && procs_shm_block_free(block) == PROCS_OK);
     CHECK(procs_shm_arena_add_segment(arena, procs_shm_fd(memory)) == PROCS_E_PROTOCOL);
