@@ -158,7 +158,7 @@ const { spawn } = require('node:child_process');
 process.on('message', () => {
   if (process.channel.wire !== 'native') return process.send('not yet');
   // Lives on, with everything that a program of Node hands on by itself.
-  const grandchild = spawn(process.execPath, ['-e', 'console.log(process.connected, Object.keys(process.env).filter((name) => /^(PROCS|NODE_CHANNEL)/.test(name)).length); setInterval(() => {}, 1000)'], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
+  const grandchild = spawn(process.execPath, ['-e', 'console.log(process.connected, Object.keys(process.env).filter((name) => /^(PROCS|NODE)_CHANNEL/.test(name)).length); setInterval(() => {}, 1000)'], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
   grandchild.unref();
   grandchild.stdout.once('data', (text) => process.send({ pid: grandchild.pid, text: String(text) }, () => process.exit(0)));
 });
