@@ -22,7 +22,7 @@ def descriptors():
             target = os.readlink(f"/proc/self/fd/{name}")
         except OSError:
             continue
-        if not target.startswith("anon_inode:"):
+        if not target.startswith("anon_inode:[event"):
             found.append(target)
     return sorted(found)
 
