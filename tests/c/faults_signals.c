@@ -3,7 +3,7 @@
     ROW(a12, "A12", "no handler of the host runs in a child", NOT_VALGRIND, NULL)                                        \
     ROW(a12_identity, "A12", "also where the child is a copy", NOT_VALGRIND, NULL)                                       \
     ROW(a12_clone, "A12", "also on kernels without clone3", PLAIN, NULL)                                                 \
-    ROW(a13, "A13", "locks and memory of other threads do not matter", ANYWHERE, NULL)                                   \
+    ROW(a13, "A13", "locks and memory of other threads do not matter", NOT_VALGRIND, NULL)                               \
     ROW(a14, "A14", "mask and dispositions are reset, or inherited when asked", NOT_VALGRIND, NULL)                          \
     ROW(a27, "A27", "the group is there when spawn returns", ANYWHERE, NULL)                                             \
     ROW(a27_session, "A27", "a session on a terminal", ANYWHERE, NULL)                                                   \

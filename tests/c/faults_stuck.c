@@ -140,11 +140,12 @@ static void battery(void) {
 }
 
 static void b16(void) {
-    struct sigaction action = {.sa_handler = tick}, before;
+    struct sigaction action = {.sa_handler = tick};
     struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
-    CHECK(sigaction(SIGALRM, &action, &before) == 0 && setitimer(ITIMER_REAL, &often, NULL) == 0);
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0 && setitimer(ITIMER_REAL, &often, NULL) == 0);
     for (int round = 0; round < times(20); round++) battery();
-    CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0 && sigaction(SIGALRM, &before, NULL) == 0);
+    /* The handler stays: valgrind delivers the last tick later. */
+    CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
     CHECK(ticks > 50);
 }
 

@@ -98,7 +98,8 @@ static void stops_a_whole_pipeline(void) {
     CHECK(procs_stop_all((const procs_child *const *)children, 2, &stop, &survivors) == PROCS_OK && survivors == 0);
     for (int i = 0; i < 2; i++) {
         CHECK(procs_child_try_wait(children[i], &status) == PROCS_OK);
-        CHECK(status.kind == PROCS_EXIT_SIGNAL && status.signal == SIGKILL);
+        /* The writer may meet its dead reader before its own signal. */
+        CHECK(status.kind == PROCS_EXIT_SIGNAL && (status.signal == SIGKILL || (i == 0 && status.signal == SIGPIPE)));
         CHECK(procs_child_free(children[i]) == PROCS_OK);
     }
     CHECK(procs_pipeline_free(pipeline) == PROCS_OK);
