@@ -40,9 +40,10 @@ class Pool extends EventEmitter {
       this.emit('free');
     });
     worker.on('error', (error) => {
-      release(error, null);
       this.workers.splice(this.workers.indexOf(worker), 1);
-      this.add();
+      release(error, null);
+      // The last answer may have closed the pool.
+      if (!this.closed) this.add();
     });
     this.workers.push(worker);
     this.free.push(worker);
@@ -60,6 +61,7 @@ class Pool extends EventEmitter {
   }
 
   close() {
+    this.closed = true;
     return Promise.all(this.workers.map((worker) => worker.terminate()));
   }
 }
