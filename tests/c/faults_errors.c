@@ -193,6 +193,13 @@ static void a11(void) {
     /* The PATH that counts is the child's own. */
     CHECK(setenv("PATH", in_folder("bin"), 1) == 0);
     prints(search(good), "good\n", 5);
+    /* The host's own counts as it is now, also where it was changed in place: putenv(3) keeps the caller's string. */
+    static char own[700];
+    for (int i = 1; i < 3; i++) {
+        snprintf(own, sizeof own, "PATH=%s", in_folder(folders[i]));
+        CHECK(i > 1 || putenv(own) == 0);
+        prints(options_for((const char *const[]){"tool", NULL}), i == 1 ? "good\n" : "other\n", (size_t)(i + 4));
+    }
     CHECK(chdir("/") == 0);
 }
 
