@@ -22,7 +22,15 @@ closing_lines() {
              END { if (n) printf "     test result: %s. %d passed; %d failed; %d ignored; in %d test programs\n", f ? "FAILED" : "ok", p, f, g, n }'
 }
 
+# The lines of a log that tell why the suite failed: those that name a failure with what follows them, and the last ones.
+reasons() {
+    { grep -aE -A 6 '^FAILED|FAILED$|panicked at|^not ok|^Timeout|^(E  |Error)|^error' "$1" || [ $? = 1 ]; } | tail -n 40
+    printf -- '--\n'
+    tail -n 15 "$1"
+}
+
 summary=()
+broken=()
 failed=0
 skipped=0
 for suite in "${suites[@]}"; do
@@ -39,12 +47,17 @@ for suite in "${suites[@]}"; do
     124) word="FAILED (over $minutes minutes)" failed=$((failed + 1)) ;;
     *) word="FAILED (status $status)" failed=$((failed + 1)) ;;
     esac
+    [[ $word != FAILED* ]] || broken+=("$suite")
     summary+=("$(printf '%-9s %s in %d s' "$suite" "$word" $((SECONDS - began)))" "$(closing_lines "$log")")
 done
 
 say "summary"
 printf '%s\n' "${summary[@]}" | sed '/^$/d; s/^/   /'
 if [ "$failed" -gt 0 ]; then
+    for suite in "${broken[@]}"; do
+        say "why $suite failed"
+        reasons "$logs/$suite.log" | cut -c 1-240 | sed 's/^/   /'
+    done
     printf '\n%d of %d suites failed; logs: %s\n' "$failed" "${#suites[@]}" "${logs#"$root/"}"
     exit 1
 fi
