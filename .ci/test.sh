@@ -38,7 +38,8 @@ for suite in "${suites[@]}"; do
     log=$logs/$suite.log
     began=$SECONDS
     set +e
-    timeout -k 10 "${minutes}m" ".ci/test-$suite.sh" </dev/null 2>&1 | tee "$log"
+    # A shell in the background, nohup and some services start us with signals ignored, which the tests' programs would inherit.
+    timeout -k 10 "${minutes}m" env --default-signal ".ci/test-$suite.sh" </dev/null 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     set -e
     case $status in

@@ -3,6 +3,7 @@
 import faulthandler
 import gc
 import os
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -55,6 +56,14 @@ def state():
     """What is open, runs or lives, counted."""
     kinds = {"descriptor": descriptors(), "thread": threads(), "child": children()}
     return Counter((kind, name) for kind, names in kinds.items() for name in names)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_as_in_the_foreground():
+    """A shell in the background starts us with these ignored, and every program of a test would inherit that."""
+    for number, action in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, action)
 
 
 @pytest.fixture(autouse=True)
