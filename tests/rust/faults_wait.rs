@@ -68,7 +68,12 @@ fn b02_a_host_that_reaps_everything() {
                     stolen.fetch_add(u64::from(host::reap_any()), Ordering::Relaxed);
                 }
             });
-            for round in 0..count(500) {
+            let end = Instant::now() + Duration::from_secs(40);
+            // Until one was stolen, else the test proves nothing.
+            for round in 0.. {
+                if round >= count(500) && (stolen.load(Ordering::Relaxed) > 0 || Instant::now() > end) {
+                    break;
+                }
                 let code = random.below(256) as i32;
                 let start = Instant::now();
                 let mut child = exit_with(code).spawn().expect("a start");
@@ -79,7 +84,7 @@ fn b02_a_host_that_reaps_everything() {
             running.store(false, Ordering::Relaxed);
             thief.join().expect("the reaping thread");
         });
-        assert!(stolen.into_inner() > 0, "nothing was stolen: the test proves nothing");
+        assert!(stolen.into_inner() > 0, "nothing was stolen");
     });
 }
 

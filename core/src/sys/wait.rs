@@ -195,15 +195,14 @@ impl Process {
     /// The status of a child that somebody else reaped: the pidfd keeps it on kernels that have PIDFD_INFO_EXIT.
     fn stolen(&self) -> Reaped {
         let Ended::Pidfd(pidfd) = &self.ended else { return Reaped::Unknown };
-        let mut info = [0u64; 8];
-        info[0] = PIDFD_INFO_EXIT;
-        // SAFETY: the request encodes a struct of 64 bytes, the size of `info`.
-        let result = unsafe { raw::syscall(libc::SYS_ioctl, [pidfd.as_raw_fd() as usize, PIDFD_GET_INFO, info.as_mut_ptr() as usize, 0, 0]) };
-        if result < 0 || info[0] & PIDFD_INFO_EXIT == 0 {
-            // Reaped by a thread that has not finished doing so: the flag comes with the end of the reaping.
-            return if self.alive_by_signal() { Reaped::Running } else { Reaped::Unknown };
+        if let Some(ending) = kept_status(pidfd) {
+            return Reaped::Ended(ending);
         }
-        Reaped::Ended(Ending::from_word((info[7] >> 32) as i32))
+        // The kernel keeps the status before it takes the process away, so one that was not there yet is there once signals find nobody.
+        if self.alive_by_signal() {
+            return Reaped::Running;
+        }
+        kept_status(pidfd).map_or(Reaped::Unknown, Reaped::Ended)
     }
 
     fn alive_by_signal(&self) -> bool {
@@ -317,12 +316,21 @@ fn wait4(pid: i32, options: i32) -> io::Result<Option<Ending>> {
     Ok((ended == pid).then(|| Ending::from_word(word)))
 }
 
+/// How the process of a pidfd ended, once it is reaped and where the kernel keeps that.
+fn kept_status(pidfd: &OwnedFd) -> Option<Ending> {
+    let mut info = [0u64; 8];
+    info[0] = PIDFD_INFO_EXIT;
+    // SAFETY: the request encodes a struct of 64 bytes, the size of `info`.
+    let result = unsafe { raw::syscall(libc::SYS_ioctl, [pidfd.as_raw_fd() as usize, PIDFD_GET_INFO, info.as_mut_ptr() as usize, 0, 0]) };
+    (result >= 0 && info[0] & PIDFD_INFO_EXIT != 0).then(|| Ending::from_word((info[7] >> 32) as i32))
+}
+
 /// Whether PIDFD_GET_INFO is known here, asked of this very process.
 pub(crate) fn pidfd_info_works() -> bool {
     let Ok(own) = pidfd_open(std::process::id()) else { return false };
     let mut info = [0u64; 8];
     info[0] = 1;
-    // SAFETY: as in `stolen`.
+    // SAFETY: as in `kept_status`.
     let result = unsafe { raw::syscall(libc::SYS_ioctl, [own.as_raw_fd() as usize, PIDFD_GET_INFO, info.as_mut_ptr() as usize, 0, 0]) };
     check(if result < 0 { -1 } else { 0 }).is_ok()
 }
