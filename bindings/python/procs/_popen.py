@@ -67,7 +67,7 @@ class Popen:
     and ``channel`` (True, or a dict with ``codec`` and the options of a ``Channel``).
 
     Attributes: ``args``, ``pid``, ``returncode`` (None while it runs, negative for a signal), ``stdin``, ``stdout``, ``stderr``,
-    ``channel`` (None without one).
+    ``channel`` (None without one). Leaving a ``with`` block closes the streams and the channel, then waits.
     A ``Popen`` that is collected leaves the process running, with a ResourceWarning; it is reaped when it ends.
     """
 
@@ -158,9 +158,10 @@ class Popen:
         return self
 
     def __exit__(self, exc_type, value, traceback):
-        for file in (self.stdout, self.stderr):
-            if file:
-                file.close()
+        # The channel as well: a child that waits for messages ends with it.
+        for end in (self.stdout, self.stderr, self.channel):
+            if end:
+                end.close()
         try:
             if self.stdin:
                 self.stdin.close()

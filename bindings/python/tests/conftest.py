@@ -66,13 +66,22 @@ def signals_as_in_the_foreground():
             signal.signal(number, action)
 
 
+@pytest.fixture(scope="session")
+def terminal(request):
+    """Standard error as the runner got it: what is written to pytest's own is lost when the watchdog ends everything."""
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        number = os.dup(2)
+    yield number
+    os.close(number)
+
+
 @pytest.fixture(autouse=True)
-def nothing_left(tmp_path, monkeypatch):
+def nothing_left(terminal, tmp_path, monkeypatch):
     """The leak check and the watchdog around every test."""
     monkeypatch.chdir(tmp_path)
     gc.collect()
     before = state()
-    faulthandler.dump_traceback_later(WATCHDOG_SECONDS, exit=True)
+    faulthandler.dump_traceback_later(WATCHDOG_SECONDS, exit=True, file=terminal)
     yield
     faulthandler.cancel_dump_traceback_later()
     end = time.monotonic() + SETTLE_SECONDS

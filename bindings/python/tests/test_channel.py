@@ -56,8 +56,14 @@ def test_pickle_is_chosen_and_large_buffers_travel_beside(tmp_path):
         for value in ({1: (2, 3)}, {b"x", 4}, ValueError("no"), bytearray(b"q" * 1_000_000)):
             child.channel.send(value)
             back = child.channel.recv(timeout=60)
-            assert type(back) is type(value) and repr(back) == repr(value)
+            assert type(back) is type(value) and (back == value or repr(back) == repr(value))
         child.channel.close()
+
+
+def test_a_with_block_ends_the_child_that_waits_for_messages(tmp_path):
+    with pytest.raises(LookupError), procs.fork(script(tmp_path, ECHO.format(codec="json"))) as child:
+        raise LookupError
+    assert child.returncode == 0 and child.channel.closed
 
 
 def test_pickle_from_a_peer_is_refused_unless_chosen():

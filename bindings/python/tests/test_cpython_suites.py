@@ -45,8 +45,8 @@ def differences(suite, version):
 
 @pytest.mark.parametrize("suite", ["subprocess", "transports", "asyncio"])
 @pytest.mark.parametrize("version", interpreters())
-def test_the_suite_of_the_interpreter(suite, version, tmp_path):
-    faulthandler.dump_traceback_later(SECONDS + 50, exit=True)
+def test_the_suite_of_the_interpreter(suite, version, tmp_path, terminal):
+    faulthandler.dump_traceback_later(SECONDS + 50, exit=True, file=terminal)
     command = [interpreters()[version], HERE / "peer" / "cpython_suite.py", suite, HERE.parent]
     with open(tmp_path / "result", "w") as result, open(tmp_path / "said", "w") as said:
         # A session of its own: some tests signal their group, and some leave children behind, which end with it.
