@@ -1,6 +1,6 @@
 //! A process by pidfd: waiting without reaping, reaping, signalling, and the truth about a stolen status.
 
-use super::poll::{EventFd, Events, PollFd, poll};
+use super::poll::{EventFd, Events, PollFd, poll, readable_now};
 use super::{check, fd, fork, raw, retry};
 use crate::deadline::Deadline;
 use std::io;
@@ -13,6 +13,9 @@ const PIDFD_SIGNAL_PROCESS_GROUP: usize = 1 << 2;
 const PIDFD_INFO_EXIT: u64 = 1 << 3;
 /// _IOWR(0xFF, 11, struct pidfd_info) for the 64-byte struct. Source: linux/pidfd.h.
 const PIDFD_GET_INFO: usize = 0xc040_ff0b;
+
+/// How long somebody else may take from a child's end, which can be seen, until it has reaped it.
+const TAKING: Duration = Duration::from_millis(100);
 
 /// Cleared when waitid refuses pidfds, as old kernels and some filters do.
 static WAITID_PIDFD: AtomicBool = AtomicBool::new(true);
@@ -149,7 +152,7 @@ impl Process {
     /// Reaps it if it has ended. The caller makes sure that this happens once.
     pub(crate) fn reap(&self) -> io::Result<Reaped> {
         match self.waitid(libc::WEXITED | libc::WNOHANG) {
-            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(self.stolen()),
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(self.taken()),
             result => result.map(|ending| ending.map_or(Reaped::Running, Reaped::Ended)),
         }
     }
@@ -160,14 +163,25 @@ impl Process {
             match self.waitid(libc::WEXITED) {
                 Ok(Some(ending)) => return Some(ending),
                 Ok(None) => {}
-                Err(_) => match self.stolen() {
+                Err(_) => match self.taken() {
                     Reaped::Ended(ending) => return Some(ending),
                     Reaped::Unknown => return None,
-                    // Being reaped by somebody else at this moment, or not ours to wait for while it runs.
+                    // Not ours to wait for while it runs.
                     Reaped::Running => {
                         let _ = self.wait_ended(Deadline::after(Duration::from_millis(1)));
                     }
                 },
+            }
+        }
+    }
+
+    /// As `stolen`; when it has ended but is still being reaped, which takes as long as the reaper does not run, after that.
+    fn taken(&self) -> Reaped {
+        let until = Deadline::after(TAKING);
+        loop {
+            match self.stolen() {
+                Reaped::Running if !until.passed() && readable_now(self.as_fd()).unwrap_or(false) => std::thread::sleep(Duration::from_micros(50)),
+                known => return known,
             }
         }
     }
