@@ -32,7 +32,7 @@ pub use channel::{
 pub use deadline::{Deadline, interruptible};
 pub use error::{Error, ErrorKind, Result, Stage};
 pub use fork::Event;
-pub use io::{PipeReader, PipeWriter, ReadySet, duplicate_fd};
+pub use io::{PipeReader, PipeWriter, ReadySet, close_fd, duplicate_fd};
 pub use shm::{
     Arena, ArenaOptions, AtomicCell, Block, BlockPlace, Counter, Counters, Field, Histogram, HistogramSnapshot, LockFuture, Number, OnceEnd,
     OnceTurn, Seat, SemaphorePermit, SharedBarrier, SharedEvent, SharedMemory, SharedMemoryOptions, SharedMutex, SharedMutexGuard, SharedOnce,

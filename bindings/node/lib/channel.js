@@ -2,12 +2,14 @@
 
 // Node's channel on a child: send, disconnect, 'message', 'disconnect', handles and their acknowledgement. The bytes are the core's.
 
+const { AsyncResource } = require('node:async_hooks');
 const { EventEmitter } = require('node:events');
 const { deprecate } = require('node:util');
 const { hub } = require('./hub.js');
 const { encodings } = require('./encodings.js');
 const { nodeError, errnoError, fromFailure, isFailure } = require('./errors.js');
 const handles = require('./handles.js');
+const native = require('./native.js');
 const { ASK, SWITCHED, Offer } = require('./offer.js');
 const { NodeWire, MORE, ENDED } = require('./wires.js');
 const check = require('./validate.js');
@@ -91,6 +93,8 @@ class Channel {
   #unanswered = null;
   /** Messages for which nobody listens yet. */
   #pending = [];
+  /** What its events run in: the context of the start, as in Node. */
+  #resource = new AsyncResource('PIPEWRAP', { requireManualDestroy: true });
   referenced = false;
   sockets = { got: {}, send: {} };
 
@@ -122,6 +126,10 @@ class Channel {
 
   /** The notice that something has come. True when there was something. */
   linkReady() {
+    return this.#resource.runInAsyncScope(this.#readAll, this);
+  }
+
+  #readAll() {
     let came = false;
     while (this.#open) {
       const wire = this.#in;
@@ -201,11 +209,11 @@ class Channel {
     if (!this.#open || !this.#upgrade?.wanted(asked)) return;
     // A handle is on its way: once it has arrived.
     if (this.#queue !== null || !this.#target.connected) return;
-    const native = this.#upgrade.open(this);
-    if (native === undefined) return;
+    const wire = this.#upgrade.open(this);
+    if (wire === undefined) return;
     const link = this.#out;
     this.#upgrade.send((message, fd) => this.#write(message, fd, undefined, true, link));
-    this.#out = native;
+    this.#out = wire;
   }
 
   /** A handle arrived, or its descriptor did not. An answer that nobody awaits is nothing. */
@@ -304,7 +312,8 @@ class Channel {
     this.#in.close();
     if (this.#out !== this.#in) this.#out.close();
     this.#upgrade?.done();
-    for (const fd of this.#arrived.splice(0)) require('node:fs').closeSync(fd);
+    this.#resource.emitDestroy();
+    for (const fd of this.#arrived.splice(0)) native.closeFd(fd);
     return true;
   }
 

@@ -2,6 +2,7 @@
 
 // ChildProcess: one child of this process, with the fields, events and order of Node's own.
 
+const diagnostics = require('node:diagnostics_channel').channel('child_process');
 const { EventEmitter } = require('node:events');
 const { constants: { errno: ERRNO } } = require('node:os');
 const { kSpecial, environmentPairs } = require('./arguments.js');
@@ -37,6 +38,7 @@ function ChildProcess() {
   this[kStreams] = undefined;
   this[kUsage] = undefined;
   this._handle = new Handle(this, ended);
+  if (diagnostics.hasSubscribers) diagnostics.publish({ process: this });
 }
 Object.setPrototypeOf(ChildProcess.prototype, EventEmitter.prototype);
 Object.setPrototypeOf(ChildProcess, EventEmitter);

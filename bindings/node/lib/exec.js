@@ -185,8 +185,8 @@ function passedOn(options) {
   if (options.cwd !== null) given.cwd = options.cwd;
   if (options.env !== null) given.env = options.env;
   if (options.shell !== false) given.shell = options.shell;
-  const { gid, signal, uid } = options;
-  Object.assign(given, { gid, signal, uid });
+  const { gid, signal, uid, windowsHide, windowsVerbatimArguments } = options;
+  Object.assign(given, { gid, signal, uid, windowsHide, windowsVerbatimArguments });
   for (const name of START_OPTIONS) if (options[name] !== undefined) given[name] = options[name];
   return given;
 }

@@ -3,13 +3,13 @@
 // Channel: messages, buffers and descriptors to and from another process of any of the four languages.
 
 const { EventEmitter } = require('node:events');
-const fs = require('node:fs');
 const { hub, newId, attend, forget } = require('./hub.js');
 const { nodeError, AbortError, ProcsError, isFailure, fromFailure, unwrap } = require('./errors.js');
 const { beside, decode, NAMES, Message } = require('./message-codecs.js');
 const calls = require('./message-calls.js');
 const { Outbox } = require('./outbox.js');
 const { settings } = require('./message-settings.js');
+const native = require('./native.js');
 const { receive } = require('./slab.js');
 const check = require('./validate.js');
 
@@ -189,7 +189,7 @@ class Channel extends EventEmitter {
   #arrived(codec, body, buffers, fds) {
     if (!this.#open) {
       // A handler closed the channel: what came with the same batch is nobody's.
-      for (const fd of fds ?? NO_FDS) fs.closeSync(fd);
+      for (const fd of fds ?? NO_FDS) native.closeFd(fd);
       return;
     }
     let value;

@@ -2,9 +2,9 @@
 
 // The native wire for a child that asks for it (docs/wire.md, "Changing over from Node's wire"): the parent's half.
 
-const fs = require('node:fs');
 const { hub, newId } = require('./hub.js');
 const { isFailure } = require('./errors.js');
+const native = require('./native.js');
 const { NativeWire } = require('./wires.js');
 
 /** What a child asks with, the version of the native wire in it; what the parent answers with; what the child's last words on Node's wire are. */
@@ -69,7 +69,7 @@ class Offer {
   /** The child's end is not needed here any more. */
   done() {
     this.#open = false;
-    if (this.#fd >= 0) fs.closeSync(this.#fd);
+    if (this.#fd >= 0) native.closeFd(this.#fd);
     this.#fd = -1;
   }
 }

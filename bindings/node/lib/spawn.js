@@ -70,9 +70,11 @@ function spawn(file, args, options) {
   return child;
 }
 
-/** Whoever wraps the method expects the environment in the options, and may change any of them. */
+/** Whoever wraps the method expects the environment in the options and the fields of Windows, and may change any of them. */
 function prepareForWrapper(options) {
   options.envPairs ??= environmentPairs();
+  options.windowsHide = !!options.windowsHide;
+  options.windowsVerbatimArguments = !!options.windowsVerbatimArguments;
   options[kSpecial] = true;
 }
 

@@ -179,26 +179,46 @@ class Slabs {
   take(count, room) {
     if (count <= SMALL_CHUNK) return Buffer.from(room.subarray(0, count));
     this.#used += count;
-    if (count === PIPE_BYTES && this.#size === PIPE_BYTES) {
+    if (count === PIPE_BYTES) {
       // The read found the pipe full. Before that, a larger one would be wasted, and a user's pipes have a common budget.
-      this.#size = LARGE_SLAB;
-      native.growPipe(this.fd);
+      this.grow();
     }
     return room.subarray(0, count);
   }
+
+  /** Lets the pipe hold more, once. */
+  grow() {
+    if (this.#size === LARGE_SLAB) return;
+    this.#size = LARGE_SLAB;
+    native.growPipe(this.fd);
+  }
 }
+
+/** A child's output. By another name only inside: the runtime's own streams of children are plain sockets. */
+const Output = class Socket extends net.Socket {
+  #slabs;
+
+  constructor(fd) {
+    const slabs = new Slabs(fd);
+    super({
+      fd,
+      readable: true,
+      writable: false,
+      onread: { buffer: () => slabs.room(), callback: (count, room) => this.push(slabs.take(count, room)) },
+    });
+    this.#slabs = slabs;
+  }
+
+  pause() {
+    // What is not read now must not hold up the child sooner than a socket pair of child_process does.
+    if (this._handle) this.#slabs.grow();
+    return super.pause();
+  }
+};
 
 /** The host's end of a child's pipe: stdin is written, 1 and 2 are read, higher ones are duplex. */
 function socketFor(fd, index) {
-  if (index === 0 || index > 2) return new net.Socket({ fd, readable: index > 0, writable: true });
-  const slabs = new Slabs(fd);
-  const socket = new net.Socket({
-    fd,
-    readable: true,
-    writable: false,
-    onread: { buffer: () => slabs.room(), callback: (count, room) => socket.push(slabs.take(count, room)) },
-  });
-  return socket;
+  return index === 0 || index > 2 ? new net.Socket({ fd, readable: index > 0, writable: true }) : new Output(fd);
 }
 
 module.exports = { PIPE, IGNORE, UNSET, NONE, plan, shorthand, refuseChannel, release, socketFor };

@@ -18,6 +18,9 @@ const DONE = 3;
 function endedStream() {
   const socket = new net.Socket({ readable: false, writable: false });
   socket.destroy();
+  // Its events are over: whoever looks now has missed them.
+  socket.emit = () => false;
+  setImmediate(() => { delete socket.emit; });
   return socket;
 }
 

@@ -2,6 +2,8 @@
 
 // Events, their order, and the state of a child around them.
 
+const { subscribe, unsubscribe } = require('node:diagnostics_channel');
+
 /** Logs every event of a child and its streams; resolves at the last one. */
 function watch(child, log) {
   const state = () => `exitCode=${child.exitCode} signalCode=${child.signalCode} killed=${child.killed}`;
@@ -134,6 +136,62 @@ async function byHand(cp, log) {
   log('output', out());
 }
 
+/** What is passed to those who wrap the method of the prototype, as tools that follow children do. */
+async function wrapped(cp, log) {
+  const { spawn } = cp.ChildProcess.prototype;
+  const seen = [];
+  cp.ChildProcess.prototype.spawn = function wrapper(options) {
+    const { file, args, cwd, detached, windowsHide, windowsVerbatimArguments, envPairs } = options;
+    seen.push([file, args, cwd ?? null, detached, windowsHide, windowsVerbatimArguments, envPairs.includes('MARK=1')]);
+    options.envPairs.push('ADDED=2');
+    return spawn.call(this, options);
+  };
+  const env = { ...process.env, MARK: '1' };
+  try {
+    const plain = cp.spawn('sh', ['-c', 'echo $MARK $ADDED']);
+    const outputs = [text(plain.stdout)];
+    await watch(plain, log);
+    for (const options of [{ env }, { env, windowsHide: true, cwd: '/' }, { env, shell: true }]) {
+      outputs.push(await new Promise((resolve) => cp.execFile('sh', ['-c', "'echo $ADDED'"], options, (error, out) => resolve(() => out))));
+    }
+    log('outputs', outputs.map((output) => output()));
+  } finally {
+    cp.ChildProcess.prototype.spawn = spawn;
+  }
+  log('seen', seen);
+}
+
+async function published(cp, log) {
+  const told = [];
+  const listen = ({ process: child }) => told.push([child instanceof cp.ChildProcess, child.pid, child.spawnfile]);
+  subscribe('child_process', listen);
+  try {
+    await watch(cp.spawn('true'), log);
+    await watch(cp.spawn('procs-no-such-program'), log);
+    cp.spawnSync('true');
+    await new Promise((resolve) => cp.exec('true', resolve));
+  } finally {
+    unsubscribe('child_process', listen);
+  }
+  log('told', told);
+}
+
+/** Who first looks at a stream when all is over has missed its events. */
+async function lookedAtLate(cp, log) {
+  const child = cp.spawn('echo', ['unseen']);
+  await watch(child, log);
+  for (const name of ['data', 'end', 'close', 'error']) child.stdout.on(name, () => log('late', name));
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  log('state', child.stdout.destroyed, child.stdout.readable);
+}
+
+/** A child does not wait for a reader of what a socket pair of child_process holds. */
+async function pausedAtOnce(cp, log) {
+  const child = cp.spawn('head', ['-c', '150000', '/dev/zero']);
+  child.stdout.pause();
+  await watch(child, log);
+}
+
 module.exports.cases = {
   ...Object.fromEntries(Object.entries(ENDS).map(([name, args]) => [`spawn: ${name}`, (cp, log) => ended(cp, log, ...args)])),
   'kill by name': (cp, log) => killed(cp, log, 'SIGTERM'),
@@ -150,4 +208,8 @@ module.exports.cases = {
   'streams of a failed start': failedStartStreams,
   'dispose kills': disposed,
   'ChildProcess by hand': byHand,
+  'a wrapped start': wrapped,
+  'told on the diagnostics channel': published,
+  'streams looked at late': lookedAtLate,
+  'output paused at once': pausedAtOnce,
 };

@@ -3,6 +3,7 @@
 // Programs of fork, one by name: `fork.cjs MODULE NAME [FLAGS OF THE CHILD…]` prints what happens, in order. Run on both modules, with plain children and
 // with such as require the package, the text must be the same.
 
+const { AsyncLocalStorage } = require('node:async_hooks');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
@@ -120,6 +121,15 @@ const PROGRAMS = {
     const child = start(`const f = (m) => { process.removeListener('message', f); process.send('removed ' + m); }; process.on('message', f);`);
     child.send('x');
     await once(child, 'exit');
+  },
+
+  async 'the async context of the start'() {
+    const storage = new AsyncLocalStorage();
+    const child = storage.run('mine', () => start("process.send('one'); process.once('message', () => { process.send('two'); process.disconnect(); });"));
+    for (const event of ['message', 'disconnect', 'exit', 'close']) child.on(event, () => say(event, 'in', storage.getStore()));
+    await once(child, 'message');
+    storage.run('other', () => child.send('go', () => say('written in', storage.getStore())));
+    await once(child, 'close');
   },
 
   async 'unref in the child'() {

@@ -5,6 +5,7 @@
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const test = require('node:test');
 const { Worker } = require('node:worker_threads');
@@ -109,6 +110,21 @@ test('works in workers, and a worker may end at any moment', async () => {
     await victim.terminate();
   }
   assert.equal((await procs.run('echo', ['still here'])).stdout, 'still here\n');
+});
+
+test('a worker forks, and the runtime has nothing to warn of', async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'procs-worker-'));
+  const file = path.join(folder, 'child.cjs');
+  fs.writeFileSync(file, `require(${MODULE}); const wait = () => (process.channel.wire === 'native' ? process.send('native', () => process.disconnect()) : setTimeout(wait, 2)); wait();`);
+  const body = `const { parentPort } = require('node:worker_threads'); const procs = require(${MODULE});
+    process.on('warning', (warning) => parentPort.postMessage(warning.message));
+    procs.fork(${JSON.stringify(file)}).on('message', (word) => parentPort.postMessage(word)).on('close', (code) => parentPort.postMessage(code));`;
+  const worker = new Worker(body, { eval: true });
+  const heard = [];
+  worker.on('message', (message) => heard.push(message));
+  await once(worker, 'exit');
+  fs.rmSync(folder, { recursive: true });
+  assert.deepEqual(heard, ['native', 0]);
 });
 
 test("a worker's environment is its own", async () => {

@@ -5,5 +5,5 @@ pub(crate) mod reactor;
 mod ready;
 pub(crate) mod transfer;
 
-pub use pipe::{PipeReader, PipeWriter, duplicate_fd};
+pub use pipe::{PipeReader, PipeWriter, close_fd, duplicate_fd};
 pub use ready::ReadySet;

@@ -124,3 +124,11 @@ descriptor!(PipeWriter);
 pub fn duplicate_fd(number: RawFd) -> crate::error::Result<OwnedFd> {
     fd::duplicate(number, 3).map_err(|error| crate::error::Error::from_io("fd", &error, format!("cannot be duplicated (fd = {number})")))
 }
+
+/// Closes a descriptor that the host knows by its number only and that is its own, such as one that came with a message.
+///
+/// # Errors
+/// `Io` with EBADF when the number is not open.
+pub fn close_fd(number: RawFd) -> crate::error::Result<()> {
+    fd::close(number).map_err(|error| crate::error::Error::from_io("fd", &error, format!("cannot be closed (fd = {number})")))
+}

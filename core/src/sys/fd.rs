@@ -32,6 +32,13 @@ pub(crate) fn duplicate(fd: RawFd, least: RawFd) -> io::Result<OwnedFd> {
     retry(|| check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, least) })).map(own)
 }
 
+/// Closes a descriptor that is known by its number only. One that is not open is an error and nothing else.
+pub(crate) fn close(fd: RawFd) -> io::Result<()> {
+    // SAFETY: close takes no pointers. That the number is the caller's to close is the promise of `io::close_fd`.
+    // It is never tried again: after an interruption the number may already be somebody else's.
+    check(unsafe { libc::close(fd) }).map(drop)
+}
+
 /// A pipe: read end, write end; both blocking, both close-on-exec, both above 2.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0; 2];
