@@ -1,6 +1,7 @@
 //! Python objects as bodies of messages and back.
 
 use crate::channel::Channel;
+use crate::json;
 use crate::shared::{Buffer, travel};
 use procs::{Codec, Message};
 use pyo3::prelude::*;
@@ -39,6 +40,9 @@ pub(crate) fn encode(channel: &Channel, codec: Codec, value: &Bound<'_, PyAny>) 
     let py = value.py();
     match codec {
         Codec::Json => {
+            if let Some(text) = json::write(value) {
+                return Ok(Message::encoded(Codec::Json, text));
+            }
             let text = tools(py)?.json_encode.bind(py).call1((value,))?;
             if let Ok(text) = text.cast::<PyString>()?.to_str() {
                 return Ok(Message::encoded(Codec::Json, channel.copy(text.as_bytes())));
@@ -65,7 +69,10 @@ pub(crate) fn encode(channel: &Channel, codec: Codec, value: &Bound<'_, PyAny>) 
 pub(crate) fn decode_body<'py>(py: Python<'py>, codec: Codec, body: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     match codec {
         Codec::Json => match std::str::from_utf8(body) {
-            Ok(text) => tools(py)?.json_decode.bind(py).call1((PyString::new(py, text),)),
+            Ok(text) => match json::read(py, text) {
+                Some(value) => Ok(value),
+                None => tools(py)?.json_decode.bind(py).call1((PyString::new(py, text),)),
+            },
             Err(_) => tools(py)?.json_decode.bind(py).call1((PyBytes::new(py, body),)),
         },
         Codec::Pickle => tools(py)?.pickle_loads.bind(py).call1((PyBytes::new(py, body),)),

@@ -21,6 +21,7 @@ mod error;
 mod gather;
 mod interrupt;
 mod job;
+mod json;
 mod many;
 mod memory;
 mod options;

@@ -37,6 +37,7 @@ impl Link {
             max_queued: options.max_queued_bytes,
             high_water: options.high_water.max(1),
             frame_timeout: options.frame_timeout,
+            spin: options.spin,
             ..NodeOptions::default()
         };
         NodeEndpoint::new(fd, &node).map(Link::Node)

@@ -1,6 +1,8 @@
 //! Who holds something in shared memory, and whether that process still lives.
 
-use super::{fork::PerProcess, poll, raw, wait};
+use super::fork::{self, PerProcess};
+use super::{poll, raw, wait};
+use std::cell::Cell;
 use std::fs;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
@@ -74,6 +76,45 @@ impl Owner {
         let pidfd = wait::pidfd_open(self.pid()).ok()?;
         // Asked after: if the number is its own now, the descriptor is its own, or that of one which has ended.
         (start_time(self.pid()).map(|start| Owner::new(self.pid(), start)) == Some(self)).then_some(pidfd)
+    }
+}
+
+/// A thread: its number in the low half, that of its process in the high half. Later ones may have the same number. Never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Thread(pub(crate) u64);
+
+thread_local! {
+    /// This thread, and in which generation of the process.
+    static THIS: Cell<Option<(u64, Thread)>> = const { Cell::new(None) };
+}
+
+impl Thread {
+    /// This thread.
+    pub(crate) fn current() -> Thread {
+        let generation = fork::generation();
+        match THIS.get() {
+            Some((known, thread)) if known == generation => thread,
+            _ => {
+                // SAFETY: takes nothing, changes nothing.
+                let tid = unsafe { libc::gettid() } as u32;
+                let thread = Thread(u64::from(std::process::id()) << 32 | u64::from(tid));
+                THIS.set(Some((generation, thread)));
+                thread
+            }
+        }
+    }
+
+    /// A descriptor that is readable once it has ended; `None` where there is none, or where it has ended already.
+    pub(crate) fn pidfd(self) -> Option<OwnedFd> {
+        let (pid, tid) = ((self.0 >> 32) as u32, self.0 as u32);
+        if tid == 0 || tid > i32::MAX as u32 {
+            return None;
+        }
+        match wait::pidfd_open_thread(tid) {
+            // Before Linux 6.9 there are those of processes only; a process seldom outlives its first thread.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) && tid == pid => wait::pidfd_open(pid).ok(),
+            result => result.ok(),
+        }
     }
 }
 

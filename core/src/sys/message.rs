@@ -50,6 +50,11 @@ pub(crate) fn send(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>], fds: &[BorrowedFd<
     if fds.len() > MAX_FDS || (!fds.is_empty() && parts.iter().all(|part| part.is_empty())) {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
+    if fds.is_empty()
+        && let Some(sent) = send_small(fd, parts)
+    {
+        return sent;
+    }
     let mut control: Control = [MaybeUninit::uninit(); CONTROL_WORDS];
     let control_len = if fds.is_empty() { 0 } else { size_of_control(fds.len()) as usize };
     // An IoSlice has the layout of an iovec, and sending does not write to it.
@@ -71,6 +76,25 @@ pub(crate) fn send(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>], fds: &[BorrowedFd<
     }
     // SAFETY: `message` names buffers that live until the call returns; the kernel only reads them.
     retry(|| check_size(unsafe { libc::sendmsg(fd.as_raw_fd(), &message, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) }))
+}
+
+/// Bytes that are put together before they are sent: the copy costs less than a header with its vector.
+const SMALL: usize = 512;
+
+/// Sends a few bytes alone; `None` when they are not few.
+fn send_small(fd: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
+    if parts.iter().any(|part| part.len() > SMALL) {
+        return None;
+    }
+    let mut bytes = [0_u8; SMALL];
+    let mut len = 0;
+    for part in parts {
+        bytes.get_mut(len..len + part.len())?.copy_from_slice(part);
+        len += part.len();
+    }
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    // SAFETY: the buffer has at least `len` bytes and lives until the call returns; the kernel only reads it.
+    Some(retry(|| check_size(unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), len, flags) })))
 }
 
 /// Receives into `buf` without waiting and appends the descriptors that came with the bytes, close-on-exec and above 2.

@@ -78,8 +78,18 @@ pub(crate) enum Reaped {
 
 /// A pidfd of any process.
 pub(crate) fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
+    open_pidfd(pid, 0)
+}
+
+/// A pidfd of any thread, readable once that has ended. EINVAL before Linux 6.9.
+pub(crate) fn pidfd_open_thread(tid: u32) -> io::Result<OwnedFd> {
+    // PIDFD_THREAD. Source: linux/pidfd.h.
+    open_pidfd(tid, libc::O_EXCL as usize)
+}
+
+fn open_pidfd(number: u32, flags: usize) -> io::Result<OwnedFd> {
     // SAFETY: takes no pointers.
-    let result = unsafe { raw::syscall(libc::SYS_pidfd_open, [pid as usize, 0, 0, 0, 0]) };
+    let result = unsafe { raw::syscall(libc::SYS_pidfd_open, [number as usize, flags, 0, 0, 0]) };
     if result < 0 {
         return Err(io::Error::from_raw_os_error(-result as i32));
     }

@@ -14,6 +14,8 @@ use super::watch::{Bell, Watches};
 use crate::channel::Message;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::shm::Spin;
+use crate::shm::ring::spin::Spinner;
 use crate::sys::fork;
 use crate::sys::poll::Epoll;
 use parking_lot::{Mutex, MutexGuard};
@@ -38,6 +40,8 @@ pub(crate) struct NodeOptions {
     pub(crate) high_water: usize,
     /// How long the rest of a message may take to come once it has begun, while somebody waits for it. Default: for ever.
     pub(crate) frame_timeout: Option<Duration>,
+    /// Whether a receiver looks again before it sleeps. Default: adaptive.
+    pub(crate) spin: Spin,
 }
 
 impl Default for NodeOptions {
@@ -49,6 +53,7 @@ impl Default for NodeOptions {
             max_queued: 256 << 20,
             high_water: 1 << 20,
             frame_timeout: None,
+            spin: Spin::Adaptive,
         }
     }
 }
@@ -85,6 +90,8 @@ pub(super) struct Inner {
 pub(super) struct Locked {
     state: State,
     watches: Watches,
+    /// Of one receiver at a time.
+    spinner: Spinner,
     recv_wakers: Vec<Waker>,
     send_wakers: Vec<Waker>,
     written_wakers: Vec<Waker>,
@@ -109,6 +116,7 @@ impl NodeEndpoint {
         let locked = Locked {
             state: State::new(options.framing, options.handles, bounds),
             watches: Watches::default(),
+            spinner: Spinner::new(options.spin),
             recv_wakers: Vec::new(),
             send_wakers: Vec::new(),
             written_wakers: Vec::new(),

@@ -1,5 +1,6 @@
 //! A place where processes wait for one another.
 
+use super::deaths::Mortal;
 use super::holders::{self, Guarded};
 use super::wait::{self, Attempt, LockFuture};
 use super::{Head, How};
@@ -17,6 +18,7 @@ fields! {
     B_PARTIES = 24, 4, "parties";
     B_ROUND = 28, 4, "round";
     B_BROKEN = 32, 4, "broken";
+    B_WATCHED = 36, 4, "watched";
 }
 
 const NOUN: &str = "barrier";
@@ -50,6 +52,8 @@ pub struct SharedBarrier {
     parties: Placed<AtomicU32>,
     round: Placed<AtomicU32>,
     broken: Placed<AtomicU32>,
+    /// The last round in which somebody began to watch those who had arrived, and is to be told of more.
+    watched: Placed<AtomicU32>,
 }
 
 impl SharedBarrier {
@@ -92,7 +96,8 @@ impl SharedBarrier {
         };
         let guarded = Guarded::place(place, (*b"PBAR", NOUN), how, start)?;
         let head = &guarded.head;
-        Ok(SharedBarrier { parties: head.u32_at(B_PARTIES)?, round: head.u32_at(B_ROUND)?, broken: head.u32_at(B_BROKEN)?, guarded })
+        let (parties, round) = (head.u32_at(B_PARTIES)?, head.u32_at(B_ROUND)?);
+        Ok(SharedBarrier { parties, round, broken: head.u32_at(B_BROKEN)?, watched: head.u32_at(B_WATCHED)?, guarded })
     }
 
     /// How many it waits for.
@@ -136,20 +141,23 @@ impl SharedBarrier {
 struct Arrival {
     barrier: SharedBarrier,
     round: Option<u32>,
+    /// Those who wait have to be told of something.
+    news: bool,
 }
 
 impl Arrival {
     fn new(barrier: &SharedBarrier) -> Arrival {
-        Arrival { barrier: barrier.clone(), round: None }
+        Arrival { barrier: barrier.clone(), round: None, news: false }
     }
 
     /// What happened to the round that this one arrived in.
-    fn look(&self, arrived: u32, check: bool) -> Result<Option<bool>> {
+    fn look(&mut self, arrived: u32, check: bool) -> Result<Option<bool>> {
         let barrier = &self.barrier;
         let now = barrier.round.load(Ordering::SeqCst);
         if check && now == arrived && barrier.guarded.bury(arrived) > 0 {
             barrier.broken.store(arrived, Ordering::SeqCst);
             barrier.turn();
+            self.news = true;
         }
         if barrier.round.load(Ordering::SeqCst) == arrived {
             return Ok(None);
@@ -171,10 +179,12 @@ impl Arrival {
             return Ok(None);
         }
         if barrier.guarded.held(round) < u64::from(barrier.parties()) {
+            self.news = barrier.watched.load(Ordering::SeqCst) == round;
             self.round = Some(round);
             return self.look(round, check);
         }
         barrier.turn();
+        self.news = true;
         Ok(Some(true))
     }
 }
@@ -188,12 +198,11 @@ impl Attempt for Arrival {
 
     fn attempt(&mut self, check: bool) -> Result<Option<bool>> {
         let guarded = self.barrier.guarded.clone();
-        let before = self.barrier.round.load(Ordering::SeqCst);
         let result = guarded.try_with(|| match self.round {
             Some(arrived) => self.look(arrived, check),
             None => self.arrive(check),
         })?;
-        if self.barrier.round.load(Ordering::SeqCst) != before {
+        if std::mem::take(&mut self.news) {
             guarded.head.changed();
         }
         let result = result.unwrap_or(Ok(None));
@@ -201,6 +210,16 @@ impl Attempt for Arrival {
             self.round = None;
         }
         result
+    }
+
+    fn holders(&self) -> Option<Vec<Mortal>> {
+        let barrier = &self.barrier;
+        let round = self.round?;
+        let arrived = barrier.guarded.try_with(|| {
+            barrier.watched.store(round, Ordering::SeqCst);
+            barrier.guarded.owners(round)
+        });
+        arrived.ok().flatten()
     }
 
     fn give_up(&mut self) {

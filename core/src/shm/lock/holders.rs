@@ -3,6 +3,7 @@
 //! Every change is one store, or is ordered so that a process which is killed between two stores leaves a state that is right for the living:
 //! so whoever finds the inner mutex abandoned just goes on.
 
+use super::deaths::Mortal;
 use super::{BODY, Head, How, Shape};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -159,9 +160,9 @@ impl Guarded {
     }
 
     /// Who holds something under `tag`.
-    pub(super) fn owners(&self, tag: u32) -> Vec<Owner> {
+    pub(super) fn owners(&self, tag: u32) -> Vec<Mortal> {
         let holds = |entry: &&Slot| entry.count.load(Ordering::Relaxed) > 0 && entry.tag.load(Ordering::Relaxed) == tag;
-        self.entries().iter().filter(holds).map(|entry| Owner(entry.owner.load(Ordering::Relaxed))).collect()
+        self.entries().iter().filter(holds).map(|entry| Mortal::Process(Owner(entry.owner.load(Ordering::Relaxed)))).collect()
     }
 
     /// Forgets what dead processes hold; how much that was under `tag`.

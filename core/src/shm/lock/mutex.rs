@@ -1,18 +1,23 @@
 //! Mutual exclusion between processes that notices the death of a holder.
 
+use super::deaths::Mortal;
 use super::wait::{self, Attempt, LockFuture};
 use super::{Head, How, Shape};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::layout::fields;
 use crate::shm::memory::SharedMemory;
+use crate::sys::alive::Thread;
 use crate::sys::robust::{Locked, ROBUST, RobustMutex};
+use crate::sys::shared::Placed;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 fields! {
-    /// A mutex: the head, then the mutex of the C library. 128 bytes.
+    /// A mutex: the head, the thread that has it, then the mutex of the C library. 128 bytes.
     MUTEX_FIELDS, "mutex":
+    M_HOLDER = 24, 8, "holder";
     M_MUTEX = 64, ROBUST, "mutex";
 }
 
@@ -67,6 +72,8 @@ const NOUN: &str = "mutex";
 pub struct SharedMutex {
     pub(super) head: Head,
     mutex: RobustMutex,
+    /// Written by whoever has it, for futures: the kernel wakes sleepers of the mutex when a holder dies, and no others.
+    holder: Placed<AtomicU64>,
 }
 
 /// Holds a [`SharedMutex`] until it is dropped.
@@ -116,7 +123,13 @@ impl SharedMutex {
         let failed = |error: std::io::Error| Error::from_io(NOUN, &error, "cannot make a robust mutex");
         let start = |head: &Head| RobustMutex::new(&head.map, head.at + M_MUTEX)?.init().map_err(failed);
         let head = Head::place((memory, offset), shape, how, start)?;
-        Ok(SharedMutex { mutex: RobustMutex::new(&head.map, head.at + M_MUTEX)?, head })
+        Ok(SharedMutex { mutex: RobustMutex::new(&head.map, head.at + M_MUTEX)?, holder: head.u64_at(M_HOLDER)?, head })
+    }
+
+    fn take(&self, deadline: Deadline) -> Result<Locked> {
+        let locked = self.mutex.lock(deadline)?;
+        self.holder.store(Thread::current().0, Ordering::Relaxed);
+        Ok(locked)
     }
 
     fn guard(&self, locked: Locked) -> SharedMutexGuard {
@@ -129,7 +142,7 @@ impl SharedMutex {
     /// - `OwnerDied`: poisoned: a holder died and the next one did not repair.
     /// - `InvalidState`: this thread has it already.
     pub fn lock(&self) -> Result<SharedMutexGuard> {
-        self.mutex.lock(Deadline::NEVER).map(|locked| self.guard(locked))
+        self.take(Deadline::NEVER).map(|locked| self.guard(locked))
     }
 
     /// Takes the lock if nobody has it.
@@ -145,7 +158,7 @@ impl SharedMutex {
     /// # Errors
     /// As [`lock`](SharedMutex::lock), and `Timeout` (`WouldBlock` for a timeout of zero).
     pub fn lock_timeout(&self, timeout: Duration) -> Result<SharedMutexGuard> {
-        self.mutex.lock(Deadline::after(timeout)).map(|locked| self.guard(locked))
+        self.take(Deadline::after(timeout)).map(|locked| self.guard(locked))
     }
 
     /// Takes the lock as a future; the lock belongs to the thread that polled it last. `timeout`: `None` is never.
@@ -161,7 +174,7 @@ impl SharedMutex {
     /// # Errors
     /// As [`lock_timeout`](SharedMutex::lock_timeout).
     pub fn acquire(&self, timeout: Option<Duration>) -> Result<bool> {
-        self.mutex.lock(Deadline::from_timeout(timeout)).map(|locked| locked == Locked::OwnerDied)
+        self.take(Deadline::from_timeout(timeout)).map(|locked| locked == Locked::OwnerDied)
     }
 
     /// [`acquire`](SharedMutex::acquire) as a future: the thread that polled it last holds the lock.
@@ -177,9 +190,20 @@ impl SharedMutex {
     /// # Errors
     /// - `InvalidState`: this thread has not got it.
     pub fn release(&self) -> Result<()> {
+        let mine = self.holder.load(Ordering::Relaxed) == Thread::current().0;
+        if mine {
+            // The next one has not said yet that it is the holder when its death is to be noticed: better nobody than the wrong one.
+            self.holder.store(0, Ordering::Relaxed);
+        }
         self.mutex.unlock()?;
         self.head.changed();
         Ok(())
+    }
+
+    /// Who has it, as far as that is known.
+    fn holders(&self) -> Option<Vec<Mortal>> {
+        let holder = self.holder.load(Ordering::Relaxed);
+        (holder != 0).then(|| vec![Mortal::Thread(Thread(holder))])
     }
 
     /// Says that what the lock protects is whole again; the calling thread holds it.
@@ -207,7 +231,7 @@ impl Drop for SharedMutexGuard {
     }
 }
 
-/// Tries without sleeping; the kernel wakes sleepers of the mutex itself and not ours, hence the slices.
+/// Tries without sleeping.
 struct Held(SharedMutex);
 
 impl Attempt for Held {
@@ -223,6 +247,10 @@ impl Attempt for Held {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn holders(&self) -> Option<Vec<Mortal>> {
+        self.0.holders()
     }
 }
 
@@ -241,5 +269,9 @@ impl Attempt for Wanted {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn holders(&self) -> Option<Vec<Mortal>> {
+        self.0.holders()
     }
 }

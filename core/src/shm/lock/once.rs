@@ -1,5 +1,6 @@
 //! Something that one process does for all.
 
+use super::deaths::Mortal;
 use super::wait::{self, Attempt, LockFuture};
 use super::{Head, How, Shape};
 use crate::deadline::Deadline;
@@ -215,8 +216,8 @@ impl Attempt for Wanted {
         Ok(None)
     }
 
-    fn holders(&self) -> Option<Vec<Owner>> {
+    fn holders(&self) -> Option<Vec<Mortal>> {
         let runner = self.0.runner.load(Ordering::SeqCst);
-        Some(if runner == 0 || runner == DONE { Vec::new() } else { vec![Owner(runner)] })
+        Some(if runner == 0 || runner == DONE { Vec::new() } else { vec![Mortal::Process(Owner(runner))] })
     }
 }

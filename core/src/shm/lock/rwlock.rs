@@ -1,5 +1,6 @@
 //! Many readers or one writer, across processes.
 
+use super::deaths::Mortal;
 use super::holders::{self, Guarded};
 use super::wait::{self, Attempt, LockFuture};
 use super::{Head, How};
@@ -310,9 +311,9 @@ impl Attempt for Reading {
         }
     }
 
-    fn holders(&self) -> Option<Vec<Owner>> {
+    fn holders(&self) -> Option<Vec<Mortal>> {
         let writers = [&self.0.writer, &self.0.wanting].map(|word| Owner(word.load(Ordering::SeqCst)));
-        let writers: Vec<Owner> = writers.into_iter().filter(|writer| writer.0 != 0).collect();
+        let writers: Vec<Mortal> = writers.into_iter().filter(|writer| writer.0 != 0).map(Mortal::Process).collect();
         // Without a writer it waits for a place among the readers.
         Some(if writers.is_empty() { self.0.guarded.owners(READING) } else { writers })
     }
@@ -357,9 +358,9 @@ impl Attempt for Writing {
         }
     }
 
-    fn holders(&self) -> Option<Vec<Owner>> {
+    fn holders(&self) -> Option<Vec<Mortal>> {
         let writer = Owner(self.0.writer.load(Ordering::SeqCst));
-        Some(if writer.0 != 0 { vec![writer] } else { self.0.guarded.owners(READING) })
+        Some(if writer.0 != 0 { vec![Mortal::Process(writer)] } else { self.0.guarded.owners(READING) })
     }
 
     fn give_up(&mut self) {

@@ -1,5 +1,6 @@
 //! A number of permits that processes take and give back, also by dying.
 
+use super::deaths::Mortal;
 use super::holders::{self, Guarded};
 use super::wait::{self, Attempt, LockFuture};
 use super::{Head, How};
@@ -7,7 +8,6 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::layout::fields;
 use crate::shm::memory::SharedMemory;
-use crate::sys::alive::Owner;
 use crate::sys::fork;
 use crate::sys::shared::Placed;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -235,7 +235,7 @@ impl Attempt for Wanted {
         Ok((taken == Some(true)).then(|| self.0.permit()))
     }
 
-    fn holders(&self) -> Option<Vec<Owner>> {
+    fn holders(&self) -> Option<Vec<Mortal>> {
         Some(self.0.guarded.owners(TAG))
     }
 }

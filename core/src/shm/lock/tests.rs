@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::Instant;
 
 fn memory() -> SharedMemory {
     SharedMemory::new(32 << 10).unwrap()
@@ -183,6 +184,58 @@ fn deadlines_end_every_wait_and_leave_nothing() {
     assert_eq!(barrier.wait_timeout(Duration::ZERO).unwrap_err().kind(), ErrorKind::WouldBlock);
     // What waited does not count as waiting any more.
     assert_eq!(memory.load::<u32>(8192 + L_WAITERS).unwrap(), 0);
+}
+
+/// A holder that lives costs no looks: neither that of a mutex nor those who have arrived at a barrier.
+#[test]
+fn futures_do_not_look_while_nothing_happens() {
+    let memory = memory();
+    let mutex = SharedMutex::create(&memory, 0).unwrap();
+    let barrier = SharedBarrier::create(&memory, 16384, 2).unwrap();
+    let held = mutex.lock().unwrap();
+    let while_nothing = Some(Duration::from_millis(400));
+    let told_of_threads = crate::sys::alive::Thread::current().pidfd().is_some();
+    let waited = thread::scope(|scope| scope.spawn(|| drive(mutex.acquire_async(while_nothing))).join().unwrap());
+    assert_eq!(waited.0.unwrap_err().kind(), ErrorKind::Timeout);
+    assert!(waited.1 < 10 || !told_of_threads, "woken {} times", waited.1);
+    let waited = drive(barrier.wait_async(while_nothing));
+    assert_eq!(waited.0.unwrap_err().kind(), ErrorKind::Timeout);
+    assert!(waited.1 < 10, "woken {} times", waited.1);
+    drop(held);
+}
+
+/// A thread that ends with the lock, in a process that lives on.
+#[test]
+fn a_future_is_told_of_the_end_of_a_thread() {
+    let memory = memory();
+    let mutex = SharedMutex::create(&memory, 0).unwrap();
+    let (hold, held) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let theirs = mutex.clone();
+    let holder = thread::spawn(move || {
+        std::mem::forget(theirs.lock().unwrap());
+        hold.send(()).unwrap();
+        let _ = ended.recv();
+    });
+    held.recv().unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            assert!(drive(mutex.acquire_async(Some(LONG))).0.unwrap(), "the holder died");
+            mutex.repair();
+            mutex.release().unwrap();
+            Instant::now()
+        });
+        // The first looks are early; then it watches.
+        let watching = Deadline::after(5 * SLICE);
+        while !watching.passed() {
+            thread::yield_now();
+        }
+        drop(end);
+        holder.join().unwrap();
+        let ended = Instant::now();
+        let late = waiting.join().unwrap().saturating_duration_since(ended);
+        assert!(late < LONG_SLICE / 2, "noticed after {late:?}");
+    });
 }
 
 #[test]

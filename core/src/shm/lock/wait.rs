@@ -1,11 +1,10 @@
 //! Waiting for a lock: by sleeping, or as a future that needs no runtime and blocks nobody.
 
-use super::deaths::Deaths;
+use super::deaths::{Deaths, Mortal};
 use super::watcher::{self, Registration};
 use super::{Head, LONG_SLICE, SLICE};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::alive::Owner;
 use crate::sys::futex::{self, Waited};
 use std::fmt;
 use std::future::Future;
@@ -25,9 +24,9 @@ pub(super) trait Attempt {
     /// Tries once, without sleeping; `check` also takes back what dead processes hold.
     fn attempt(&mut self, check: bool) -> Result<Option<Self::Output>>;
 
-    /// The processes whose death would let this one go on, after an attempt that failed; `None` when others may follow without a change of
-    /// the lock's sequence.
-    fn holders(&self) -> Option<Vec<Owner>> {
+    /// Those whose death would let this one go on, after an attempt that failed; `None` when others may follow without a change of the lock's
+    /// sequence.
+    fn holders(&self) -> Option<Vec<Mortal>> {
         None
     }
 
@@ -51,7 +50,7 @@ impl Waiter {
     /// Until when to sleep. Most waits are shorter than a slice: the holders are watched only from the second one on.
     fn next_look<A: Attempt>(&mut self, wanted: &A, deadline: Deadline, first: bool) -> Deadline {
         let Some(slice) = A::SLICE else { return deadline };
-        let told = !first && wanted.holders().is_some_and(|owners| self.deaths.get_or_insert_with(|| Deaths::new(&self.head)).watch(&owners));
+        let told = !first && wanted.holders().is_some_and(|holders| self.deaths.get_or_insert_with(|| Deaths::new(&self.head)).watch(&holders));
         deadline.min(Deadline::after(if told { LONG_SLICE } else { slice }))
     }
 

@@ -84,6 +84,26 @@ impl Spinner {
         matches!(ended, Ended::Ready(_))
     }
 
+    /// As [`wait`](Spinner::wait) for a peer whose processor is not known: only where this thread has more than one to run on, and what came
+    /// while somebody else had this one is no success.
+    pub(crate) fn wait_blind(&mut self, mut ready: impl FnMut() -> bool) -> bool {
+        let budget = match self.mode {
+            Spin::Off => return false,
+            Spin::Always(cap) => return matches!(spin(cap, 0, || true, &mut ready), Ended::Ready(_)),
+            Spin::Adaptive => self.next_budget(),
+        };
+        if budget.is_zero() || cpu::allowed() < 2 {
+            return false;
+        }
+        let start = Instant::now();
+        let ended = spin(budget, 0, || true, &mut ready);
+        match ended {
+            Ended::Ready(after) if start.elapsed() > after + PREEMPTED => self.learn(Ended::Preempted),
+            ended => self.learn(ended),
+        }
+        matches!(ended, Ended::Ready(_))
+    }
+
     fn next_budget(&mut self) -> Duration {
         if self.budget.is_zero() {
             self.until_retry = self.until_retry.saturating_sub(1);
@@ -143,4 +163,45 @@ fn pause_and_look(rest: u32, ready: &mut impl FnMut() -> bool) -> bool {
         cpu::pause();
     }
     ready()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often a wait looks that finds nothing.
+    fn looks(spinner: &mut Spinner) -> u32 {
+        let mut count = 0;
+        let found = spinner.wait_blind(|| {
+            count += 1;
+            false
+        });
+        assert!(!found);
+        count
+    }
+
+    #[test]
+    fn who_is_told_not_to_spin_does_not_look() {
+        assert_eq!(looks(&mut Spinner::new(Spin::Off)), 0);
+        assert_eq!(looks(&mut Spinner::default()), 0);
+        assert!(looks(&mut Spinner::new(Spin::Always(Duration::ZERO))) > 0);
+    }
+
+    #[test]
+    fn failures_end_the_spinning_and_it_is_seldom_tried_again() {
+        let mut spinner = Spinner::new(Spin::Adaptive);
+        let spins = (0..1000).filter(|_| looks(&mut spinner) > 0).count();
+        assert!(spins < 20, "{spins} of 1000 waits");
+    }
+
+    #[test]
+    fn success_keeps_it_up() {
+        if cpu::allowed() < 2 {
+            return;
+        }
+        let mut spinner = Spinner::new(Spin::Adaptive);
+        let spun = (0..1000).filter(|_| spinner.wait_blind(|| true)).count();
+        // Whoever is interrupted inside of one spins again after some sleeps.
+        assert!(spun > 100, "{spun} of 1000 waits");
+    }
 }

@@ -139,12 +139,18 @@ impl Inner {
     pub(super) fn wait_to_receive<'a>(&'a self, mut guard: Guard<'a>, deadline: Deadline) -> Result<Guard<'a>> {
         guard.watches.receivers.waiting += 1;
         let overdue = guard.state.overdue_at();
+        let mut spinner = std::mem::take(&mut guard.spinner);
         self.leave(guard);
         let peer = self.peer.get().map_or(PollFd::unused(), |peer| PollFd::new(peer.as_fd(), Events::Read));
         let mut fds = [PollFd::new(self.fd(), Events::Read), PollFd::new(self.receivers.as_fd(), Events::Read), peer];
+        // A peer that answers one message after another would pay for a wake-up with each of them.
+        let now = Deadline::after(Duration::ZERO);
+        let spun = spinner.wait_blind(|| poll(&mut fds, now).is_ok_and(|count| count > 0));
         // A message that has begun may be overdue before the deadline; the next look finds out.
-        let ready = poll(&mut fds, deadline.min(overdue)).map(|count| count.max(usize::from(overdue.passed() && !deadline.passed())));
+        let ready = if spun { Ok(1) } else { poll(&mut fds, deadline.min(overdue)) };
+        let ready = ready.map(|count| count.max(usize::from(overdue.passed() && !deadline.passed())));
         let mut guard = self.locked.lock();
+        guard.spinner = spinner;
         guard.watches.receivers.waiting -= 1;
         self.waited(guard, ready, RECV)
     }
