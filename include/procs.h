@@ -1692,6 +1692,14 @@ procs_status procs_channel_recv(const procs_channel *channel, int64_t timeout_ms
 // As `procs_channel_recv`, into a message that is there: what it held is freed. Saves a handle for each message.
 procs_status procs_channel_recv_into(const procs_channel *channel, int64_t timeout_ms, procs_message *message);
 
+// The next message, without a message handle: a body alone of at most `capacity` bytes is copied to `buffer`, and `*message` is NULL. Any other
+// message, one that is larger or has buffers or descriptors, is given as `*message`, owned: free it with `procs_message_free`; `buffer` is then
+// as it was. `*len` is the length of the body either way. Waits at most `timeout_ms`. The codec of a body alone is what the two sides agreed on.
+//
+// Errors: as `procs_channel_recv`.
+procs_status procs_channel_recv_bytes(const procs_channel *channel, int64_t timeout_ms, void *buffer, size_t capacity, size_t *len,
+    procs_message **message);
+
 // What happens next: each message and each call of the other side in its order, then once PROCS_CHANNEL_CLOSED, then, on the channel of a child,
 // once PROCS_CHANNEL_EXITED. Waits at most `timeout_ms`.
 //

@@ -17,6 +17,7 @@ impl Deadline {
     }
 
     /// Passes after `timeout`, or never for `None`.
+    #[inline]
     pub fn from_timeout(timeout: Option<Duration>) -> Deadline {
         timeout.map_or(Deadline::NEVER, Deadline::after)
     }
@@ -32,6 +33,7 @@ impl Deadline {
     }
 
     /// Whether it has passed.
+    #[inline]
     pub fn passed(self) -> bool {
         self.0.is_some_and(|at| Instant::now() >= at)
     }
@@ -42,6 +44,7 @@ impl Deadline {
     }
 
     /// The earlier of the two.
+    #[inline]
     pub fn min(self, other: Deadline) -> Deadline {
         match (self.0, other.0) {
             (Some(a), Some(b)) => Deadline(Some(a.min(b))),

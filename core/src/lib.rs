@@ -27,7 +27,7 @@ pub use capture::{
 };
 pub use channel::{
     BeginCallFuture, Buffer, CallFuture, CallStream, Channel, ChannelOptions, ChannelStats, Codec, CodecSet, HandleKind, JsonLimits, Message,
-    NodeLink, Received, RecvFuture, RemoteFailure, Request, SendError, SendFuture, Wire,
+    NodeLink, Received, ReceivedSlice, RecvFuture, RemoteFailure, Request, SendError, SendFuture, Wire,
 };
 pub use deadline::{Deadline, interruptible};
 pub use error::{Error, ErrorKind, Result, Stage};

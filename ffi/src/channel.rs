@@ -6,14 +6,13 @@ use crate::child::{child, not_yet, procs_child};
 use crate::choices::timeout;
 use crate::guard::{guard, guard_value};
 use crate::message::{MessageObject, message, procs_message};
-use crate::ptr::{self, Operation, Out, OutStruct, Sized8, array};
+use crate::ptr::{self, Operation, Out, OutStruct, Sized8, array, array_mut};
 use crate::request::{RequestObject, procs_request};
-use crate::slab::{self, Object, lock};
+use crate::slab::{self, Object, Ref, lock};
 use crate::status::procs_status;
-use procs::{Channel, Deadline, Error, ErrorKind, Event, Message, Result, SendError};
+use procs::{Channel, Deadline, Error, ErrorKind, Event, Message, Received, ReceivedSlice, Result, SendError};
 use std::ffi::{c_int, c_void};
 use std::os::fd::{AsRawFd, IntoRawFd};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// One end of a channel: messages to and from another process, or another thread of this one, in order and whole.
@@ -64,7 +63,8 @@ impl Object for ChannelObject {
     const NOUN: &'static str = "channel";
 }
 
-pub(crate) fn channel(operation: Operation, handle: *const procs_channel) -> Result<Arc<ChannelObject>> {
+#[inline]
+pub(crate) fn channel(operation: Operation, handle: *const procs_channel) -> Result<Ref<ChannelObject>> {
     slab::get::<ChannelObject>(operation, handle)
 }
 
@@ -169,6 +169,7 @@ pub unsafe extern "C" fn procs_channel_take_fd(channel: *const procs_channel, fd
 }
 
 /// When a wait is over: `None` is at once.
+#[inline]
 pub(crate) fn until(limit: Option<Duration>) -> Option<Deadline> {
     match limit {
         Some(Duration::ZERO) => None,
@@ -253,7 +254,53 @@ pub unsafe extern "C" fn procs_channel_recv_into(channel: *const procs_channel, 
         let limit = timeout(operation, "timeout_ms", timeout_ms)?;
         let place = self::message(operation, message)?;
         let mut place = exclusive(operation, &place.0)?;
-        *place = receive(&object.0, limit)?;
+        // A body on the heap is a place for the next one.
+        let mut body = if place.body.is_shared() { Vec::new() } else { std::mem::take(&mut place.body).into_vec() };
+        match object.0.recv_plain(&mut body, until(limit)) {
+            Ok(Received::Plain(codec)) => *place = Message::encoded(codec, body),
+            Ok(Received::Whole(message)) => *place = message,
+            Err(error) => {
+                if !place.body.is_shared() {
+                    place.body = body.into();
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The next message, without a message handle: a body alone of at most `capacity` bytes is copied to `buffer`, and `*message` is NULL. Any other
+/// message, one that is larger or has buffers or descriptors, is given as `*message`, owned: free it with `procs_message_free`; `buffer` is then
+/// as it was. `*len` is the length of the body either way. Waits at most `timeout_ms`. The codec of a body alone is what the two sides agreed on.
+///
+/// Errors: as `procs_channel_recv`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_recv_bytes(
+    channel: *const procs_channel,
+    timeout_ms: i64,
+    buffer: *mut c_void,
+    capacity: usize,
+    len: *mut usize,
+    message: *mut *mut procs_message,
+) -> procs_status {
+    let operation = "procs_channel_recv_bytes";
+    guard(operation, || {
+        let object = self::channel(operation, channel)?;
+        let limit = timeout(operation, "timeout_ms", timeout_ms)?;
+        let room = array_mut(operation, "buffer", buffer.cast::<u8>(), capacity)?;
+        let (out_len, out) = (Out::new(operation, "len", len)?, Out::new(operation, "message", message)?);
+        match object.0.recv_slice(room, until(limit))? {
+            ReceivedSlice::Plain(_, len) => {
+                out_len.set(len);
+                out.set(std::ptr::null_mut());
+            }
+            ReceivedSlice::Whole(message) => {
+                let len = message.body.len();
+                out.set(MessageObject::handle(message)?);
+                out_len.set(len);
+            }
+        }
         Ok(())
     })
 }

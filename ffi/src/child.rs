@@ -6,7 +6,7 @@ use crate::guard::{guard, guard_value};
 use crate::options::procs_spawn_options;
 use crate::ptr::{Operation, Out, OutStruct};
 use crate::results::{self, procs_exit_status, procs_stop_report, procs_usage};
-use crate::slab::{self, Object, lock};
+use crate::slab::{self, Object, Ref, lock};
 use crate::status::{invalid, procs_status};
 use crate::stop::{Ladder, procs_stop_options};
 use procs::{
@@ -133,7 +133,7 @@ impl ChildObject {
     }
 }
 
-pub(crate) fn child(operation: Operation, handle: *const procs_child) -> Result<Arc<ChildObject>> {
+pub(crate) fn child(operation: Operation, handle: *const procs_child) -> Result<Ref<ChildObject>> {
     slab::get::<ChildObject>(operation, handle)
 }
 

@@ -116,6 +116,7 @@ pub(crate) fn signal(operation: Operation, name: &str, value: c_int) -> Result<i
 }
 
 /// Milliseconds; `None` for -1, no limit.
+#[inline]
 pub(crate) fn timeout(operation: Operation, name: &str, value: i64) -> Result<Option<Duration>> {
     match u64::try_from(value) {
         Ok(value) => Ok(Some(Duration::from_millis(value))),

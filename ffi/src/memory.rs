@@ -3,12 +3,12 @@
 use crate::choices::timeout;
 use crate::guard::{guard, guard_value};
 use crate::ptr::{Operation, Out, OutStruct, Sized8, array, array_mut, duplicate_fd, set_optional};
-use crate::slab::{self, Object};
+use crate::slab::{self, Object, Ref};
 use crate::status::{c_string, invalid, procs_status};
 use procs::{Error, ErrorKind, Result, SharedMemory, memory_layout};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Memory that several processes map. It has no name: hand its descriptor over, and it lives as long as somebody has it.
@@ -42,7 +42,7 @@ impl Object for ShmObject {
     const NOUN: &'static str = "shm";
 }
 
-pub(crate) fn shm(operation: Operation, handle: *const procs_shm) -> Result<Arc<ShmObject>> {
+pub(crate) fn shm(operation: Operation, handle: *const procs_shm) -> Result<Ref<ShmObject>> {
     slab::get::<ShmObject>(operation, handle)
 }
 

@@ -2,12 +2,11 @@
 
 use crate::guard::{guard, guard_value};
 use crate::ptr::{Operation, Out, duplicate_fd, set_optional};
-use crate::slab::{self, Object};
+use crate::slab::{self, Object, Ref};
 use crate::status::procs_status;
 use procs::{Arena, Block, BlockPlace, Result, Seat};
 use std::ffi::{c_int, c_void};
 use std::os::fd::IntoRawFd;
-use std::sync::Arc;
 
 /// Blocks of shared memory: allocated by the process that made the arena, lent to up to 64 others, used again once all have freed them or died.
 ///
@@ -25,7 +24,7 @@ impl Object for ArenaObject {
     const NOUN: &'static str = "shm_arena";
 }
 
-fn arena(operation: Operation, handle: *const procs_shm_arena) -> Result<Arc<ArenaObject>> {
+fn arena(operation: Operation, handle: *const procs_shm_arena) -> Result<Ref<ArenaObject>> {
     slab::get(operation, handle)
 }
 
@@ -164,7 +163,7 @@ impl Object for BlockObject {
     const NOUN: &'static str = "shm_block";
 }
 
-fn block(operation: Operation, handle: *const procs_shm_block) -> Result<Arc<BlockObject>> {
+fn block(operation: Operation, handle: *const procs_shm_block) -> Result<Ref<BlockObject>> {
     slab::get(operation, handle)
 }
 

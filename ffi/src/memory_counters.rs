@@ -3,11 +3,10 @@
 use crate::guard::{guard, guard_value};
 use crate::memory::{choose, procs_shm};
 use crate::ptr::{Operation, Out, OutStruct, Sized8, array_mut, set_optional, text};
-use crate::slab::{self, Object};
+use crate::slab::{self, Object, Ref};
 use crate::status::{invalid, procs_status};
 use procs::{Counter, Counters, Error, ErrorKind, Histogram, Result};
 use std::ffi::{c_char, c_int};
-use std::sync::Arc;
 
 /// A table of named counters that any process counts in without a lock; what a process counted stays when it dies. A table for n names takes
 /// 128 + 64 n bytes at a multiple of 64.
@@ -23,7 +22,7 @@ impl Object for CountersObject {
     const NOUN: &'static str = "shm_counters";
 }
 
-fn counters(operation: Operation, handle: *const procs_shm_counters) -> Result<Arc<CountersObject>> {
+fn counters(operation: Operation, handle: *const procs_shm_counters) -> Result<Ref<CountersObject>> {
     slab::get(operation, handle)
 }
 
@@ -178,7 +177,7 @@ pub unsafe extern "C" fn procs_shm_histogram_new(
     })
 }
 
-fn histogram(operation: Operation, handle: *const procs_shm_histogram) -> Result<Arc<HistogramObject>> {
+fn histogram(operation: Operation, handle: *const procs_shm_histogram) -> Result<Ref<HistogramObject>> {
     slab::get(operation, handle)
 }
 

@@ -5,11 +5,10 @@ use crate::guard::guard;
 use crate::memory::{choose, procs_shm};
 use crate::memory_pending::{hand_out, procs_shm_pending};
 use crate::ptr::{Operation, Out, set_optional};
-use crate::slab::{self, Object};
+use crate::slab::{self, Object, Ref};
 use crate::status::procs_status;
 use procs::{Result, SharedMutex, SharedRwLock, SharedSemaphore};
 use std::ffi::c_int;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A lock that one thread of one process holds at a time; when its holder is killed the next one gets it and is told. 128 bytes at a multiple of 64.
@@ -27,7 +26,7 @@ impl Object for MutexObject {
     const NOUN: &'static str = "shm_mutex";
 }
 
-fn mutex(operation: Operation, handle: *const procs_shm_mutex) -> Result<Arc<MutexObject>> {
+fn mutex(operation: Operation, handle: *const procs_shm_mutex) -> Result<Ref<MutexObject>> {
     slab::get(operation, handle)
 }
 
@@ -119,7 +118,7 @@ impl Object for RwLockObject {
     const NOUN: &'static str = "shm_rwlock";
 }
 
-fn rwlock(operation: Operation, handle: *const procs_shm_rwlock) -> Result<Arc<RwLockObject>> {
+fn rwlock(operation: Operation, handle: *const procs_shm_rwlock) -> Result<Ref<RwLockObject>> {
     slab::get(operation, handle)
 }
 
@@ -245,7 +244,7 @@ impl Object for SemaphoreObject {
     const NOUN: &'static str = "shm_semaphore";
 }
 
-fn semaphore(operation: Operation, handle: *const procs_shm_semaphore) -> Result<Arc<SemaphoreObject>> {
+fn semaphore(operation: Operation, handle: *const procs_shm_semaphore) -> Result<Ref<SemaphoreObject>> {
     slab::get(operation, handle)
 }
 

@@ -5,11 +5,10 @@ use crate::guard::{guard, guard_value};
 use crate::memory::{choose, procs_shm};
 use crate::memory_pending::{hand_out, procs_shm_pending};
 use crate::ptr::{Operation, Out, set_optional};
-use crate::slab::{self, Object};
+use crate::slab::{self, Object, Ref};
 use crate::status::procs_status;
 use procs::{Error, ErrorKind, OnceEnd, Result, SharedBarrier, SharedEvent, SharedOnce};
 use std::ffi::c_int;
-use std::sync::Arc;
 use std::time::Duration;
 
 fn limit(operation: Operation, timeout_ms: i64) -> Result<Duration> {
@@ -29,7 +28,7 @@ impl Object for EventObject {
     const NOUN: &'static str = "shm_event";
 }
 
-fn event(operation: Operation, handle: *const procs_shm_event) -> Result<Arc<EventObject>> {
+fn event(operation: Operation, handle: *const procs_shm_event) -> Result<Ref<EventObject>> {
     slab::get(operation, handle)
 }
 
@@ -112,7 +111,7 @@ impl Object for BarrierObject {
     const NOUN: &'static str = "shm_barrier";
 }
 
-fn barrier(operation: Operation, handle: *const procs_shm_barrier) -> Result<Arc<BarrierObject>> {
+fn barrier(operation: Operation, handle: *const procs_shm_barrier) -> Result<Ref<BarrierObject>> {
     slab::get(operation, handle)
 }
 
@@ -185,7 +184,7 @@ impl Object for OnceObject {
     const NOUN: &'static str = "shm_once";
 }
 
-fn once(operation: Operation, handle: *const procs_shm_once) -> Result<Arc<OnceObject>> {
+fn once(operation: Operation, handle: *const procs_shm_once) -> Result<Ref<OnceObject>> {
     slab::get(operation, handle)
 }
 

@@ -4,12 +4,12 @@ use crate::capture::exclusive;
 use crate::choices::find;
 use crate::guard::{guard, guard_value};
 use crate::ptr::{Operation, Out, array, duplicate_fd};
-use crate::slab::{self, Object, lock};
+use crate::slab::{self, Object, Ref, lock};
 use crate::status::{invalid, procs_status};
 use procs::{Codec, Error, ErrorKind, HandleKind, Message, Result};
 use std::ffi::{c_int, c_void};
 use std::os::fd::{AsRawFd, IntoRawFd};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 /// A message that is being built, or that was received.
 pub struct procs_message {
@@ -66,7 +66,8 @@ impl MessageObject {
     }
 }
 
-pub(crate) fn message(operation: Operation, handle: *const procs_message) -> Result<Arc<MessageObject>> {
+#[inline]
+pub(crate) fn message(operation: Operation, handle: *const procs_message) -> Result<Ref<MessageObject>> {
     slab::get::<MessageObject>(operation, handle)
 }
 

@@ -5,12 +5,11 @@ use crate::guard::{guard, guard_value};
 use crate::options::procs_spawn_options;
 use crate::ptr::{Operation, Out, OutStruct, set_optional};
 use crate::results::{self, procs_exit_status, procs_stop_report, procs_stream_report, procs_usage};
-use crate::slab::{self, Object};
+use crate::slab::{self, Object, Ref};
 use crate::status::{invalid, procs_status, take_output};
 use procs::{Error, ErrorKind, Output, Result, StreamReport};
 use std::ffi::{c_char, c_int};
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
 
 /// A finished run: how the child ended, what it wrote, and what had to be done to it.
 pub struct procs_output {
@@ -25,7 +24,7 @@ impl Object for OutputObject {
     const NOUN: &'static str = "output";
 }
 
-fn output(operation: Operation, handle: *const procs_output) -> Result<Arc<OutputObject>> {
+fn output(operation: Operation, handle: *const procs_output) -> Result<Ref<OutputObject>> {
     slab::get::<OutputObject>(operation, handle)
 }
 

@@ -4,11 +4,10 @@ use crate::guard::{guard, guard_value};
 use crate::output::bytes;
 use crate::ptr::{Operation, Out, OutStruct, set_optional};
 use crate::results::{self, procs_exit_status, procs_stop_report, procs_stream_report, procs_usage};
-use crate::slab::{self, Object};
+use crate::slab::{self, Object, Ref};
 use crate::status::{invalid, procs_status, take_pipeline_output};
 use procs::{Error, ErrorKind, PipelineOutput, Result, StageResult};
 use std::ffi::{c_char, c_int};
-use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 /// A finished pipeline: how each stage ended and what the last one wrote.
@@ -24,7 +23,7 @@ impl Object for PipelineOutputObject {
     const NOUN: &'static str = "pipeline_output";
 }
 
-fn get(operation: Operation, handle: *const procs_pipeline_output) -> Result<Arc<PipelineOutputObject>> {
+fn get(operation: Operation, handle: *const procs_pipeline_output) -> Result<Ref<PipelineOutputObject>> {
     slab::get::<PipelineOutputObject>(operation, handle)
 }
 

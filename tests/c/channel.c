@@ -116,6 +116,56 @@ static void messages_to_a_child(void) {
     ok("messages to a child");
 }
 
+/* Into a buffer of the program where that is enough, with a handle where it is not; and a handle is used again and again. */
+static void into_memory(void) {
+    procs_channel *here, *there;
+    procs_message *message = NULL, *kept = message_of(PROCS_CODEC_JSON, "kept");
+    char room[8] = "........";
+    size_t len = 9;
+    CHECK(procs_channel_pair(NULL, &here, &there) == PROCS_OK);
+    CHECK(procs_channel_recv_bytes(there, 0, room, sizeof room, &len, &message) == PROCS_E_WOULD_BLOCK && len == 9 && message == NULL);
+    CHECK(procs_channel_recv_bytes(there, 5, room, sizeof room, &len, &message) == PROCS_E_TIMEOUT && len == 9 && message == NULL);
+    message = kept;
+    send_text(here, "four");
+    CHECK(procs_channel_recv_bytes(there, 20000, room, sizeof room, &len, &message) == PROCS_OK);
+    CHECK(message == NULL && len == 4 && memcmp(room, "four....", 8) == 0);
+    send_text(here, "12345678");
+    CHECK(procs_channel_recv_bytes(there, 0, room, sizeof room, &len, &message) == PROCS_OK);
+    CHECK(message == NULL && len == 8 && memcmp(room, "12345678", 8) == 0);
+    send_text(here, "123456789");
+    CHECK(procs_channel_recv_bytes(there, 20000, room, sizeof room, &len, &message) == PROCS_OK && len == 9);
+    CHECK(body_is(message, "123456789") && memcmp(room, "12345678", 8) == 0 && procs_message_free(message) == PROCS_OK);
+    message = message_of(PROCS_CODEC_RAW, "more");
+    CHECK(procs_message_add_fd(message, 0) == PROCS_OK && procs_channel_send(here, message, 20000) == PROCS_OK);
+    CHECK(procs_message_free(message) == PROCS_OK);
+    CHECK(procs_channel_recv_bytes(there, 20000, room, sizeof room, &len, &message) == PROCS_OK && len == 4);
+    CHECK(body_is(message, "more") && procs_message_fd_count(message) == 1 && memcmp(room, "12345678", 8) == 0);
+    CHECK(procs_message_free(message) == PROCS_OK);
+    /* By reference, and still a body alone. */
+    char *large = malloc(1 << 20), *into = malloc(1 << 20);
+    memset(large, 'x', 1 << 20);
+    CHECK(procs_channel_send_bytes(here, large, 1 << 20, 20000) == PROCS_OK);
+    CHECK(procs_channel_recv_bytes(there, 20000, into, 1 << 20, &len, &message) == PROCS_OK);
+    CHECK(message == NULL && len == 1 << 20 && memcmp(into, large, len) == 0);
+    free(into);
+
+    /* What it held stays where nothing came, and goes where something did, whatever it was before. */
+    CHECK(procs_channel_recv_into(there, 0, kept) == PROCS_E_WOULD_BLOCK && body_is(kept, "kept") && procs_message_codec(kept) == PROCS_CODEC_JSON);
+    send_text(here, "first");
+    CHECK(procs_channel_recv_into(there, 20000, kept) == PROCS_OK && body_is(kept, "first") && procs_message_codec(kept) == PROCS_CODEC_RAW);
+    CHECK(procs_channel_send_bytes(here, large, 1 << 20, 20000) == PROCS_OK && procs_channel_recv_into(there, 20000, kept) == PROCS_OK);
+    procs_message_body(kept, &len);
+    CHECK(len == 1 << 20 && procs_channel_recv_into(there, 5, kept) == PROCS_E_TIMEOUT);
+    procs_message_body(kept, &len);
+    CHECK(len == 1 << 20);
+    send_text(here, "last");
+    CHECK(procs_channel_recv_into(there, 20000, kept) == PROCS_OK && body_is(kept, "last") && procs_message_free(kept) == PROCS_OK);
+    free(large);
+    CHECK(procs_channel_free(here) == PROCS_OK);
+    CHECK(procs_channel_recv_bytes(there, 20000, room, sizeof room, &len, &message) == PROCS_E_CLOSED && procs_channel_free(there) == PROCS_OK);
+    ok("into memory");
+}
+
 static void calls_to_a_child(void) {
     procs_channel_options channel_options;
     procs_channel *channel;
@@ -260,6 +310,15 @@ static void refused(void) {
     REFUSED(procs_channel_recv(here, -2, &message));
     REFUSED(procs_channel_recv(here, 0, NULL));
     REFUSED(procs_channel_recv((procs_channel *)message, 0, &message));
+    REFUSED(procs_channel_recv_into(here, 0, NULL));
+    char byte;
+    size_t len;
+    REFUSED(procs_channel_recv_bytes(NULL, 0, &byte, 1, &len, &message));
+    REFUSED(procs_channel_recv_bytes(here, -2, &byte, 1, &len, &message));
+    REFUSED(procs_channel_recv_bytes(here, 0, NULL, 1, &len, &message));
+    REFUSED(procs_channel_recv_bytes(here, 0, &byte, SIZE_MAX, &len, &message));
+    REFUSED(procs_channel_recv_bytes(here, 0, &byte, 1, NULL, &message));
+    REFUSED(procs_channel_recv_bytes(here, 0, &byte, 1, &len, NULL));
     REFUSED(procs_channel_send(here, NULL, 0));
     REFUSED(procs_channel_send(here, (procs_message *)there, 0));
     REFUSED(procs_channel_send_bytes(here, NULL, 1, 0));
@@ -302,6 +361,7 @@ int main(int argc, char **argv) {
     between_threads(); /* starts what the library keeps */
     int before = open_descriptors();
     messages_to_a_child();
+    into_memory();
     calls_to_a_child();
     events_of_a_child();
     between_threads();

@@ -1,6 +1,6 @@
 //! Channels between threads of one process: order, wholeness, ends, waiting in every way.
 
-use procs::{Channel, ChannelOptions, Codec, ErrorKind, Message, Spin};
+use procs::{Channel, ChannelOptions, Codec, Deadline, ErrorKind, Message, ReceivedSlice, Spin};
 use std::time::Duration;
 
 fn kinds() -> Vec<(&'static str, ChannelOptions)> {
@@ -59,6 +59,69 @@ fn round_trips_in_every_mode() {
                 assert_eq!(buffer, index.to_le_bytes(), "{name}");
             }
             a.close();
+        });
+    }
+}
+
+fn is_readable(channel: &Channel) -> bool {
+    let fd = channel.as_fd().expect("a descriptor");
+    let mut fds = [nix::poll::PollFd::new(fd, nix::poll::PollFlags::POLLIN)];
+    nix::poll::poll(&mut fds, 0_u8).expect("poll") == 1
+}
+
+#[test]
+fn descriptor_is_readable_while_there_is_something_however_it_was_taken() {
+    let mut buffer = Vec::new();
+    for (name, options) in kinds() {
+        let (a, b) = Channel::pair_with(&options).expect("a pair");
+        assert!(!is_readable(&b), "{name}: nothing was sent");
+        let send = |count: u8| (0..count).for_each(|number| a.send_bytes(&[number]).expect("sent"));
+        for count in 1..4 {
+            send(count);
+            for left in (0..count).rev() {
+                assert!(is_readable(&b), "{name}: {left} more of {count}");
+                b.recv_into(&mut buffer).expect("a message");
+            }
+            assert!(!is_readable(&b), "{name}: everything was received by waiting");
+            send(count);
+            assert!(is_readable(&b), "{name}");
+            while b.recv_into_until(&mut buffer, None).is_ok() {}
+            assert!(!is_readable(&b), "{name}: everything was received without waiting");
+            send(count);
+            assert!(is_readable(&b), "{name}");
+            (0..count).for_each(|_| drop(b.recv().expect("a message")));
+            assert!(!is_readable(&b), "{name}: everything was received as messages");
+        }
+        drop(a);
+        assert!(is_readable(&b), "{name}: the end");
+    }
+}
+
+#[test]
+fn slice_takes_a_body_alone_that_fits() {
+    for (name, options) in kinds() {
+        let (a, b) = Channel::pair_with(&options).expect("a pair");
+        let later = || Some(Deadline::after(Duration::from_secs(60)));
+        let mut room = vec![9; 1 << 20];
+        assert_eq!(b.recv_slice(&mut room, None).expect_err("nothing").kind(), ErrorKind::WouldBlock, "{name}");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for size in [0, 5, 4000, 70_000, 1 << 20, (1 << 20) + 1] {
+                    a.send(Message::encoded(Codec::Json, bytes(size, size))).expect("sent");
+                }
+                a.send(Message::raw("body").with_buffer("buffer")).expect("sent");
+            });
+            for size in [0, 5, 4000, 70_000, 1 << 20] {
+                let found = b.recv_slice(&mut room, later()).expect("a message");
+                assert!(matches!(found, ReceivedSlice::Plain(Codec::Json, len) if len == size), "{name}: {size} bytes");
+                assert!(room[..size] == *bytes(size, size), "{name}: {size} bytes differ");
+            }
+            room.fill(9);
+            let found = b.recv_slice(&mut room, later()).expect("a message");
+            assert!(matches!(found, ReceivedSlice::Whole(message) if *message.body == *bytes((1 << 20) + 1, (1 << 20) + 1)), "{name}");
+            let found = b.recv_slice(&mut room, later()).expect("a message");
+            assert!(matches!(found, ReceivedSlice::Whole(message) if message.body == *b"body" && message.buffers.len() == 1), "{name}");
+            assert!(room.iter().all(|byte| *byte == 9), "{name}: the slice is as it was");
         });
     }
 }

@@ -121,6 +121,7 @@ const TABLE: &[Row] = &[
         python: &["Channel", "send", "recv", "send_bytes", "recv_bytes", "pair", "close", "Message"],
         node: &["Channel", "send", "recv", "pair", "close", "ChannelMessage"],
     },
+    Row { concept: "body into memory of one's own", c: &["procs_channel_recv_bytes"], python: &["recv_bytes_into"], node: &[] },
     Row {
         concept: "ask and answer",
         c: &["procs_channel_call", "procs_channel_call_stream", "procs_channel_next_request", "procs_request_reply"],

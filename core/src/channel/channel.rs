@@ -2,8 +2,9 @@
 
 use super::futures::{RecvFuture, SendFuture};
 use super::link::Link;
-use super::message::{Message, Received};
+use super::message::{Message, Received, ReceivedSlice};
 use super::native::pair::Unopened;
+use super::native::plain::Found;
 use super::native::{Native, Wait};
 use super::options::ChannelOptions;
 use super::peer::PeerProcess;
@@ -253,7 +254,35 @@ impl Channel {
     /// ```
     #[inline]
     pub fn recv_plain(&self, out: &mut Vec<u8>, deadline: Option<Deadline>) -> Result<Received> {
-        self.link()?.recv_plain(out, deadline)
+        Ok(match self.link()?.recv_plain(out, deadline)? {
+            Found::Plain(codec, _) => Received::Plain(codec),
+            Found::Whole(message) => Received::Whole(message),
+        })
+    }
+
+    /// Waits for the next message until the deadline; `None` is not at all. The body of one that has neither buffers nor descriptors and fits
+    /// is copied to the front of `out`, without allocating; any other message is given whole, and `out` is as it was.
+    ///
+    /// # Errors
+    /// As [`Channel::recv`], and `Timeout`, or `WouldBlock` without a deadline.
+    ///
+    /// ```
+    /// use procs::{Channel, Codec, Deadline, ReceivedSlice};
+    /// let (here, there) = Channel::pair()?;
+    /// let mut room = [0; 8];
+    /// here.send_bytes(b"small")?;
+    /// assert!(matches!(there.recv_slice(&mut room, Some(Deadline::NEVER))?, ReceivedSlice::Plain(Codec::Raw, 5)));
+    /// assert_eq!(&room, b"small\0\0\0");
+    /// here.send_bytes(b"too large for it")?;
+    /// assert!(matches!(there.recv_slice(&mut room, None)?, ReceivedSlice::Whole(message) if message.body == *b"too large for it"));
+    /// # Ok::<(), procs::Error>(())
+    /// ```
+    #[inline]
+    pub fn recv_slice(&self, out: &mut [u8], deadline: Option<Deadline>) -> Result<ReceivedSlice> {
+        Ok(match self.link()?.recv_plain(out, deadline)? {
+            Found::Plain(codec, len) => ReceivedSlice::Plain(codec, len),
+            Found::Whole(message) => ReceivedSlice::of(message, out),
+        })
     }
 
     /// Waits for a message, then gives it and those that came with it, up to `max`.

@@ -36,6 +36,7 @@ impl Codec {
     }
 
     /// The codec with this number on the wire.
+    #[inline]
     pub fn from_number(number: u8) -> Option<Codec> {
         Self::ALL.get(usize::from(number)).copied()
     }

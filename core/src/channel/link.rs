@@ -2,7 +2,8 @@
 
 use super::channel::ChannelStats;
 use super::codec::Codec;
-use super::message::{Message, Received};
+use super::message::Message;
+use super::native::plain::{Found, Room};
 use super::native::{Native, Wait};
 use super::node::{Framing, NodeEndpoint, NodeOptions};
 use super::options::ChannelOptions;
@@ -107,10 +108,10 @@ impl Link {
     }
 
     #[inline]
-    pub(super) fn recv_plain(&self, out: &mut Vec<u8>, wait: Wait) -> Result<Received> {
+    pub(super) fn recv_plain<R: Room + ?Sized>(&self, out: &mut R, wait: Wait) -> Result<Found> {
         match self {
             Link::Native(native) => native.recv_plain(out, wait),
-            Link::Node(_) => self.recv(wait).map(Received::Whole),
+            Link::Node(_) => self.recv(wait).map(Found::Whole),
         }
     }
 

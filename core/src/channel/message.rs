@@ -118,6 +118,30 @@ pub enum Received {
     Whole(Message),
 }
 
+/// What [`Channel::recv_slice`](super::Channel::recv_slice) found.
+#[derive(Debug)]
+pub enum ReceivedSlice {
+    /// A message of a body alone: its codec, and how many bytes of the slice it is.
+    Plain(Codec, usize),
+    /// A message with more to it, or of a body that does not fit; the slice is as it was.
+    Whole(Message),
+}
+
+impl ReceivedSlice {
+    /// A message that did not come as a body alone, but may be one: large bodies lie in memory shared with the peer.
+    #[cold]
+    pub(super) fn of(message: Message, out: &mut [u8]) -> ReceivedSlice {
+        let plain = message.buffers.is_empty() && message.fds.is_empty() && message.handle.is_none();
+        match out.get_mut(..message.body.len()) {
+            Some(room) if plain => {
+                room.copy_from_slice(&message.body);
+                ReceivedSlice::Plain(message.codec, room.len())
+            }
+            _ => ReceivedSlice::Whole(message),
+        }
+    }
+}
+
 /// Bytes of a message, owned, wherever they lie: on the heap, in an object of the sender, or in memory shared with the peer. Dereferences to a
 /// byte slice whose address does not change.
 ///

@@ -282,11 +282,11 @@ impl<M: Memory> RingReader<M> {
         self.tail - self.head
     }
 
-    /// Copies the next bytes, which must be available, without taking them.
+    /// Copies the next bytes, which must be available, `skip` bytes further on, without taking them.
     #[inline]
-    pub(crate) fn peek(&self, out: &mut [u8]) {
-        debug_assert!(out.len() as u64 <= self.tail - self.head);
-        self.memory.get(self.head, out);
+    pub(crate) fn peek_at(&self, skip: u64, out: &mut [u8]) {
+        debug_assert!(skip + out.len() as u64 <= self.tail - self.head);
+        self.memory.get(self.head + skip, out);
     }
 
     /// Appends the next `len` bytes, which must be available, `skip` bytes further on; takes nothing.

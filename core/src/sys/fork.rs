@@ -12,6 +12,7 @@ extern "C" fn forked() {
 }
 
 /// A number that differs in a forked copy of the host. An atomic load.
+#[inline]
 pub(crate) fn generation() -> u64 {
     REGISTER.call_once(|| {
         // SAFETY: `forked` only touches an atomic, which is allowed in a forked child.

@@ -24,10 +24,9 @@ static void send_bytes(void *self, const char *data, size_t len) {
 static void receive_bytes(void *self, char *data, size_t len) {
     end *e = self;
     size_t there;
-    if (procs_channel_recv_into(e->channel, -1, e->message) != PROCS_OK) fail("procs_channel_recv_into");
-    const void *body = procs_message_body(e->message, &there);
-    if (there != len) fail("a message of another size");
-    memcpy(data, body, len);
+    procs_message *whole;
+    if (procs_channel_recv_bytes(e->channel, -1, data, len, &there, &whole) != PROCS_OK) fail("procs_channel_recv_bytes");
+    if (there != len || whole != NULL) fail("a message of another size");
 }
 
 static end open_end(procs_channel *channel) {

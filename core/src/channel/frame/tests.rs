@@ -297,3 +297,30 @@ fn small_payloads() {
     assert_eq!(decode_credit(&7_u32.to_le_bytes()), Ok(7));
     assert!(decode_credit(&[0; 4]).is_err());
 }
+
+#[test]
+fn short_way_takes_what_the_long_way_takes_as_a_body_alone() {
+    let limits = Limits { max_message: 100, max_fds: 2, codecs: CodecSet::default() };
+    let mut plain = Header::new(FrameKind::Data, 0);
+    (plain.seq, plain.length) = (7, 64);
+    let mut seen = [0, 0];
+    let mut compare = |bytes: &[u8; HEADER_LEN], seq: u64| {
+        let long = Header::parse(bytes, seq, &limits).ok().filter(|header| header.kind == FrameKind::Data && header.fds == 0 && header.places() == 0);
+        let short = Header::parse_plain(bytes, seq, &limits);
+        assert_eq!(short, long.map(|header| (header.codec, header.length)), "{bytes:?}");
+        seen[usize::from(short.is_some())] += 1;
+    };
+    for codec in Codec::ALL {
+        let encoded = Header { codec: *codec, ..plain }.encode();
+        compare(&encoded, 7);
+        compare(&encoded, 8);
+        for at in 0..HEADER_LEN {
+            for value in [0, 1, 2, 3, 4, 7, 8, 13, 14, 100, 101, 255] {
+                let mut bytes = encoded;
+                bytes[at] = value;
+                compare(&bytes, 7);
+            }
+        }
+    }
+    assert!(seen[0] > 100 && seen[1] > 20, "{seen:?}");
+}

@@ -25,7 +25,7 @@ const SOCKET_READ: usize = 256 << 10;
 
 /// Where frames come from.
 #[derive(Debug)]
-enum Input {
+pub(super) enum Input {
     Ring {
         reader: RingReader<Lane>,
         /// A frame whose payload is still coming.
@@ -44,8 +44,8 @@ enum Input {
 /// The receiving half of an end. Lives under a lock.
 #[derive(Debug)]
 pub(super) struct Receiver {
-    input: Input,
-    limits: Limits,
+    pub(super) input: Input,
+    pub(super) limits: Limits,
     pub(super) spinner: Spinner,
     /// Descriptors that came and whose frame did not yet.
     fds: VecDeque<OwnedFd>,
@@ -53,7 +53,7 @@ pub(super) struct Receiver {
     pub(super) desk: Arc<Desk>,
     max_queued: usize,
     /// Why nothing more comes.
-    end: Option<(ErrorKind, String)>,
+    pub(super) end: Option<(ErrorKind, String)>,
     closed_in_order: bool,
     /// How long the rest of a frame may take, and until when the one that has begun may.
     frame_timeout: Option<Duration>,
@@ -100,35 +100,6 @@ impl Receiver {
             }
         }
         self.next_message(line)
-    }
-
-    /// The body of the next message into `out`, which is emptied first, if it is a plain one of bytes alone; no allocation when `out` is
-    /// large enough. `Ok(None)` when [`Receiver::take`] has to be asked.
-    #[inline]
-    pub(super) fn take_plain(&mut self, line: &Line, out: &mut Vec<u8>) -> Result<Option<crate::channel::Codec>> {
-        let Input::Ring { reader, partial: None, seq } = &mut self.input else { return Ok(None) };
-        if self.desk.mail() > 0 || self.end.is_some() || reader.available(HEADER_LEN as u64)? < HEADER_LEN as u64 {
-            return Ok(None);
-        }
-        let mut head = [0; HEADER_LEN];
-        reader.peek(&mut head);
-        let Ok(header) = Header::parse(&head, *seq, &self.limits) else { return Ok(None) };
-        let total = HEADER_LEN as u64 + header.length;
-        let plain = header.kind == FrameKind::Data && header.fds == 0 && header.places() == 0;
-        if !plain || reader.available(total)? < total {
-            return Ok(None);
-        }
-        out.clear();
-        reader.append(HEADER_LEN as u64, header.length as usize, out);
-        *seq = seq.wrapping_add(1);
-        let ways = reader.consume(total);
-        if ways != 0
-            && let Some(ring) = line.ring()
-        {
-            ring.wake_peer(ways);
-        }
-        self.run = self.run.saturating_add(1);
-        Ok(Some(header.codec))
     }
 
     /// Takes in what has come while there is space for it; whether a message came.
@@ -299,7 +270,7 @@ impl Receiver {
                 }
                 None => {
                     let mut head = [0; HEADER_LEN];
-                    reader.peek(&mut head);
+                    reader.peek_at(0, &mut head);
                     let header = Header::parse(&head, *seq, &self.limits).map_err(|fault| fault.at(reader.head()))?;
                     let ways = reader.consume(HEADER_LEN as u64);
                     line.wake_peer(ways);

@@ -177,8 +177,15 @@ impl Native {
     }
 
     /// Announces segments of the arena that the other side does not know yet. `Full` as of a frame.
+    #[inline]
     pub(super) fn announce(&self, sender: &mut Sender) -> Result<Offer> {
-        let Some(lending) = self.lending.get() else { return Ok(Offer::Sent) };
+        match self.lending.get() {
+            Some(lending) => self.announce_segments(lending, sender),
+            None => Ok(Offer::Sent),
+        }
+    }
+
+    fn announce_segments(&self, lending: &Lending, sender: &mut Sender) -> Result<Offer> {
         while sender.announced < lending.arena.segments() {
             let number = sender.announced;
             let fd = lending.arena.segment_fd(number)?;

@@ -15,6 +15,7 @@ mod lending;
 mod line;
 mod output;
 pub(super) mod pair;
+pub(super) mod plain;
 mod wait;
 
 use self::attend::Leading;
@@ -28,7 +29,7 @@ use self::line::Line;
 use self::output::{Offer, Outgoing, Sender};
 use super::frame::{FrameKind, Header};
 use super::handle::check_handles;
-use super::message::{Message, Received};
+use super::message::Message;
 use super::options::ChannelOptions;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -204,24 +205,6 @@ impl Native {
         }
     }
 
-    /// The next message; its body goes into `out` when there is nothing else to it.
-    #[inline]
-    pub(super) fn recv_plain(&self, out: &mut Vec<u8>, wait: Wait) -> Result<Received> {
-        self.line.check("channel.recv")?;
-        let Some(mut receiver) = self.try_lead() else { return self.recv_following(wait).map(Received::Whole) };
-        loop {
-            let found = match receiver.take_plain(&self.line, out)? {
-                Some(codec) => Some(Received::Plain(codec)),
-                None => receiver.take(&self.line)?.map(Received::Whole),
-            };
-            if let Some(found) = found {
-                self.put_back(receiver);
-                return Ok(found);
-            }
-            self.wait_data(&mut receiver, wait)?;
-        }
-    }
-
     /// The next message if one is there; arms the bell when none is.
     pub(super) fn try_recv(&self) -> Result<Message> {
         self.line.check("channel.recv")?;
@@ -243,7 +226,7 @@ impl Native {
     #[inline]
     fn put_back(&self, mut receiver: Leading<'_>) {
         if self.bell_wanted.load(Ordering::Relaxed) && !self.arm_bell(&mut receiver) {
-            self.ring_own_bell();
+            self.ring_armed_bell();
         }
     }
 

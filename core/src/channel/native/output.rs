@@ -103,6 +103,7 @@ impl Sender {
     }
 
     /// Refuses what the other side would refuse.
+    #[inline]
     pub(super) fn check_size(&self, size: usize, fds: usize) -> Result<()> {
         let too_large = |detail: String| Err(Error::new(ErrorKind::TooLarge, "channel.send", detail));
         if size as u64 > self.max_message {

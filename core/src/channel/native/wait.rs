@@ -7,7 +7,7 @@ use super::{Native, Wait, no_message};
 use crate::channel::message::Message;
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Result};
-use crate::shm::ring::{BELL_DATA, FUTEX_DATA, FUTEX_ROOM, Word};
+use crate::shm::ring::{BELL_DATA, FUTEX_DATA, FUTEX_ROOM, Word, take};
 use crate::sys::poll::{Events, PollFd, poll};
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
@@ -152,12 +152,21 @@ impl Native {
         if self.arm_bell(&mut receiver) {
             return Ok(false);
         }
-        self.ring_own_bell();
+        self.ring_armed_bell();
         Ok(true)
     }
 
     pub(super) fn ring_own_bell(&self) {
         self.line.ring_own_bell();
+    }
+
+    /// Rings a bell that was asked for, as the other side does: whoever finds nothing afterwards asks again, which silences it.
+    #[cold]
+    pub(super) fn ring_armed_bell(&self) {
+        if let Some(ring) = self.line.ring() {
+            take(&ring.mine().waiting, BELL_DATA);
+        }
+        self.ring_own_bell();
     }
 
     /// One descriptor to poll: readable while there may be something to receive.

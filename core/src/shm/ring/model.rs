@@ -189,7 +189,7 @@ fn read(mut reader: RingReader<Arc<ModelMemory>>) -> u8 {
     loop {
         if reader.available(1).expect("indices") > 0 {
             let mut byte = [0];
-            reader.peek(&mut byte);
+            reader.peek_at(0, &mut byte);
             count += 1;
             assert_eq!(byte[0], count, "a message is missing or torn");
             // A ring of two bytes tells its writer after every one.

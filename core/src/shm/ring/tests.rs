@@ -166,7 +166,7 @@ fn exchange(records: u64, capacity: usize, spin: spin::Spin) {
                 }
             }
             let mut bytes = [0; 8];
-            reader.peek(&mut bytes);
+            reader.peek_at(0, &mut bytes);
             assert_eq!(u64::from_le_bytes(bytes), number);
             if reader.consume(8) & FUTEX_ROOM != 0 {
                 futex::wake(reader.memory().writer_waiting(), i32::MAX);
