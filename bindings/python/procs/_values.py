@@ -2,12 +2,19 @@
 # Private: the types that users see are in _ipc.pyi.
 """Values and arrays in shared memory with the names of ``multiprocessing``: a lock, and numbers that all processes see."""
 
+import importlib
 import struct
 
 from ._native import SharedMemory, SharedMutex
 
 # The lock, then the numbers on a cache line of their own.
 _START = (SharedMutex.SIZE + 63) // 64 * 64
+
+
+_CTYPES = {
+    "c": "c_char", "b": "c_byte", "B": "c_ubyte", "?": "c_bool", "h": "c_short", "H": "c_ushort", "i": "c_int", "I": "c_uint", "l": "c_long",
+    "L": "c_ulong", "q": "c_longlong", "Q": "c_ulonglong", "f": "c_float", "d": "c_double",
+}
 
 
 def Lock():  # noqa: N802, as multiprocessing has it
@@ -26,46 +33,65 @@ def _code(typecode):
 class _Shared:
     """Items of one type in shared memory, and a lock. Sent on a channel with ``codec="pickle"`` the other side has the same ones."""
 
-    def __init__(self, code, memory):
+    def __init__(self, code, memory, lock=True):
         self.typecode, self.memory = code, memory
         self._items = memory.buf[_START:].cast(code)
-        self._lock = memory.mutex(0)
+        self._object = None
+        # True is a lock of its own, which its memory has room for; False is none; else one that others have as well.
+        self._given = lock is None or lock
+        if self._given is True:
+            self._lock = memory.mutex(0)
+        elif self._given is False or hasattr(lock, "acquire"):
+            self._lock = lock
+        else:
+            raise TypeError(f"not a lock (lock = {lock!r}, expected True, False or what has acquire and release)")
 
     def __reduce__(self):
-        return _attach, (type(self), self.typecode, self.memory)
+        return _attach, (type(self), self.typecode, self.memory, self._given)
 
     def get_lock(self):
         """The ``SharedMutex``, for changes that depend on what was there: ``with value.get_lock(): value.value += 1``."""
+        if self._lock is False:
+            raise AttributeError("it was made without a lock (lock = False)")
         return self._lock
 
-    def acquire(self, blocking=True, timeout=None):
+    def get_obj(self):
+        """The same memory as an object of ``ctypes``, which has a buffer: ``numpy.frombuffer(array.get_obj(), array.typecode)``."""
+        if self._object is None:
+            self._object = self._made(getattr(importlib.import_module("ctypes"), _CTYPES[self.typecode]))
+        return self._object
+
+    def acquire(self, *args, **kwargs):
         """Takes the lock."""
-        return self._lock.acquire(blocking, timeout)
+        return self.get_lock().acquire(*args, **kwargs)
 
     def release(self):
         """Lets the lock go."""
-        self._lock.release()
+        self.get_lock().release()
 
     def __enter__(self):
-        self._lock.acquire()
+        self.get_lock().acquire()
         return self
 
     def __exit__(self, *error):
-        self._lock.release()
+        self.get_lock().release()
 
 
-def _attach(kind, code, memory):
+def _attach(kind, code, memory, lock):
     shared = kind.__new__(kind)
-    _Shared.__init__(shared, code, memory)
+    _Shared.__init__(shared, code, memory, lock)
     return shared
 
 
 class Value(_Shared):
-    """One number in shared memory, ``.value``. ``typecode`` is that of ``array``, or a simple type of ``ctypes``."""
+    """One number in shared memory, ``.value``. ``typecode`` is that of ``array``, or a simple type of ``ctypes``.
 
-    def __init__(self, typecode, value=0):
+    ``lock`` is True for a lock of its own, False for none, or a lock to use.
+    """
+
+    def __init__(self, typecode, value=0, *, lock=True):
         code = _code(typecode)
-        super().__init__(code, SharedMemory(_START + struct.calcsize(code)))
+        super().__init__(code, SharedMemory(_START + struct.calcsize(code)), lock)
         self.value = value or (b"\0" if code == "c" else 0)
 
     @property
@@ -77,44 +103,60 @@ class Value(_Shared):
     def value(self, value):
         self._items[0] = value
 
+    def _made(self, item):
+        return item.from_buffer(self._items)
+
     def __repr__(self):
         return f"<procs.Value {self.typecode} {self.value!r}>"
 
 
 class Array(_Shared):
-    """Numbers of one type in shared memory, with a buffer: ``numpy.frombuffer(array, array.typecode)`` is the memory itself.
+    """Numbers of one type in shared memory; ``numpy.asarray(array.buf)`` is the memory itself.
 
-    ``size_or_initializer`` is how many (all 0), or what to begin with.
+    ``size_or_initializer`` is how many (all 0), or what to begin with; ``lock`` is that of ``Value``. An array of characters (``c``) has
+    ``value``, its bytes up to the first 0, and ``raw``, all of them.
     """
 
-    def __init__(self, typecode, size_or_initializer):
+    def __init__(self, typecode, size_or_initializer, *, lock=True):
         code = _code(typecode)
         count, values = size_or_initializer, ()
         if not isinstance(count, int):
-            values = tuple(size_or_initializer)
+            values = self._values(code, size_or_initializer)
             count = len(values)
         if count < 0:
             raise ValueError(f"an array has no negative size (size = {count})")
-        super().__init__(code, SharedMemory(_START + max(1, count) * struct.calcsize(code)))
+        super().__init__(code, SharedMemory(_START + max(1, count) * struct.calcsize(code)), lock)
         self._items = self._items[:count]
         for at, value in enumerate(values):
             self._items[at] = value
 
+    @staticmethod
+    def _values(code, given):
+        """The items to store: bytes are characters one by one."""
+        if code == "c" and isinstance(given, (bytes, bytearray, memoryview)):
+            return [bytes((byte,)) for byte in bytes(given)]
+        return list(given)
+
+    def _made(self, item):
+        return (item * len(self)).from_buffer(self._items)
+
     def __reduce__(self):
-        return _attach_array, (self.typecode, self.memory, len(self))
+        return _attach_array, (self.typecode, self.memory, self._given, len(self))
 
     def __len__(self):
         return len(self._items)
 
     def __getitem__(self, at):
-        return self._items[at].tolist() if isinstance(at, slice) else self._items[at]
+        if not isinstance(at, slice):
+            return self._items[at]
+        return self._items[at].tobytes() if self.typecode == "c" else self._items[at].tolist()
 
     def __setitem__(self, at, value):
         if not isinstance(at, slice):
             self._items[at] = value
             return
         places = range(len(self))[at]
-        values = list(value)
+        values = self._values(self.typecode, value)
         if len(values) != len(places):
             raise ValueError(f"an array does not change its size (values = {len(values)}, expected {len(places)})")
         for place, item in zip(places, values, strict=True):
@@ -122,6 +164,29 @@ class Array(_Shared):
 
     def __iter__(self):
         return iter(self._items)
+
+    def _characters(self, name):
+        if self.typecode != "c":
+            raise AttributeError(f"only an array of characters has it ({name}, typecode = {self.typecode!r})")
+        return self.get_obj()
+
+    @property
+    def value(self):
+        """The characters up to the first 0."""
+        return self._characters("value").value
+
+    @value.setter
+    def value(self, value):
+        self._characters("value").value = value
+
+    @property
+    def raw(self):
+        """All characters."""
+        return self._characters("raw").raw
+
+    @raw.setter
+    def raw(self, value):
+        self._characters("raw").raw = value
 
     @property
     def buf(self):
@@ -132,7 +197,7 @@ class Array(_Shared):
         return f"<procs.Array {self.typecode} size={len(self)}>"
 
 
-def _attach_array(code, memory, count):
-    array = _attach(Array, code, memory)
+def _attach_array(code, memory, lock, count):
+    array = _attach(Array, code, memory, lock)
     array._items = array._items[:count]
     return array

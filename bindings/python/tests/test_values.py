@@ -185,3 +185,78 @@ def test_an_event_loop_waits_for_every_lock():
             await aio.wait(rwlock, how="both")
 
     asyncio.run(main())
+
+
+def characters(kind, lock):
+    """What a tutorial does with an array of characters."""
+    array = kind.Array("c", b"hello world", lock=lock)
+    seen = [array.value, array[0], array[:5], len(array)]
+    array.value = array.value.upper()
+    array[0:2] = b"yo"
+    seen.append(array.raw)
+    array.value = b"short"
+    seen += [array.value, array.raw]
+    for call in (lambda: setattr(array, "value", b"far too long for it"), lambda: setattr(array, "raw", b"far too long for it"), lambda: array[99]):
+        with pytest.raises((ValueError, IndexError)) as found:
+            call()
+        seen.append(type(found.value))
+    return seen
+
+
+def test_arrays_of_characters_are_as_multiprocessing_has_them():
+    assert characters(procs, True) == characters(multiprocessing, True) == characters(procs, procs.Lock()) == characters(procs, False)
+    with pytest.raises(AttributeError, match="typecode = 'i'"):
+        procs.Array("i", 3).value
+
+
+def test_the_lock_of_values_and_arrays_is_chosen():
+    lock = procs.Lock()
+    value, array = procs.Value("i", 5, lock=lock), procs.Array("d", [1.5], lock=lock)
+    assert value.get_lock() is lock and array.get_lock() is lock
+    with value:
+        assert not in_a_thread(array.acquire, False)
+    free = procs.Value(ctypes.c_double, 0.5, lock=False)
+    free.value **= 2
+    assert free.value == 0.25
+    for call in (free.get_lock, free.acquire, free.release, free.__enter__):
+        with pytest.raises(AttributeError, match="lock = False"):
+            call()
+    for wrong in (5, "lock", object()):
+        with pytest.raises(TypeError, match="acquire"):
+            procs.Value("i", lock=wrong)
+    here, there = procs.Channel.pair(codec="pickle")
+    here.send((value, array, free))
+    value2, array2, free2 = there.recv(timeout=60)
+    assert (value2.value, array2[:], free2.value) == (5, [1.5], 0.25)
+    with value:
+        assert not in_a_thread(array2.acquire, False), "the same lock"
+    with pytest.raises(AttributeError, match="lock = False"):
+        free2.get_lock()
+
+
+@pytest.mark.parametrize("typecode", list("bBhHiIlLqQfd"))
+def test_the_object_of_ctypes_is_the_memory_itself(typecode):
+    value, array = procs.Value(typecode, 1), procs.Array(typecode, [1, 2, 3])
+    value.get_obj().value += 1
+    array.get_obj()[2] = 9
+    assert value.value == 2 and array[:] == [1, 2, 9] and array.get_obj() is array.get_obj()
+    assert memoryview(array.get_obj()).nbytes == memoryview(array.buf).nbytes
+    assert type(array.get_obj()) is type(multiprocessing.Array(typecode, 3).get_obj())
+
+
+def test_a_lock_is_tried_as_multiprocessing_tries_it():
+    for lock in (procs.Lock(), multiprocessing.Lock()):
+        assert [lock.acquire(), lock.acquire(False), lock.acquire(block=False), lock.acquire(timeout=0)] == [True, False, False, False]
+        lock.release()
+    lock = procs.Lock()
+    with lock, pytest.raises(procs.InvalidStateError):
+        lock.acquire()  # multiprocessing's waits for ever
+
+
+def test_memory_is_made_as_multiprocessing_makes_it():
+    with procs.SharedMemory(create=True, size=10) as memory:
+        memory.buf[:4] = bytearray([22, 33, 44, 55])
+        assert memory.read(0, 4) == bytes([22, 33, 44, 55])
+        memory.unlink()
+    with pytest.raises(procs.InvalidArgumentError, match="from_fd"):
+        procs.SharedMemory(10, create=False)

@@ -5,7 +5,7 @@ use crate::aio::Hub;
 use crate::error::{IntoPy, guard};
 use crate::interrupt;
 use crate::shared::SharedMemory;
-use procs::{Deadline, ErrorKind, OnceEnd, SharedBarrier, SharedEvent, SharedMutex, SharedOnce, SharedSemaphore};
+use procs::{Deadline, Error, ErrorKind, OnceEnd, SharedBarrier, SharedEvent, SharedMutex, SharedOnce, SharedSemaphore};
 use pyo3::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,10 +56,18 @@ impl Mutex {
     #[classattr]
     const SIZE: usize = SharedMutex::SIZE;
 
-    #[pyo3(signature = (blocking = true, timeout = None))]
-    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<f64>) -> PyResult<bool> {
+    /// `block` is how multiprocessing spells `blocking`.
+    #[pyo3(signature = (blocking = true, timeout = None, *, block = None))]
+    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<f64>, block: Option<bool>) -> PyResult<bool> {
         guard(py, || {
-            let died = wait(py, limit(blocking, timeout), |slice| self.core.acquire(Some(slice)))?;
+            let limit = limit(block.unwrap_or(blocking), timeout);
+            let died = wait(py, limit, |slice| match self.core.acquire(Some(slice)) {
+                // To a try it is a lock that somebody has; to a wait it would never end.
+                Err(error) if error.kind() == ErrorKind::InvalidState && limit == Some(0.0) => {
+                    Err(Error::new(ErrorKind::WouldBlock, "lock", "it is taken"))
+                }
+                result => result,
+            })?;
             self.owner_died.store(died == Some(true), Ordering::Relaxed);
             Ok(died.is_some())
         })
@@ -90,7 +98,7 @@ impl Mutex {
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        slf.get().acquire(slf.py(), true, None)?;
+        slf.get().acquire(slf.py(), true, None, None)?;
         Ok(slf)
     }
 

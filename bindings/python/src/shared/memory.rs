@@ -73,9 +73,13 @@ fn home(slf: &Bound<'_, SharedMemory>, offset: usize) -> Home {
 #[pymethods]
 impl SharedMemory {
     #[new]
-    #[pyo3(signature = (size, *, read_only = false, prefault = false, huge_pages = false))]
-    fn new(py: Python<'_>, size: usize, read_only: bool, prefault: bool, huge_pages: bool) -> PyResult<SharedMemory> {
+    #[pyo3(signature = (size, *, create = true, read_only = false, prefault = false, huge_pages = false))]
+    fn new(py: Python<'_>, size: usize, create: bool, read_only: bool, prefault: bool, huge_pages: bool) -> PyResult<SharedMemory> {
         guard(py, || {
+            if !create {
+                let detail = "memory without a name can only be made or opened by its descriptor: from_fd (create = False, expected True)";
+                return Err(crate::error::raise(py, &procs::Error::new(procs::ErrorKind::InvalidArgument, "memory", detail)));
+            }
             let options: SharedMemoryOptions = Core::options().read_only(read_only).prefault(prefault).huge_pages(huge_pages);
             py.detach(|| options.create(size)).or_raise(py).map(SharedMemory::new_with)
         })
