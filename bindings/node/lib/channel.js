@@ -7,7 +7,7 @@ const { EventEmitter } = require('node:events');
 const { deprecate } = require('node:util');
 const { hub } = require('./hub.js');
 const { encodings } = require('./encodings.js');
-const { nodeError, errnoError, fromFailure, isFailure } = require('./errors.js');
+const { nodeError, errnoError, fromFailure } = require('./errors.js');
 const handles = require('./handles.js');
 const native = require('./native.js');
 const { ASK, SWITCHED, Offer } = require('./offer.js');
@@ -18,10 +18,31 @@ const check = require('./validate.js');
 const RETRANSMISSIONS = 3;
 /** From this many unwritten bytes on `send` says false. */
 const HIGH_WATER = 128 * 1024;
+const EPIPE = 32;
 const PREFIX = 'NODE_';
+const NO_OPTIONS = Object.freeze({ __proto__: null });
 const ignore = () => {};
 
+function isMessage(value) {
+  switch (typeof value) {
+    case 'string':
+    case 'object':
+    case 'number':
+    case 'boolean':
+      return true;
+    default:
+      return false;
+  }
+}
+
 const kChannel = Symbol('kChannel');
+
+/** The callback of a message that left together with others. */
+function tellSent(callback, wire, batch) {
+  if (batch.left === 0) callback(null);
+  else if (batch.left < 0) callback(errnoError(-EPIPE, 'write'));
+  else wire.whenWritten(() => process.nextTick(callback, null));
+}
 
 function isInternal(message) {
   const cmd = message !== null && typeof message === 'object' ? message.cmd : undefined;
@@ -124,18 +145,20 @@ class Channel {
     else hub.letGo();
   }
 
-  /** The notice that something has come. True when there was something. */
-  linkReady() {
-    return this.#resource.runInAsyncScope(this.#readAll, this);
+  /** The notice that something has come. True when there was something. `all` when nobody will tell of what is left. */
+  linkReady(all = false) {
+    return this.#resource.runInAsyncScope(this.#readAll, this, all);
   }
 
-  #readAll() {
-    let came = false;
+  #readAll(all) {
+    let count = 0;
     while (this.#open) {
       const wire = this.#in;
+      const before = count;
       const state = wire.read((body, fds) => {
-        came = true;
         for (const fd of fds) this.#arrived.push(fd);
+        if (body === undefined) return;
+        count++;
         this.#received(body, wire);
       });
       if (this.#in !== wire) {
@@ -143,14 +166,20 @@ class Channel {
         wire.close();
       } else if (state === ENDED) {
         // As in Node, whoever is given the last messages still has a channel.
-        if (came) process.nextTick(() => { if (this.#open) this.#end(); });
+        if (count > 0) process.nextTick(() => { if (this.#open) this.#end(); });
         else this.#end();
         return true;
-      } else if (state !== MORE) {
-        return came;
+      } else if (state !== MORE && !(all && count > before)) {
+        break;
       }
     }
-    return came;
+    if (count > 1 && this.#open) this.#out.gather();
+    return count > 0;
+  }
+
+  /** Lets everything leave that was sent. */
+  flush() {
+    if (this.#open) this.#out.uncork();
   }
 
   #received(body, wire) {
@@ -248,7 +277,7 @@ class Channel {
   /** Sends or queues; whether the caller may go on at once. */
   send(message, handle, options, callback) {
     if (message === undefined) throw nodeError('ERR_MISSING_ARGS', 'message');
-    if (!['string', 'object', 'number', 'boolean'].includes(typeof message)) {
+    if (!isMessage(message)) {
       throw nodeError('ERR_INVALID_ARG_TYPE', 'message', ['string', 'object', 'number', 'boolean'], message);
     }
     if (typeof options === 'boolean') options = { swallowErrors: options };
@@ -282,22 +311,30 @@ class Channel {
 
   /** Undefined when it failed. */
   #write(message, fd, callback, quiet, wire = this.#out) {
-    const queued = this.#open ? wire.send(this.#encode(message), fd) : { failed: true, code: 'EPIPE', errno: 32 };
-    if (isFailure(queued)) {
-      const error = queued.code === 'EPIPE' || queued.errno ? errnoError(-(queued.errno || 32), 'write') : fromFailure(queued);
+    const queued = this.#open ? wire.send(this.#encode(message), fd) : { failed: true, code: 'EPIPE', errno: EPIPE };
+    if (typeof queued !== 'number') {
+      const error = queued.code === 'EPIPE' || queued.errno ? errnoError(-(queued.errno || EPIPE), 'write') : fromFailure(queued);
       if (!quiet) {
         if (typeof callback === 'function') process.nextTick(callback, error);
         else process.nextTick(() => this.#target.emit('error', error));
       }
       return undefined;
     }
-    if (typeof callback === 'function') {
+    if (wire.batch !== null) {
+      if (typeof callback === 'function') process.nextTick(tellSent, callback, wire, wire.batch);
+      else if (!quiet) wire.batch.unheard++;
+    } else if (typeof callback === 'function') {
       if (queued === 0) process.nextTick(callback, null);
       else wire.whenWritten(() => process.nextTick(callback, null));
     } else if (queued !== 0) {
       wire.whenWritten(ignore);
     }
     return queued < HIGH_WATER;
+  }
+
+  /** As many messages without a callback could not leave. */
+  unsent(count) {
+    for (; count > 0; count--) process.nextTick(() => this.#target.emit('error', errnoError(-EPIPE, 'write')));
   }
 
   /** Whether a handle is on its way, so that a disconnect has to wait. */
@@ -346,7 +383,7 @@ const deprecated = '_channel is deprecated. Use ChildProcess.channel instead.';
 /** Gives a child its channel: the methods and events of Node. `closes` is called when the other side has ended it. */
 function setUp(target, id, { serialization = 'json', wire }, closes) {
   const upgrade = wire === 'node' ? null : new Offer(serialization);
-  const channel = new Channel(target, (owner) => new NodeWire(id, owner), serialization, { closes, upgrade });
+  const channel = new Channel(target, (owner) => new NodeWire(id, owner, serialization), serialization, { closes, upgrade });
   channel.reference(true);
   target[kChannel] = channel;
   target.channel = new Control(channel);
@@ -366,7 +403,7 @@ function giveMethods(target, channel) {
     if (typeof handle === 'function') [callback, handle, options] = [handle, undefined, undefined];
     else if (typeof options === 'function') [callback, options] = [options, undefined];
     else if (options !== undefined) check.object(options, 'options');
-    if (this.connected) return channel.send(message, handle, { ...options }, callback);
+    if (this.connected) return channel.send(message, handle, options === undefined ? NO_OPTIONS : { ...options }, callback);
     const error = nodeError('ERR_IPC_CHANNEL_CLOSED');
     if (typeof callback === 'function') process.nextTick(callback, error);
     else process.nextTick(() => this.emit('error', error));

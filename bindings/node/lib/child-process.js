@@ -46,7 +46,7 @@ Object.setPrototypeOf(ChildProcess, EventEmitter);
 /** The child's end, or the failure of its start. */
 function ended(child, code, signal, usage) {
   // What the child sent comes before its end.
-  if (child[kChannel] !== undefined && child[kChannel].linkReady()) process.nextTick(tellEnd, child, code, signal, usage);
+  if (child[kChannel] !== undefined && child[kChannel].linkReady(true)) process.nextTick(tellEnd, child, code, signal, usage);
   else tellEnd(child, code, signal, usage);
 }
 
@@ -214,6 +214,8 @@ function checkSpawn(child, options) {
 ChildProcess.prototype.kill = function kill(signal) {
   const number = signal === 0 ? 0 : check.signalNumber(signal === undefined ? 'SIGTERM' : signal);
   if (!this._handle) return false;
+  // What was sent before a signal comes before it.
+  this[kChannel]?.flush();
   const result = this._handle.kill(number);
   if (result === 0) {
     this.killed = true;

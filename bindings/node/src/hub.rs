@@ -22,7 +22,7 @@ pub struct Hub {
     pub(crate) links: Links,
     pub(crate) channels: Rc<Channels>,
     executor: OnceCell<Executor>,
-    waiter: Waiter,
+    pub(crate) waiter: Waiter,
     holds: Cell<u32>,
 }
 

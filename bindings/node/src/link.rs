@@ -1,15 +1,17 @@
 //! Node's channels to children: encoded messages and descriptors; what they mean is the business of `lib/channel.js`.
 
-use crate::error::{Failure, guard};
+use crate::error::{Failure, catch, guard};
 use crate::event::{Event, Wake as Answers};
 use crate::hub::Hub;
-use napi::bindgen_prelude::{Buffer, Either};
+use napi::bindgen_prelude::{Array, Buffer, Either, Either3, Null};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi::{Env, JsString};
 use napi_derive::napi;
 use procs::{Codec, Error, ErrorKind, NodeLink};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
@@ -18,9 +20,13 @@ use std::task::{Wake, Waker};
 const BATCH: usize = 64;
 /// Bytes after which a batch is ended.
 const BATCH_BYTES: usize = 1 << 20;
+/// What follows: nothing now, more at once, nothing ever.
+const NOTHING: u32 = 0;
+const MORE: u32 = 1;
+const ENDED: u32 = 2;
 
 struct Entry {
-    link: NodeLink,
+    link: Rc<NodeLink>,
     json: bool,
     /// The child's end, until the child has started.
     theirs: Option<OwnedFd>,
@@ -28,7 +34,11 @@ struct Entry {
 
 /// The channels of one environment, by number.
 #[derive(Default)]
-pub(crate) struct Links(RefCell<HashMap<u32, Entry>>);
+pub(crate) struct Links {
+    open: RefCell<HashMap<u32, Entry>>,
+    /// Memory for what comes.
+    lines: RefCell<Vec<u8>>,
+}
 
 /// What has come on a channel.
 #[napi(object)]
@@ -66,6 +76,11 @@ impl Wake for Written {
     }
 }
 
+/// Text for JavaScript. Most of it has nothing to decode.
+fn text_of<'env>(env: &'env Env, bytes: &[u8]) -> napi::Result<JsString<'env>> {
+    if bytes.is_ascii() { env.create_string_latin1(bytes) } else { env.create_string(&*String::from_utf8_lossy(bytes)) }
+}
+
 fn unknown() -> Error {
     Error::new(ErrorKind::Closed, "channel", "the channel is closed")
 }
@@ -74,12 +89,13 @@ fn unknown() -> Error {
 impl Hub {
     /// Makes a channel under this number and gives the descriptor for the child, which stays open until `linkStarted`.
     #[napi]
-    pub fn open_link(&self, id: u32, advanced: bool) -> Either<i32, Failure> {
+    pub fn open_link(&self, env: Env, id: u32, advanced: bool) -> Either<i32, Failure> {
         guard(|| {
             let (link, theirs) = NodeLink::pair(if advanced { Codec::V8 } else { Codec::Json })?;
             let number = theirs.as_raw_fd();
-            self.children.add_link(id, &link)?;
-            self.links.0.borrow_mut().insert(id, Entry { link, json: !advanced, theirs: Some(theirs) });
+            let link = Rc::new(link);
+            self.waiter.watch(&env, id, link.as_fd(), Box::new(link.clone()))?;
+            self.links.open.borrow_mut().insert(id, Entry { link, json: !advanced, theirs: Some(theirs) });
             Ok(number)
         })
     }
@@ -87,7 +103,7 @@ impl Hub {
     /// Closes the child's end here.
     #[napi]
     pub fn link_started(&self, id: u32) {
-        if let Some(entry) = self.links.0.borrow_mut().get_mut(&id) {
+        if let Some(entry) = self.links.open.borrow_mut().get_mut(&id) {
             entry.theirs = None;
         }
     }
@@ -96,7 +112,7 @@ impl Hub {
     #[napi]
     pub fn link_send(&self, id: u32, message: Either<String, Buffer>, fd: i32) -> Either<f64, Failure> {
         guard(|| {
-            let links = self.links.0.borrow();
+            let links = self.links.open.borrow();
             let entry = links.get(&id).ok_or_else(unknown)?;
             let fd = (fd >= 0).then(|| procs::duplicate_fd(fd)).transpose()?;
             let body = match message {
@@ -107,11 +123,53 @@ impl Hub {
         })
     }
 
-    /// What has come, up to a batch.
+    /// The JSON that has come, a line for each message; null for nothing. With descriptors, with more behind it or at the end an array: text or null,
+    /// descriptors, what follows as in `lib/wires.js`.
+    #[napi]
+    pub fn link_lines<'env>(&self, env: &'env Env, id: u32) -> napi::Result<Either3<Null, JsString<'env>, Array<'env>>> {
+        let mut lines = self.links.lines.borrow_mut();
+        let links = self.links.open.borrow();
+        let came = links.get(&id).ok_or_else(unknown).and_then(|entry| catch(|| entry.link.take_lines(&mut lines)));
+        let (fds, state) = match came {
+            Ok(None) => return Ok(Either3::A(Null)),
+            Ok(Some(found)) if found.fds.is_empty() && !found.more => return text_of(env, &lines).map(Either3::B),
+            Ok(Some(found)) => {
+                let more = found.more;
+                (found.fds, if more { MORE } else { NOTHING })
+            }
+            Err(_) => (Vec::new(), ENDED),
+        };
+        let mut array = env.create_array(3)?;
+        array.set(0, (!lines.is_empty()).then(|| text_of(env, &lines)).transpose()?)?;
+        array.set(1, fds.into_iter().map(IntoRawFd::into_raw_fd).collect::<Vec<i32>>())?;
+        array.set(2, state)?;
+        if lines.capacity() > BATCH_BYTES {
+            *lines = Vec::new();
+        }
+        Ok(Either3::C(array))
+    }
+
+    /// Lets messages leave together from now on.
+    #[napi]
+    pub fn link_cork(&self, id: u32) {
+        if let Some(entry) = self.links.open.borrow().get(&id) {
+            entry.link.cork();
+        }
+    }
+
+    /// Writes what has waited for that; gives the number of bytes not written yet, a negative one when the other side is gone.
+    #[napi]
+    pub fn link_uncork(&self, id: u32) -> f64 {
+        // A link that was closed has written everything, or leaves it to the core.
+        let links = self.links.open.borrow();
+        links.get(&id).map_or(0.0, |entry| catch(|| entry.link.uncork()).map_or(-1.0, |left| left as f64))
+    }
+
+    /// The messages in V8's encoding that have come, up to a batch.
     #[napi]
     pub fn link_receive(&self, id: u32) -> Received {
         let mut received = Received { messages: Vec::new(), fds: Vec::new(), places: Vec::new(), ended: false, more: false };
-        let links = self.links.0.borrow();
+        let links = self.links.open.borrow();
         let Some(entry) = links.get(&id) else {
             received.ended = true;
             return received;
@@ -148,7 +206,7 @@ impl Hub {
     #[napi]
     pub fn link_written(&self, id: u32, event: u32) {
         let written = Arc::new(Written { id: event, told: AtomicBool::new(false), answers: self.wake.clone() });
-        let links = self.links.0.borrow();
+        let links = self.links.open.borrow();
         let pending = links.get(&id).is_some_and(|entry| !entry.link.poll_written(&Waker::from(written.clone())));
         if !pending {
             written.tell();
@@ -158,15 +216,15 @@ impl Hub {
     /// The number of the descriptor of a channel, for display.
     #[napi]
     pub fn link_fd(&self, id: u32) -> i32 {
-        self.links.0.borrow().get(&id).map_or(-1, |entry| entry.link.as_fd().as_raw_fd())
+        self.links.open.borrow().get(&id).map_or(-1, |entry| entry.link.as_fd().as_raw_fd())
     }
 
     /// Disconnects; what was sent is still written.
     #[napi]
     pub fn close_link(&self, id: u32) {
-        let entry = self.links.0.borrow_mut().remove(&id);
+        let entry = self.links.open.borrow_mut().remove(&id);
         if let Some(entry) = &entry {
-            self.children.remove_link(&entry.link);
+            self.waiter.unwatch(id, entry.link.as_fd());
         }
     }
 }

@@ -183,16 +183,16 @@ impl Hub {
 
     /// Begins to tell when something can be received, or ends that.
     #[napi]
-    pub fn channel_watch(&self, id: u32, on: bool) -> Either<bool, Failure> {
+    pub fn channel_watch(&self, env: Env, id: u32, on: bool) -> Either<bool, Failure> {
         guard(|| {
             let channel = self.channels.get(id)?;
             let fd = channel.as_fd()?;
             if on {
-                self.children.add_link(id, &fd)?;
+                self.waiter.watch(&env, id, fd, Box::new(channel.clone()))?;
                 self.channels.watched.borrow_mut().insert(id);
             } else {
                 self.channels.watched.borrow_mut().remove(&id);
-                self.children.remove_link(&fd);
+                self.waiter.unwatch(id, fd);
             }
             Ok(true)
         })
@@ -313,7 +313,7 @@ impl Hub {
         self.channels.watched.borrow_mut().remove(&id);
         if let Some(channel) = channel {
             if let Ok(fd) = channel.as_fd() {
-                self.children.remove_link(&fd);
+                self.waiter.unwatch(id, fd);
             }
             channel.close();
         }

@@ -5,7 +5,8 @@
 #![allow(unsafe_code)]
 
 use napi::{Env, Status, check_status, sys};
-use std::cell::Cell;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::transmute;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -85,16 +86,20 @@ impl Uv {
     }
 }
 
+type Call = Rc<dyn Fn(Turn)>;
+
 /// What the handle's `data` points to, from the start to the close.
 struct Inner {
     uv: Uv,
     env: sys::napi_env,
-    /// Emptied when the environment ends.
-    call: Option<Box<dyn Fn(Turn)>>,
+    /// Emptied when the poller is closed, at the latest with the environment. Shared because it may be running then.
+    call: RefCell<Option<Call>>,
+    /// What owns the descriptor, given up together with `call`.
+    owner: RefCell<Option<Box<dyn Any>>>,
     turn: Turn,
-    /// Runs `call` once the loop has told everything else that it found.
+    /// Runs `call` once the loop has told everything else that it found; null where that is not wanted.
     check: *mut Handle,
-    /// The memory of both handles.
+    /// The memory of the handles.
     memory: [Box<[u64]>; 2],
     /// Handles that are not closed yet.
     open: Cell<u32>,
@@ -120,7 +125,17 @@ impl Turn {
     }
 }
 
-/// A descriptor that the loop of one environment waits for, until the environment ends. It does not keep the loop alive unless held.
+/// When whoever waits is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// As soon as the loop has found it.
+    AtOnce,
+    /// After everything else that the loop found at the same time.
+    Last,
+}
+
+/// A descriptor that the loop of one environment waits for, until the poller is closed or the environment ends. It does not keep the loop alive
+/// unless held.
 pub(crate) struct Poller {
     uv: Uv,
     /// Null once closed.
@@ -133,26 +148,33 @@ impl Poller {
         Uv::find().is_some()
     }
 
-    /// Calls `call` on the environment's thread whenever the descriptor is readable. The descriptor must stay open as long as `call` exists.
-    pub(crate) fn start(env: &Env, fd: BorrowedFd<'_>, call: impl Fn(Turn) + 'static) -> napi::Result<Poller> {
+    /// Calls `call` on the environment's thread whenever the descriptor is readable. `owner` keeps the descriptor open.
+    pub(crate) fn start(env: &Env, (fd, owner): (BorrowedFd<'_>, Box<dyn Any>), when: When, call: impl Fn(Turn) + 'static) -> napi::Result<Poller> {
         let uv = Uv::find().ok_or_else(|| napi::Error::from_reason("hub: the runtime hides its event loop"))?;
         let raw = env.raw();
         let mut event_loop = null_mut();
         // SAFETY: the environment is the current one; the result is written to a live variable.
         check_status!(unsafe { sys::napi_get_uv_event_loop(raw, &raw mut event_loop) })?;
         let mut memory = [uv.memory_of(UV_POLL), uv.memory_of(UV_CHECK)];
-        let [handle, check]: [*mut Handle; 2] = memory.each_mut().map(|memory| memory.as_mut_ptr().cast());
+        let [handle, mut check]: [*mut Handle; 2] = memory.each_mut().map(|memory| memory.as_mut_ptr().cast());
         // SAFETY: the loop is this thread's, the memory is as large as libuv asked for and aligned for any handle.
         let status = unsafe { (uv.poll_init)(event_loop, handle, fd.as_raw_fd()) };
         if status != 0 {
             return Err(napi::Error::new(Status::GenericFailure, format!("hub: the event loop refused a descriptor (status = {status})")));
         }
-        // SAFETY: as above; it cannot fail.
-        unsafe { (uv.check_init)(event_loop, check) };
+        match when {
+            // SAFETY: as above; it cannot fail.
+            When::Last => unsafe {
+                (uv.check_init)(event_loop, check);
+            },
+            When::AtOnce => check = null_mut(),
+        }
         let shared = Rc::new(Cell::new(handle));
-        let (call, open, turn) = (Some(Box::new(call) as Box<dyn Fn(Turn)>), Cell::new(2), Turn { of: Some((uv, event_loop)) });
-        let inner = Box::into_raw(Box::new(Inner { uv, env: raw, call, turn, check, memory, open, shared: shared.clone(), hook: null_mut() }));
-        for handle in [handle, check] {
+        let (call, turn) = (RefCell::new(Some(Rc::new(call) as Call)), Turn { of: Some((uv, event_loop)) });
+        let open = Cell::new(if check.is_null() { 1 } else { 2 });
+        let owner = RefCell::new(Some(owner));
+        let inner = Box::into_raw(Box::new(Inner { uv, env: raw, call, owner, turn, check, memory, open, shared: shared.clone(), hook: null_mut() }));
+        for handle in [handle, check].into_iter().filter(|handle| !handle.is_null()) {
             // SAFETY: the handle was initialised; `inner` lives until `closed` takes it back.
             unsafe { (*handle).data = inner.cast() };
             // SAFETY: the handle is initialised and not closing.
@@ -166,6 +188,17 @@ impl Poller {
         // SAFETY: the handle is initialised and not closing.
         unsafe { (uv.poll_start)(handle, UV_READABLE, ready) };
         Ok(Poller { uv, handle: shared })
+    }
+
+    /// Ends it. The descriptor can be closed afterwards. A second call changes nothing.
+    pub(crate) fn close(&self) {
+        let handle = self.handle.get();
+        if !handle.is_null() {
+            // SAFETY: not null means initialised and not closing; a Poller cannot leave its thread.
+            let inner = unsafe { (*handle).data };
+            // SAFETY: the data of such a handle is `inner`.
+            unsafe { end(inner.cast()) };
+        }
     }
 
     /// Keeps the loop alive, until `let_go`.
@@ -194,6 +227,10 @@ unsafe extern "C" fn ready(handle: *mut Handle, _status: c_int, _events: c_int) 
     let inner = unsafe { (*handle).data }.cast::<Inner>();
     // SAFETY: the handle's data is `inner` until the handle is closed.
     let inner = unsafe { &*inner };
+    if inner.check.is_null() {
+        call(inner);
+        return;
+    }
     // SAFETY: initialised in `start`, and closed together with this handle.
     unsafe { (inner.uv.check_start)(inner.check, tell) };
 }
@@ -205,30 +242,49 @@ unsafe extern "C" fn tell(check: *mut Handle) {
     let inner = unsafe { &*inner };
     // SAFETY: the handle is initialised and not closing.
     unsafe { (inner.uv.check_stop)(check) };
+    call(inner);
+}
+
+fn call(inner: &Inner) {
+    let env = inner.env;
     let mut scope = null_mut();
     // SAFETY: the environment lives as long as the handle is active; this is its thread.
-    if unsafe { sys::napi_open_handle_scope(inner.env, &raw mut scope) } != sys::Status::napi_ok {
+    if unsafe { sys::napi_open_handle_scope(env, &raw mut scope) } != sys::Status::napi_ok {
         return;
     }
-    if let Some(call) = &inner.call {
+    // It may close the poller, which is freed by the loop, later.
+    let call = inner.call.borrow().clone();
+    if let Some(call) = call {
         // What is called reports its own failures; a panic must not unwind into the loop.
         let _ = catch_unwind(AssertUnwindSafe(|| call(inner.turn)));
     }
     // SAFETY: the scope was opened above, on this thread.
-    unsafe { sys::napi_close_handle_scope(inner.env, scope) };
+    unsafe { sys::napi_close_handle_scope(env, scope) };
 }
 
 /// The environment ends: the handles are closed, and the environment waits for them.
 unsafe extern "C" fn ending(_hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
-    let inner: *mut Inner = data.cast();
-    // SAFETY: the hook was registered with a live `inner`, which only `closed` takes back; nothing else runs on this thread meanwhile.
-    let inner = unsafe { &mut *inner };
+    // SAFETY: the hook was registered with a live `inner`, which only `closed` takes back, and the hook with it.
+    unsafe { end(data.cast()) };
+}
+
+/// Closes the handles, once.
+///
+/// # Safety
+/// `inner` is alive, and this is its thread.
+unsafe fn end(inner: *const Inner) {
+    // SAFETY: the caller's.
+    let inner = unsafe { &*inner };
     let handle = inner.shared.replace(null_mut());
-    // SAFETY: the handle was not closed before, because this hook runs once.
+    if handle.is_null() {
+        return;
+    }
+    // SAFETY: the handle was not closed before.
     unsafe { (inner.uv.poll_stop)(handle) };
     // Gives back the descriptor and the references to JavaScript while the environment can still take them.
-    inner.call = None;
-    for handle in [handle, inner.check] {
+    inner.call.borrow_mut().take();
+    inner.owner.borrow_mut().take();
+    for handle in [handle, inner.check].into_iter().filter(|handle| !handle.is_null()) {
         // SAFETY: as above; closing stops the handle.
         unsafe { (inner.uv.close)(handle, Some(closed)) };
     }

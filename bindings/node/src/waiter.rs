@@ -1,14 +1,17 @@
 //! How an environment hears of its children: in its own event loop, or by a thread where the runtime hides that loop.
 
-use crate::children::{Children, Notice};
+use crate::children::{Children, LINK_NOTICE as LINK, Notice};
 use crate::event::{Event, Wake};
 use crate::message_channel::Channels;
-use crate::poller::{Poller, Receiver, Turn, refer};
+use crate::poller::{Poller, Receiver, Turn, When, refer};
 use napi::Env;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use procs::{Deadline, ReadySet};
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::PipeWriter;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Turns, Sender, channel};
@@ -18,12 +21,37 @@ const CHOICE: &str = "PROCS_NODE_WAIT";
 /// The number of the descriptor that ends the thread; no child has it.
 const END: u64 = u64::MAX;
 
-/// Waits for the children of one environment.
-pub(crate) enum Waiter {
+/// Waits for the children of one environment and for its channels.
+pub(crate) struct Waiter {
+    by: By,
+    children: Rc<Children>,
+    tell: Rc<Tell>,
+    /// Channels that the loop waits for.
+    links: RefCell<HashMap<u32, Poller>>,
+}
+
+enum By {
     /// The loop itself waits.
     Loop(Poller),
     /// A thread waits, and JavaScript answers each wake-up by a look.
     Thread(Thread),
+}
+
+/// What calls JavaScript.
+struct Tell {
+    receiver: Receiver,
+    channels: Rc<Channels>,
+}
+
+impl Tell {
+    /// Something can be received from a channel.
+    fn link(&self, id: u32, turn: Turn) {
+        let notice = [f64::from(id), LINK];
+        self.receiver.call(notice);
+        self.channels.settle(id, turn, || {
+            self.receiver.call(notice);
+        });
+    }
 }
 
 /// The environment's side of the thread. Dropped with the environment, which ends the thread.
@@ -39,47 +67,74 @@ pub(crate) struct Thread {
 impl Waiter {
     /// Tells `receiver` what happens to the children.
     pub(crate) fn start(env: &Env, of: (&Rc<Children>, &Rc<Channels>), receiver: Receiver, wake: &Arc<Wake>) -> napi::Result<Waiter> {
-        let (children, channels) = (of.0.clone(), of.1.clone());
-        let watched = children.clone();
+        let children = of.0.clone();
+        let tell = Rc::new(Tell { receiver, channels: of.1.clone() });
+        let (watched, told) = (children.clone(), tell.clone());
         let look = move |turn| {
-            watched.look(|notice| {
-                let answer = receiver.call(notice.numbers());
-                if let Notice::Link(id) = notice {
-                    channels.settle(id, turn, || {
-                        receiver.call(notice.numbers());
-                    });
+            watched.look(|notice| match notice {
+                Notice::Link(id) => {
+                    told.link(id, turn);
+                    false
                 }
-                answer
+                notice => told.receiver.call(notice.numbers()),
             });
         };
         let asked = std::env::var_os(CHOICE).is_some_and(|choice| choice == "thread");
-        if !asked && Poller::is_possible() {
-            return Poller::start(env, children.as_fd(), look).map(Waiter::Loop);
+        let by = if !asked && Poller::is_possible() {
+            By::Loop(Poller::start(env, (children.as_fd(), Box::new(children.clone())), When::Last, look)?)
+        } else {
+            let thread = Thread::start(children.set(), Box::new(move || look(Turn::HIDDEN)), wake.clone());
+            By::Thread(thread.map_err(|error| napi::Error::from_reason(error.to_string()))?)
+        };
+        Ok(Waiter { by, children, tell, links: RefCell::default() })
+    }
+
+    /// Tells what comes by a channel from now on. `owner` keeps the descriptor open.
+    pub(crate) fn watch(&self, env: &Env, id: u32, fd: BorrowedFd<'_>, owner: Box<dyn Any>) -> procs::Result<()> {
+        if matches!(self.by, By::Thread(_)) {
+            return self.children.add_link(id, &fd);
         }
-        Thread::start(children.set(), Box::new(move || look(Turn::HIDDEN)), wake.clone())
-            .map(Waiter::Thread)
-            .map_err(|error| napi::Error::from_reason(error.to_string()))
+        // As libuv does with its own pipes: what a child has written is told before its end.
+        let tell = self.tell.clone();
+        let poller = Poller::start(env, (fd, owner), When::AtOnce, move |turn| tell.link(id, turn));
+        let poller = poller.map_err(|error| procs::Error::new(procs::ErrorKind::Exhausted, "channel", error.reason.clone()))?;
+        if let Some(before) = self.links.borrow_mut().insert(id, poller) {
+            before.close();
+        }
+        Ok(())
+    }
+
+    /// Ends that, before the descriptor is closed.
+    pub(crate) fn unwatch(&self, id: u32, fd: BorrowedFd<'_>) {
+        match self.by {
+            By::Thread(_) => self.children.remove_link(&fd),
+            By::Loop(_) => {
+                if let Some(poller) = self.links.borrow_mut().remove(&id) {
+                    poller.close();
+                }
+            }
+        }
     }
 
     /// Keeps the loop alive until `let_go`.
     pub(crate) fn hold(&self, env: &Env) {
-        match self {
-            Waiter::Loop(poller) => poller.hold(),
-            Waiter::Thread(thread) => refer(env, thread.wake.raw(), true),
+        match &self.by {
+            By::Loop(poller) => poller.hold(),
+            By::Thread(thread) => refer(env, thread.wake.raw(), true),
         }
     }
 
     /// Lets the loop end.
     pub(crate) fn let_go(&self, env: &Env) {
-        match self {
-            Waiter::Loop(poller) => poller.let_go(),
-            Waiter::Thread(thread) => refer(env, thread.wake.raw(), false),
+        match &self.by {
+            By::Loop(poller) => poller.let_go(),
+            By::Thread(thread) => refer(env, thread.wake.raw(), false),
         }
     }
 
     /// The answer to a wake-up of the thread.
     pub(crate) fn look(&self) {
-        if let Waiter::Thread(thread) = self {
+        if let By::Thread(thread) = &self.by {
             (thread.look)();
             // The thread is gone only when the set can no longer be waited for.
             let _ = thread.looked.send(());

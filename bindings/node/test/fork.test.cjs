@@ -175,6 +175,68 @@ const child = require(${JSON.stringify(PACKAGE)}).fork(${JSON.stringify(echo)}, 
   });
 }
 
+test('answers to many messages leave together: their callbacks come once each, in order, before what promises do later', async () => {
+  const child = procs.fork(script('many.cjs', `
+let left = 200;
+process.on('message', () => { if (--left === 0) { process.send('done'); process.disconnect(); } });
+for (let index = 0; index < 200; index++) process.send(index);`));
+  const events = [];
+  let done;
+  const all = new Promise((resolve) => { done = resolve; });
+  child.on('message', async (index) => {
+    if (index === 'done') return done();
+    child.send(index, (error) => events.push(['written', index, error]));
+    await null;
+    events.push(['later', index]);
+  });
+  await all;
+  const written = events.filter(([what]) => what === 'written');
+  assert.deepStrictEqual(written, Array.from({ length: 200 }, (_, index) => ['written', index, null]));
+  await once(child, 'exit');
+});
+
+test('a handler that stands still holds nothing back', async () => {
+  const file = path.join(folder, 'stands-still');
+  const child = procs.fork(script('still.cjs', `
+process.on('message', () => require('fs').writeFileSync(${JSON.stringify(file)}, 'went'));
+for (let index = 0; index < 50; index++) process.send(index);`));
+  const all = new Promise((resolve) => {
+    child.on('message', (index) => {
+      if (index === 20) {
+        child.send('go');
+        const until = Date.now() + 30_000;
+        while (!fs.existsSync(file)) assert.ok(Date.now() < until, 'the message was held back');
+      }
+      if (index === 49) resolve();
+    });
+  });
+  await all;
+  child.disconnect();
+  await once(child, 'exit');
+});
+
+/** Whether a process has ended with all its threads, so that its descriptors are closed; nobody has asked for its status. */
+function isOver(pid) {
+  return fs.readdirSync(`/proc/${pid}/task`).length === 1 && fs.readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1][0] === 'Z';
+}
+
+test('what is sent among other messages to a child that is gone fails as any other', async () => {
+  const child = procs.fork(script('gone.cjs', "for (let index = 0; index < 50; index++) process.send(index); process.kill(process.pid, 'SIGKILL');"));
+  const errors = [];
+  const told = [];
+  child.on('error', (error) => errors.push(error.code));
+  child.on('message', (index) => {
+    // Its end is there, and has not been seen by the loop.
+    while (index === 0 && !isOver(child.pid));
+    child.send('x');
+    child.send('y', (error) => told.push(error.code));
+  });
+  await new Promise((resolve) => child.on('exit', resolve));
+  assert.ok(told.length > 0);
+  assert.deepStrictEqual([...new Set([...errors, ...told])], ['EPIPE']);
+  assert.strictEqual(errors.length, told.length);
+});
+
 test('bad arguments have the codes of Node', async () => {
   assert.throws(() => procs.fork(), { code: 'ERR_INVALID_ARG_TYPE' });
   assert.throws(() => procs.fork(echo, 'args'), { code: 'ERR_INVALID_ARG_TYPE' });

@@ -4,6 +4,7 @@
 //! bell rings when another thread has read what this one waits for. What is left to do when nobody waits (unwritten bytes, an acknowledgement
 //! that is due) is done on the reactor's thread, so a sender that turns to other work loses nothing.
 
+mod bare;
 mod inner;
 
 use super::last;
@@ -97,6 +98,8 @@ pub(super) struct Locked {
     written_wakers: Vec<Waker>,
     /// The endpoint was dropped; what is left is written for it.
     abandoned: bool,
+    /// What was accepted last is about to be written together with more.
+    corked: bool,
 }
 
 type Guard<'a> = MutexGuard<'a, Locked>;
@@ -121,6 +124,7 @@ impl NodeEndpoint {
             send_wakers: Vec::new(),
             written_wakers: Vec::new(),
             abandoned: false,
+            corked: false,
         };
         let inner = Arc::new(Inner {
             locked: Mutex::new(locked),
@@ -132,9 +136,7 @@ impl NodeEndpoint {
             pollable: OnceLock::new(),
         });
         inner.locked.lock().watches.notify(&inner);
-        if options.handles == Handles::Managed {
-            last::remember(&inner);
-        }
+        last::remember(&inner);
         Ok(NodeEndpoint(inner))
     }
 
@@ -361,6 +363,7 @@ impl Drop for NodeEndpoint {
         }
         let mut guard = self.0.locked.lock();
         guard.abandoned = true;
+        guard.corked = false;
         guard.state.disconnect();
         guard.state.write(self.0.fd.as_fd());
         if !guard.state.has_output() {

@@ -33,7 +33,7 @@ impl Framing {
 }
 
 /// What is kept of a buffer that has been emptied, in bytes.
-const KEEP: usize = 1 << 20;
+pub(crate) const KEEP: usize = 1 << 20;
 /// Bytes of the length before a message of the framing `advanced`.
 pub(crate) const LENGTH_BYTES: usize = 4;
 
@@ -87,6 +87,23 @@ impl Splitter {
             Framing::Advanced => self.block()?,
         };
         Ok(found.map(|(from, to, next)| self.take(from, to, next)))
+    }
+
+    /// Moves the whole lines that are there to `out`, which is empty, with their line feeds; false when there is none. A long line comes alone.
+    ///
+    /// # Errors
+    /// As [`next`](Splitter::next).
+    pub(crate) fn lines(&mut self, out: &mut Vec<u8>) -> Result<bool> {
+        let Some((_, _, first)) = self.line()? else { return Ok(false) };
+        let end = if first - self.start > KEEP { first } else { memchr::memrchr(b'\n', &self.bytes).map_or(first, |at| at + 1) };
+        if self.start == 0 && end == self.bytes.len() {
+            std::mem::swap(&mut self.bytes, out);
+            (self.start, self.searched) = (0, 0);
+        } else {
+            out.extend_from_slice(&self.bytes[self.start..end]);
+            (self.start, self.searched) = (end, end);
+        }
+        Ok(true)
     }
 
     fn line(&mut self) -> Result<Option<(usize, usize, usize)>> {

@@ -96,7 +96,8 @@ impl Plan {
 
     fn line(message: &Message, handles: Handles) -> Result<Plan> {
         if handles == Handles::ByUser {
-            return Ok(Plan { head: Cow::Borrowed(b""), tail: b"\n", is_handle: false });
+            // It has its line feed.
+            return Ok(Plan { head: Cow::Borrowed(b""), tail: b"", is_handle: false });
         }
         let members = json::scan(&message.body, json::MAX_DEPTH)
             .map_err(|Fault { offset, why }| Error::invalid(SEND, format!("the body is no JSON for Node: {why} (offset = {offset})")))?;
@@ -128,7 +129,7 @@ impl Outgoing {
             }
         }
         // A line feed inside would end the message; outside of strings it may be any space, and inside of them it cannot be.
-        if framing == Framing::Json && memchr::memchr(b'\n', &body).is_some() {
+        if framing == Framing::Json && !plan.tail.is_empty() && memchr::memchr(b'\n', &body).is_some() {
             let mut bytes = body.into_vec();
             bytes.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
             body = bytes.into();
@@ -153,6 +154,11 @@ impl Outgoing {
             skip -= here;
             IoSlice::new(&part[here..])
         })
+    }
+
+    /// Bytes still to be written.
+    pub(crate) fn rest(&self) -> usize {
+        self.len() - self.sent
     }
 
     /// The descriptor to send with the next bytes.

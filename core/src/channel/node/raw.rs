@@ -3,6 +3,7 @@
 use super::endpoint::{NodeEndpoint, NodeOptions};
 use super::line::Framing;
 use super::outgoing::Handles;
+use super::state::Lines as LinkLines;
 use crate::channel::{Codec, Message};
 use crate::error::{Error, ErrorKind, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -39,22 +40,50 @@ impl NodeLink {
         };
         let (mine, theirs) = crate::sys::socket::pair().map_err(|error| Error::from_io("node_link", &error, "cannot make a pair of sockets"))?;
         let options = NodeOptions { framing, handles: Handles::ByUser, high_water: MAX_UNWRITTEN, ..NodeOptions::default() };
-        let end = NodeEndpoint::new(mine, &options)?;
-        end.as_fd()?;
-        Ok((NodeLink { end, codec }, theirs))
+        Ok((NodeLink { end: NodeEndpoint::new(mine, &options)?, codec }, theirs))
     }
 
     /// Sends an encoded message, with a descriptor that goes with its first byte; gives the bytes that are not written yet.
     ///
     /// # Errors
     /// `Closed`; `WouldBlock` when too much is unwritten; `TooLarge`.
-    pub fn send(&self, body: Vec<u8>, fd: Option<OwnedFd>) -> Result<usize> {
+    pub fn send(&self, mut body: Vec<u8>, fd: Option<OwnedFd>) -> Result<usize> {
+        if self.codec == Codec::Json {
+            // A line feed inside would end the message; outside of strings it may be any space, and inside of them it cannot be.
+            while let Some(at) = memchr::memchr(b'\n', &body) {
+                body[at] = b' ';
+            }
+            body.push(b'\n');
+        }
         let message = Message { fds: fd.into_iter().collect(), ..Message::encoded(self.codec, body) };
         self.end.try_send(message).map_err(|refused| refused.error)?;
         Ok(self.end.queued_bytes())
     }
 
-    /// The next message, with the descriptors that had come by its end; `None` when there is none now.
+    /// From now on messages leave together: by [`uncork`](NodeLink::uncork), and after 1 ms or 64 KiB at the latest.
+    pub fn cork(&self) {
+        self.end.cork();
+    }
+
+    /// Writes what has waited since [`cork`](NodeLink::cork); gives the bytes that are not written yet.
+    ///
+    /// # Errors
+    /// `Closed` when the other side is gone.
+    pub fn uncork(&self) -> Result<usize> {
+        self.end.uncork()
+    }
+
+    /// The messages that have come, in one piece, each with a line feed after it; for a link in JSON. `out` is emptied first. Reads at most once;
+    /// `None` when nothing has come.
+    ///
+    /// # Errors
+    /// As [`try_recv`](NodeLink::try_recv).
+    pub fn take_lines(&self, out: &mut Vec<u8>) -> Result<Option<LinkLines>> {
+        out.clear();
+        self.end.take_lines(out)
+    }
+
+    /// The next message of a link in V8's encoding, with the descriptors that had come by its end; `None` when there is none now.
     ///
     /// # Errors
     /// `Closed` at the end; `Protocol` or `TooLarge` when the other side broke the framing or was cut off.

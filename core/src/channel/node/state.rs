@@ -1,5 +1,9 @@
 //! What an endpoint knows, and the steps that never wait: write what fits, read what is there, take messages apart.
 
+mod bare;
+
+pub use self::bare::Lines;
+
 use super::handle::{ACK, Control, Gate, NACK, Refusal, Type};
 use super::json::{self, Fault};
 use super::line::{Framing, Splitter};
@@ -10,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::message;
 use crate::sys::socket::{shutdown_both, shutdown_write};
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -22,6 +26,8 @@ const CHUNK: usize = 256 << 10;
 const MAX_ARRIVED: usize = 16;
 /// What a queued message counts beside its body.
 const OVERHEAD: usize = 64;
+/// Messages written at once.
+const WRITTEN_AT_ONCE: usize = 128;
 
 /// The bounds of an endpoint, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +95,8 @@ pub(crate) struct State {
     tickets: u64,
     /// Whole messages that came.
     whole: u64,
+    /// Whether the last read brought as much as there was room for.
+    filled: bool,
 }
 
 impl State {
@@ -110,6 +118,7 @@ impl State {
             handle_lost: false,
             tickets: 0,
             whole: 0,
+            filled: false,
         }
     }
 
@@ -205,22 +214,14 @@ impl State {
 
     /// Writes what the socket takes.
     pub(crate) fn write(&mut self, fd: BorrowedFd<'_>) -> Step {
-        while let Some(front) = self.out.front_mut() {
-            let slices = front.slices();
+        while let Some(front) = self.out.front() {
             let sent = match front.fd() {
-                Some(handle) => message::send(fd, &slices, &[handle]),
-                None => message::send(fd, &slices, &[]),
+                Some(handle) => message::send(fd, &front.slices(), &[handle]),
+                None if self.out.len() == 1 => message::send(fd, &front.slices(), &[]),
+                None => message::send(fd, &self.front_slices(), &[]),
             };
             match sent {
-                Ok(bytes) => {
-                    self.out_bytes -= bytes;
-                    if front.advance(bytes)
-                        && let Some(written) = self.out.pop_front()
-                        && written.is_handle
-                    {
-                        self.gate.keep(written);
-                    }
-                }
+                Ok(bytes) => self.wrote(bytes),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Blocked,
                 Err(error) => match error.raw_os_error() {
                     Some(libc::ENOBUFS | libc::ENOMEM | libc::ETOOMANYREFS) => return Step::Starved,
@@ -241,13 +242,39 @@ impl State {
         if self.writing == Writing::Ended { Step::Over } else { Step::Moved }
     }
 
+    /// What can be written at once: up to the next message with a descriptor, which goes with its own first byte.
+    fn front_slices(&self) -> Vec<IoSlice<'_>> {
+        let some = self.out.iter().take(WRITTEN_AT_ONCE).enumerate();
+        some.take_while(|(index, outgoing)| *index == 0 || outgoing.fd().is_none()).flat_map(|(_, outgoing)| outgoing.slices()).collect()
+    }
+
+    /// Notes bytes that went.
+    fn wrote(&mut self, bytes: usize) {
+        self.out_bytes -= bytes;
+        let mut left = bytes;
+        while let Some(front) = self.out.front_mut() {
+            let here = left.min(front.rest());
+            left -= here;
+            if !front.advance(here) {
+                return;
+            }
+            if let Some(written) = self.out.pop_front()
+                && written.is_handle
+            {
+                self.gate.keep(written);
+            }
+        }
+    }
+
     /// Reads once and takes apart what came.
     pub(crate) fn read(&mut self, fd: BorrowedFd<'_>) -> Step {
         if self.reading != Reading::Open {
             return Step::Over;
         }
         let mut fds = Vec::new();
-        let received = message::recv_vec(fd, self.splitter.space(), CHUNK, &mut fds);
+        let space = self.splitter.space();
+        let received = message::recv_vec(fd, space, CHUNK, &mut fds);
+        self.filled = space.len() == space.capacity() || received.as_ref().is_ok_and(|received| received.len == CHUNK);
         self.arrived.extend(fds);
         match received {
             Ok(received) if received.len > 0 => {
@@ -326,12 +353,14 @@ impl State {
     }
 
     fn split(&mut self) -> Result<()> {
-        while let Some(text) = self.splitter.next()? {
+        while !self.keeps_lines()
+            && let Some(text) = self.splitter.next()?
+        {
             self.whole += 1;
             match (self.splitter.framing(), self.handles) {
                 (Framing::Json, Handles::Managed) => self.line(text)?,
-                (Framing::Json, Handles::ByUser) => self.pass(Codec::Json, text),
-                (Framing::Advanced, _) => self.pass(Codec::V8, text),
+                (Framing::Json, Handles::ByUser) => {}
+                (Framing::Advanced, _) => self.pass(text),
             }
         }
         let protocol = |detail: String| Err(Error::new(ErrorKind::Protocol, RECV, detail));
@@ -348,9 +377,9 @@ impl State {
         Ok(())
     }
 
-    fn pass(&mut self, codec: Codec, body: Vec<u8>) {
+    fn pass(&mut self, body: Vec<u8>) {
         let fds = self.arrived.drain(..).collect();
-        self.deliver(Message { codec, body: body.into(), fds, ..Message::default() });
+        self.deliver(Message { codec: Codec::V8, body: body.into(), fds, ..Message::default() });
     }
 
     fn deliver(&mut self, message: Message) {

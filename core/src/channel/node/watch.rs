@@ -2,11 +2,12 @@
 
 use super::endpoint::Inner;
 use crate::error::Result;
-use crate::io::reactor::{Interest, Watch, watch_fd};
+use crate::io::reactor::{Interest, Watch, watch_fd, watch_time};
 use crate::sys::poll::EventFd;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
+use std::time::Instant;
 
 /// Wakes threads that wait in poll for something that another thread may do.
 #[derive(Debug)]
@@ -74,6 +75,8 @@ pub(super) struct Watches {
     read: Option<Watch>,
     write: Option<Watch>,
     peer: Option<Watch>,
+    /// Writes what is corked.
+    late: Option<Watch>,
 }
 
 impl Watches {
@@ -105,8 +108,18 @@ impl Watches {
         result
     }
 
+    /// Calls at this time at the latest, unless that is arranged already. False when nobody would.
+    pub(super) fn by(&mut self, at: impl FnOnce() -> Instant) -> bool {
+        if self.late.is_none()
+            && let Some(waker) = &self.waker
+        {
+            self.late = watch_time(at(), waker).ok();
+        }
+        self.late.is_some()
+    }
+
     /// Forgets the watches: one of them has fired, and which is not known.
     pub(super) fn spent(&mut self) {
-        (self.read, self.write, self.peer) = (None, None, None);
+        (self.read, self.write, self.peer, self.late) = (None, None, None, None);
     }
 }

@@ -1,5 +1,6 @@
 //! What happens under the lock of an endpoint and around it: reading and writing for whoever calls, waiting, and the background.
 
+use super::bare::CORKED;
 use super::{Guard, Inner, RECV, Refused, SEND, disconnected};
 use crate::channel::Message;
 use crate::channel::node::state::Step;
@@ -52,7 +53,7 @@ impl Inner {
             wakers.append(&mut locked.written_wakers);
         }
         let read = locked.state.may_read() && !locked.abandoned && (locked.state.awaits_answer() || !locked.recv_wakers.is_empty());
-        let write = locked.state.has_output();
+        let write = locked.state.has_output() && !locked.corked;
         let armed = locked.watches.arm(self.fd(), self.peer.get().map(AsFd::as_fd).filter(|_| read), (read, write));
         drop(guard);
         for waker in wakers {
@@ -117,6 +118,10 @@ impl Inner {
             return Err(Refused { error: Error::new(ErrorKind::WouldBlock, SEND, why), message });
         }
         let ticket = guard.state.accept(plan, message);
+        if guard.corked && guard.state.output_bytes() < CORKED {
+            self.write_soon(guard);
+            return Ok(());
+        }
         guard.state.write(self.fd());
         match guard.state.take_back(ticket) {
             Some(message) => Err(Refused { error: disconnected(), message }),
@@ -127,10 +132,12 @@ impl Inner {
     /// Writes, and reads while the queue has room: what a sender or the background does.
     pub(super) fn pump(&self, guard: &mut Guard<'_>) {
         guard.state.write(self.fd());
-        while guard.state.may_read() && guard.state.read(self.fd()) == Step::Moved {
+        // Who reads reserved messages does so in an event loop, and would not hear of what was read here.
+        let reads = !guard.state.is_bare();
+        while reads && guard.state.may_read() && guard.state.read(self.fd()) == Step::Moved {
             guard.state.write(self.fd());
         }
-        if guard.state.may_read() && self.peer_has_ended() && guard.state.read(self.fd()) == Step::Blocked {
+        if reads && guard.state.may_read() && self.peer_has_ended() && guard.state.read(self.fd()) == Step::Blocked {
             guard.state.end();
         }
         guard.state.write(self.fd());
@@ -189,12 +196,12 @@ impl Inner {
 }
 
 impl Inner {
-    /// Writes all that was accepted, at the end of the process.
+    /// Writes all that was accepted, at the end of the process. A bare end writes what the socket takes, as Node does.
     pub(in crate::channel::node) fn write_to_the_end(&self, deadline: Deadline) {
         while self.generation == fork::generation() {
             let Some(mut guard) = self.locked.try_lock_for(deadline.remaining().unwrap_or_default()) else { return };
             let step = guard.state.write(self.fd());
-            if !guard.state.has_output() {
+            if !guard.state.has_output() || guard.state.is_bare() {
                 return;
             }
             drop(guard);
@@ -215,6 +222,7 @@ impl Ready for Inner {
         }
         let mut guard = self.locked.lock();
         guard.watches.spent();
+        guard.corked = false;
         if guard.abandoned {
             guard.state.write(self.fd());
             if !guard.state.has_output() {
