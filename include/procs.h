@@ -1623,7 +1623,8 @@ procs_status procs_shm_arena_attach(const procs_shm_arena *arena, const procs_sh
 
 // Adds a reference for the process with this seat and says where the block is. Write to it no more. That process must attach it exactly once.
 //
-// Errors: PROCS_E_WOULD_BLOCK when that process has 255 references to it.
+// Errors: PROCS_E_INVALID_ARGUMENT for a seat that nobody kept, PROCS_E_INVALID_STATE when this process did not allocate the block,
+// PROCS_E_WOULD_BLOCK when that process has 255 references to it.
 procs_status procs_shm_block_lend(const procs_shm_block *block, uint32_t seat, procs_shm_place *place);
 
 // Takes back one reference whose place was not sent.

@@ -203,7 +203,8 @@ pub unsafe extern "C" fn procs_shm_arena_attach(
 
 /// Adds a reference for the process with this seat and says where the block is. Write to it no more. That process must attach it exactly once.
 ///
-/// Errors: PROCS_E_WOULD_BLOCK when that process has 255 references to it.
+/// Errors: PROCS_E_INVALID_ARGUMENT for a seat that nobody kept, PROCS_E_INVALID_STATE when this process did not allocate the block,
+/// PROCS_E_WOULD_BLOCK when that process has 255 references to it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn procs_shm_block_lend(block: *const procs_shm_block, seat: u32, place: *mut procs_shm_place) -> procs_status {
     let operation = "procs_shm_block_lend";

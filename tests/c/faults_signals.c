@@ -3,7 +3,7 @@
     ROW(a12, "A12", "no handler of the host runs in a child", NOT_VALGRIND, NULL)                                        \
     ROW(a12_identity, "A12", "also where the child is a copy", NOT_VALGRIND, NULL)                                       \
     ROW(a12_clone, "A12", "also on kernels without clone3", PLAIN, NULL)                                                 \
-    ROW(a13, "A13", "locks and memory of other threads do not matter", NOT_VALGRIND, NULL)                               \
+    ROW(a13, "A13", "locks and memory of other threads do not matter", ANYWHERE, NULL)                                   \
     ROW(a14, "A14", "mask and dispositions are reset, or inherited when asked", NOT_VALGRIND, NULL)                          \
     ROW(a27, "A27", "the group is there when spawn returns", ANYWHERE, NULL)                                             \
     ROW(a27_session, "A27", "a session on a terminal", ANYWHERE, NULL)                                                   \
@@ -84,6 +84,8 @@ static void *busy(void *null) {
         tzset();
         CHECK(localtime_r(&now, &parts) != NULL && fprintf(sink, "%d\n", parts.tm_sec) > 0);
         for (int i = 0; i < 50; i++) free(blocks[i]);
+        /* One thread runs at a time there, and whoever has just run is the likeliest to run again: the starts would wait for minutes. */
+        if (under_valgrind()) poll(NULL, 0, 1);
     }
     fclose(sink);
     return null;

@@ -331,8 +331,28 @@ static pid_t start_row(const row *row) {
 /* Shows where all threads of a process are. */
 static void show_stacks(pid_t pid) {
     char command[200];
-    snprintf(command, sizeof command, "gdb -p %d -batch -ex 'thread apply all bt' 2>/dev/null | grep -v '^\\[' >&2", (int)pid);
+    /* gdb cannot attach to a process that waits in the kernel for its child's exec, and would wait, too. */
+    snprintf(command, sizeof command, "timeout -k 5 20 gdb -p %d -batch -ex 'thread apply all bt' 2>/dev/null | grep -v '^\\[' >&2", (int)pid);
     if (system(command) != 0) fprintf(stderr, "no stacks: is gdb installed?\n");
+}
+
+/* Ends what a process started, whatever its group: a process that waits for its child's exec ends only after the child. */
+static void end_children(pid_t parent) {
+    DIR *folder = opendir("/proc");
+    CHECK(folder != NULL);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char path[300];
+        int pid = atoi(entry->d_name), of = 0;
+        snprintf(path, sizeof path, "/proc/%d/stat", pid);
+        FILE *file = pid > 0 ? fopen(path, "r") : NULL;
+        if (file == NULL) continue;
+        int found = fscanf(file, "%*d (%*[^)]) %*c %d", &of) == 1 && of == parent;
+        fclose(file);
+        if (!found) continue;
+        end_children(pid);
+        kill(pid, SIGKILL);
+    }
+    closedir(folder);
 }
 
 static int passes(const row *row) {
@@ -344,6 +364,7 @@ static int passes(const row *row) {
         if (!timed_out && now_ms() > deadline) {
             timed_out = 1;
             show_stacks(pid);
+            end_children(pid);
             kill(-pid, SIGKILL);
         }
         poll(NULL, 0, 2);

@@ -116,14 +116,22 @@ impl Lane {
     pub(crate) fn put(&self, at: u64, bytes: &[u8]) {
         assert!(bytes.len() as u64 <= self.capacity());
         let (start, until_end) = self.locate(at);
-        let first = bytes.len().min(until_end);
-        // SAFETY: `first` bytes fit before the end of the ring; a slice of our own never overlaps the mapping's raw bytes.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), start, first) };
-        if first < bytes.len() {
-            let rest = &bytes[first..];
-            // SAFETY: what is left is shorter than the capacity (asserted) and goes to the start of the ring.
-            unsafe { ptr::copy_nonoverlapping(rest.as_ptr(), self.data.as_ptr(), rest.len()) };
+        // In one piece nearly always: then a length that the compiler knows is a few moves and no call.
+        if bytes.len() <= until_end {
+            // SAFETY: the bytes fit before the end of the ring; a slice of our own never overlaps the mapping's raw bytes.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len()) };
+        } else {
+            self.put_around(start, bytes.split_at(until_end));
         }
+    }
+
+    /// Copies to both sides of the end of the ring: to `start`, which is that far before it, and to the beginning.
+    #[cold]
+    fn put_around(&self, start: *mut u8, (first, rest): (&[u8], &[u8])) {
+        // SAFETY: as in `put`; exactly so many bytes fit before the end.
+        unsafe { ptr::copy_nonoverlapping(first.as_ptr(), start, first.len()) };
+        // SAFETY: what is left is shorter than the capacity (asserted in `put`) and goes to the start of the ring.
+        unsafe { ptr::copy_nonoverlapping(rest.as_ptr(), self.data.as_ptr(), rest.len()) };
     }
 
     /// Copies from the place of byte number `at` into `out`, at most the capacity.
@@ -150,14 +158,26 @@ impl Lane {
     #[inline]
     unsafe fn copy_out(&self, at: u64, out: *mut u8, len: usize) {
         let (start, until_end) = self.locate(at);
-        let first = len.min(until_end);
+        if len <= until_end {
+            // SAFETY: the bytes lie before the end of the ring; `out` is valid for `len` bytes (promised by the caller).
+            unsafe { ptr::copy_nonoverlapping(start, out, len) };
+        } else {
+            // SAFETY: promised by the caller; less than `len` bytes lie before the end.
+            unsafe { self.copy_around((start, until_end), out, len) };
+        }
+    }
+
+    /// Copies from both sides of the end of the ring: `first` bytes before it, from `start`, the rest from the beginning.
+    ///
+    /// # Safety
+    /// As for `copy_out`, and `first` bytes, fewer than `len`, follow `start` before the end of the ring.
+    #[cold]
+    unsafe fn copy_around(&self, (start, first): (*mut u8, usize), out: *mut u8, len: usize) {
         // SAFETY: `first` bytes lie before the end of the ring; `out` is valid for `len` bytes (promised by the caller).
         unsafe { ptr::copy_nonoverlapping(start, out, first) };
-        if first < len {
-            // SAFETY: `first` is less than `len`, for which `out` is valid.
-            let rest = unsafe { out.add(first) };
-            // SAFETY: what is left is shorter than the capacity and comes from the start of the ring.
-            unsafe { ptr::copy_nonoverlapping(self.data.as_ptr(), rest, len - first) };
-        }
+        // SAFETY: `first` is less than `len`, for which `out` is valid.
+        let rest = unsafe { out.add(first) };
+        // SAFETY: what is left is shorter than the capacity and comes from the start of the ring.
+        unsafe { ptr::copy_nonoverlapping(self.data.as_ptr(), rest, len - first) };
     }
 }

@@ -56,12 +56,14 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(crate) fn start(name: &str, limit: Duration) -> Watchdog {
+    /// Whatever carries the cookie is ended first.
+    pub(crate) fn start(name: &str, limit: Duration, cookie: &str) -> Watchdog {
         let (alive, ended) = channel::<()>();
-        let name = name.to_owned();
+        let (name, cookie) = (name.to_owned(), cookie.to_owned());
         let body = move || {
             if ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                 eprintln!("watchdog: {name} did not end within {limit:?}\n{}", dump_stacks(std::process::id()));
+                end_holders(&cookie);
                 std::process::abort();
             }
         };

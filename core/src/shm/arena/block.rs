@@ -5,6 +5,7 @@ use super::{Seat, Shared, invalid_state};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::fork;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Where a lent block is: what travels in a message. Four numbers, 24 bytes on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,14 +159,23 @@ impl Block {
     /// [attach](super::Arena::attach) it exactly once. The block stays this process' too until it drops it.
     ///
     /// # Errors
-    /// - `InvalidArgument`: no such seat.
+    /// - `InvalidArgument`: no such seat, or nobody [kept](super::Arena::seat) it.
     /// - `WouldBlock`: that process was lent this block 255 times and has not given one back.
-    /// - `InvalidState`: forked.
+    /// - `InvalidState`: this process did not allocate it, or forked.
     pub fn lend(&self, seat: Seat) -> Result<BlockPlace> {
         if self.arena.generation != fork::generation() {
             return Err(invalid_state("forked: the block belongs to the parent process"));
         }
-        self.table.lend(self.index, seat.index()?)?;
+        // Another process that lent on what it was lent could do so behind the back of the one that looks whether the block is free.
+        if self.arena.seat.is_some() {
+            return Err(invalid_state("only the process that allocated the block lends it"));
+        }
+        let index = seat.index()?;
+        let parts = self.arena.parts.lock();
+        if parts[0].table.seat(index)?.load(Ordering::Acquire) == 0 {
+            return Err(Error::invalid("arena", format!("nobody kept the seat (seat = {index})")));
+        }
+        self.table.lend(self.index, index)?;
         Ok(self.place())
     }
 

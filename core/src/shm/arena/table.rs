@@ -100,6 +100,9 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn create(number: u32, bytes: usize, options: Options) -> Result<Table> {
+        if bytes == 0 {
+            return Err(Error::invalid("arena", "an arena of nothing (bytes = 0, expected at least 1)"));
+        }
         let pages = (bytes as u64).div_ceil(PAGE as u64);
         let too_large = || Error::new(ErrorKind::TooLarge, "arena", format!("too large for a segment (size = {bytes})"));
         let plan = Plan::new(pages).ok_or_else(too_large)?;

@@ -210,3 +210,26 @@ fn shared_handles_keep_a_block_on_either_side() {
     drop(again);
     assert_eq!(arena.used_bytes().unwrap(), 0);
 }
+
+#[test]
+fn arena_of_nothing_is_a_bad_argument_and_one_too_large_is_too_large() {
+    assert_eq!(Arena::new(0).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(Arena::new(usize::MAX).unwrap_err().kind(), ErrorKind::TooLarge);
+}
+
+#[test]
+fn blocks_are_lent_by_their_owner_to_seats_that_were_kept() {
+    let (arena, theirs, seat) = pair(PAGE);
+    let block = arena.alloc(1).unwrap();
+    let nobody = Seat::from_number(seat.number() + 1);
+    assert_eq!(block.lend(nobody).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(block.lend(Seat::from_number(SEATS as u32)).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let held = theirs.attach(block.lend(seat).unwrap()).unwrap();
+    assert_eq!(held.lend(seat).unwrap_err().kind(), ErrorKind::InvalidState);
+    assert_eq!(arena.seat().unwrap(), nobody);
+    assert!(block.lend(nobody).is_ok());
+    drop((held, block));
+    assert_eq!(arena.reclaim(nobody).unwrap(), 1);
+    let block = arena.alloc(1).unwrap();
+    assert_eq!(block.lend(nobody).unwrap_err().kind(), ErrorKind::InvalidArgument);
+}

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 pub(crate) const CAP: Duration = Duration::from_micros(50);
 /// Shortest spin before the first look at a clock, in looks.
 const FIRST_LOOKS: u32 = 8;
+/// Looks between two looks at the clock, which takes as long as some of them.
+const LOOKS: u32 = 16;
 /// What a success adds, at least: a spin that succeeded late makes the next one twice as long as it took.
 const STEP: Duration = Duration::from_nanos(800);
 /// A pause in the loop that is longer than this was not ours: somebody else needed the processor.
@@ -141,7 +143,7 @@ fn spin(budget: Duration, rest: u32, apart: impl Fn() -> bool, ready: &mut impl 
     let start = Instant::now();
     let mut last = start;
     loop {
-        for _ in 0..FIRST_LOOKS {
+        for _ in 0..LOOKS {
             if pause_and_look(rest, ready) {
                 return Ended::Ready(last - start);
             }
