@@ -120,6 +120,14 @@ class _Started(Popen):
 
     piped = False
 
+    @classmethod
+    def plain(cls, args, stdin, stdout, stderr):
+        """As the constructor, for streams alone: its many parameters would cost more than the rest."""
+        self = cls.__new__(cls)
+        self.args, self.pipesize = args, -1
+        self._execute_child(args, {"stdin": stdin, "stdout": stdout, "stderr": stderr}, None, 0)
+        return self
+
     def _open_files(self, options, bufsize):
         self.piped = PIPE in options.values()
 
@@ -152,10 +160,11 @@ _REFUSED = (("universal_newlines", False), ("bufsize", 0), ("text", False), ("en
 
 def create(args, stdin, stdout, stderr, kwds):
     """The process of a child of ``create_subprocess_*``; to be opened if it is ``piped``."""
-    if kwds:
-        for name, only in _REFUSED:
-            if kwds.pop(name, only) not in (only, None):
-                raise ValueError(f"{name} must be {only}")
+    if not kwds:
+        return Process(_Started.plain(args, stdin, stdout, stderr), asyncio.get_running_loop())
+    for name, only in _REFUSED:
+        if kwds.pop(name, only) not in (only, None):
+            raise ValueError(f"{name} must be {only}")
     popen = _Started(args, 0, stdin=stdin, stdout=stdout, stderr=stderr, **kwds)
     return Process(popen, asyncio.get_running_loop())
 
