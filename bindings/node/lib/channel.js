@@ -152,14 +152,15 @@ class Channel {
 
   #readAll(all) {
     let count = 0;
+    if (all && this.#open) this.#in.lookForEnd();
     while (this.#open) {
       const wire = this.#in;
       const before = count;
-      const state = wire.read((body, fds) => {
+      const state = wire.read((body, fds, isText = false) => {
         for (const fd of fds) this.#arrived.push(fd);
         if (body === undefined) return;
         count++;
-        this.#received(body, wire);
+        this.#received(body, wire, isText);
       });
       if (this.#in !== wire) {
         // Everything else that the child has to say comes by the other one.
@@ -182,8 +183,9 @@ class Channel {
     if (this.#open) this.#out.uncork();
   }
 
-  #received(body, wire) {
+  #received(body, wire, isText) {
     if (!this.#open) return;
+    if (isText) return this.#hand('message', body);
     let message;
     try {
       message = this.#decode(body);
@@ -311,7 +313,9 @@ class Channel {
 
   /** Undefined when it failed. */
   #write(message, fd, callback, quiet, wire = this.#out) {
-    const queued = this.#open ? wire.send(this.#encode(message), fd) : { failed: true, code: 'EPIPE', errno: EPIPE };
+    let queued;
+    if (this.#open) queued = typeof message === 'string' && fd < 0 ? wire.sendText(message, this.#encode) : wire.send(this.#encode(message), fd);
+    else queued = { failed: true, code: 'EPIPE', errno: EPIPE };
     if (typeof queued !== 'number') {
       const error = queued.code === 'EPIPE' || queued.errno ? errnoError(-(queued.errno || EPIPE), 'write') : fromFailure(queued);
       if (!quiet) {

@@ -13,7 +13,7 @@ let room = slab.subarray(0, SMALL);
 
 /** As `hub.channelReceive`, with every body that is nothing but bytes as a Buffer. */
 function receive(id) {
-  const came = hub.channelReceive(id, room);
+  const came = hub.channelReceive(id, room, false);
   if (typeof came !== 'number') return came;
   const bytes = room.subarray(0, came);
   // Eight bytes apart, for typed arrays over them.

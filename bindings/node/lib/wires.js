@@ -7,7 +7,6 @@
 const { hub, answer, attend, forget } = require('./hub.js');
 const { isFailure } = require('./errors.js');
 const { Outbox } = require('./outbox.js');
-const { receive } = require('./slab.js');
 
 /** What follows a batch: nothing now, more at once, nothing ever. */
 const NOTHING = 0;
@@ -15,11 +14,12 @@ const MORE = 1;
 const ENDED = 2;
 
 /** Numbers of the codecs of a native channel. */
-const CODECS = { json: 1, advanced: 3 };
+const CODECS = { raw: 0, json: 1, advanced: 3 };
 /** Bytes that wait for the other side to read; Node's own channel has no bound either. */
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 const NO_FDS = Object.freeze([]);
+const NO_ROOM = new Uint8Array(0);
 
 /**
  * While handlers of several messages run, what they send leaves together: its system call is most of what a small message costs. It is written
@@ -74,6 +74,13 @@ class NodeWire {
     this.batch = null;
     batch.left = hub.linkUncork(this.#id);
     if (batch.left < 0 && batch.unheard > 0) this.#target.unsent(batch.unheard);
+  }
+
+  // The socket tells itself.
+  lookForEnd() {}
+
+  sendText(text, encode) {
+    return this.send(encode(text), -1);
   }
 
   send(body, fd) {
@@ -152,7 +159,7 @@ class NativeWire {
 
   /** What the native module is told of such a channel. */
   static settings(id) {
-    return { __proto__: null, id, codecs: 1 << CODECS.json | 1 << CODECS.advanced };
+    return { __proto__: null, id, codecs: 1 << CODECS.raw | 1 << CODECS.json | 1 << CODECS.advanced };
   }
 
   // Nothing is to be gained here: a message costs no system call while the other side is awake.
@@ -160,8 +167,19 @@ class NativeWire {
 
   uncork() {}
 
+  lookForEnd() {
+    hub.channelLookForEnd(this.#id);
+  }
+
   watch() {
     return hub.channelWatch(this.#id, true);
+  }
+
+  /** A text is its own encoding where every other could only make it longer; `encode` for those that are not. */
+  sendText(text, encode) {
+    const sent = this.#outbox.length === 0 ? hub.channelSendAscii(this.#id, text) : null;
+    if (sent === true) return 0;
+    return typeof sent === 'object' && sent !== null ? sent : this.send(encode(text), -1);
   }
 
   send(body, fd) {
@@ -170,14 +188,18 @@ class NativeWire {
   }
 
   read(take) {
-    const batch = receive(this.#id);
+    const batch = hub.channelReceive(this.#id, NO_ROOM, true);
     if (batch === null) return NOTHING;
-    if (typeof batch === 'string' || batch instanceof Uint8Array) {
+    if (typeof batch === 'string') {
       take(batch, NO_FDS);
       return NOTHING;
     }
+    if (typeof batch[0] === 'string') {
+      take(batch[0], NO_FDS, true);
+      return NOTHING;
+    }
     if (isFailure(batch)) return ENDED;
-    for (let at = 1; at < batch.length; at += 4) take(batch[at + 1], batch[at + 3] ?? NO_FDS);
+    for (let at = 1; at < batch.length; at += 4) take(batch[at + 1], batch[at + 3] ?? NO_FDS, batch[at] === CODECS.raw);
     // A failure ends the channel, as the end does.
     return typeof batch[0] === 'number' ? batch[0] : ENDED;
   }

@@ -3,6 +3,7 @@
 use crate::error::{Failure, catch, guard};
 use crate::event::{Event, Wake as Answers};
 use crate::hub::Hub;
+use crate::memory::text_of;
 use napi::bindgen_prelude::{Array, Buffer, Either, Either3, Null};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, JsString};
@@ -74,11 +75,6 @@ impl Wake for Written {
     fn wake(self: Arc<Written>) {
         self.tell();
     }
-}
-
-/// Text for JavaScript. Most of it has nothing to decode.
-fn text_of<'env>(env: &'env Env, bytes: &[u8]) -> napi::Result<JsString<'env>> {
-    if bytes.is_ascii() { env.create_string_latin1(bytes) } else { env.create_string(&*String::from_utf8_lossy(bytes)) }
 }
 
 fn unknown() -> Error {

@@ -2,10 +2,12 @@
 
 #![allow(unsafe_code)]
 
-use napi::Env;
-use napi::bindgen_prelude::{Buffer, BufferSlice};
+use napi::bindgen_prelude::{Buffer, BufferSlice, FromNapiValue};
+use napi::{Env, JsString, JsValue, sys};
 use procs::Bytes;
 use std::cell::Cell;
+use std::ffi::{c_char, c_void};
+use std::sync::OnceLock;
 
 /// From this size on, a buffer around the captured bytes is cheaper than a copy in the runtime's own memory.
 const WRAP_FROM: usize = 64 << 10;
@@ -93,6 +95,99 @@ pub(crate) fn to_segment_buffer(env: &Env, arena: &procs::Arena, block: &procs::
     let wrapped = unsafe { BufferSlice::from_external(env, base, len as usize, kept, |_, kept| drop(kept)) }?;
     // Where it was copied instead, it is no view of the blocks.
     if std::ptr::eq(wrapped.as_ptr(), base) { wrapped.into_buffer(env).map(Some) } else { Ok(None) }
+}
+
+/// From this size on, text is written to memory that the other side shares.
+const SHARE_FROM: usize = 64 << 10;
+
+/// The bytes of a text if all of it is ASCII, in memory shared with the other side of the channel if they are many.
+pub(crate) fn ascii_of(env: &Env, text: &JsString<'_>, channel: &procs::Channel) -> Option<procs::Buffer> {
+    let (env, text) = (env.raw(), text.raw());
+    let mut len = 0;
+    // SAFETY: both are of the call that is being answered; without a buffer only the length is asked for.
+    let status = unsafe { sys::napi_get_value_string_utf16(env, text, std::ptr::null_mut(), 0, &raw mut len) };
+    if status != sys::Status::napi_ok {
+        return None;
+    }
+    // With the zero that the runtime writes behind it.
+    let size = len + 1;
+    let block = if len > SHARE_FROM { channel.alloc(size).ok() } else { None };
+    let mut bytes = if block.is_some() { Vec::new() } else { vec![0; size] };
+    let place = block.as_ref().map_or(bytes.as_mut_ptr(), procs::Block::as_ptr);
+    let mut written = 0;
+    // SAFETY: `place` has `size` bytes, of a vector or of a block that nobody else has yet.
+    let status = unsafe { sys::napi_get_value_string_utf8(env, text, place.cast(), size, &raw mut written) };
+    if status != sys::Status::napi_ok || written != len {
+        return None;
+    }
+    let Some(block) = block else {
+        bytes.truncate(len);
+        return bytes.is_ascii().then(|| bytes.into());
+    };
+    // As many bytes as the text has units, and each of them a character of its own: nothing is missing.
+    let ascii = block.as_slice().is_ok_and(|bytes| bytes[..len].is_ascii());
+    if ascii { block.share(len).ok().map(procs::Buffer::from) } else { None }
+}
+
+/// Text for JavaScript. Most of it has nothing to decode.
+pub(crate) fn text_of<'env>(env: &'env Env, bytes: &[u8]) -> napi::Result<JsString<'env>> {
+    if !bytes.is_ascii() {
+        return env.create_string(&*String::from_utf8_lossy(bytes));
+    }
+    if bytes.len() > OWN_FROM
+        && let Some(text) = own_text(env, bytes)
+    {
+        return Ok(text);
+    }
+    env.create_string_latin1(bytes)
+}
+
+/// From this size on, text lies outside of the runtime's heap, where it neither causes collections nor touches fresh memory each time.
+const OWN_FROM: usize = 256 << 10;
+
+/// `node_api_create_external_string_latin1` of js_native_api.h. Looked up when it is needed: it is not in every version.
+type CreateExternal =
+    unsafe extern "C" fn(sys::napi_env, *mut c_char, usize, sys::napi_finalize, *mut c_void, *mut sys::napi_value, *mut bool) -> sys::napi_status;
+
+/// A text over a copy of the bytes, which are ASCII. `None` where the runtime cannot.
+fn own_text<'env>(env: &'env Env, bytes: &[u8]) -> Option<JsString<'env>> {
+    static CREATE: OnceLock<Option<CreateExternal>> = OnceLock::new();
+    let create = (*CREATE.get_or_init(|| {
+        let found = crate::poller::symbol(c"node_api_create_external_string_latin1");
+        // SAFETY: the runtime declares the function of this name with this type.
+        found.map(|found| unsafe { std::mem::transmute::<*mut c_void, CreateExternal>(found) })
+    }))?;
+    let own = Box::into_raw(Box::new(bytes.to_vec()));
+    // SAFETY: `own` has just been made and nobody else has it.
+    let data = unsafe { (*own).as_mut_ptr() };
+    let (mut text, mut copied) = (std::ptr::null_mut(), false);
+    // Undone by `free`, also where the runtime prefers a copy and calls it at once.
+    account(env.raw(), bytes.len() as i64);
+    // SAFETY: the bytes stay where they are until `free` is called with `own`, once; the results go to live variables.
+    let status = unsafe { create(env.raw(), data.cast(), bytes.len(), Some(free), own.cast(), &raw mut text, &raw mut copied) };
+    if status != sys::Status::napi_ok {
+        // SAFETY: nothing was made of it.
+        unsafe { free(env.raw(), data.cast(), own.cast()) };
+        return None;
+    }
+    // SAFETY: the value is a string that this call has just got.
+    unsafe { JsString::from_napi_value(env.raw(), text) }.ok()
+}
+
+/// Tells the collector what depends on it.
+fn account(env: sys::napi_env, change: i64) {
+    let mut now = 0;
+    if !env.is_null() {
+        // SAFETY: this is the thread of the environment, which is alive; the result goes to a live variable.
+        unsafe { sys::napi_adjust_external_memory(env, change, &raw mut now) };
+    }
+}
+
+/// The text is gone.
+unsafe extern "C" fn free(env: sys::napi_env, _data: *mut c_void, own: *mut c_void) {
+    // SAFETY: the hint of `own_text`, given back once.
+    let own = unsafe { Box::from_raw(own.cast::<Vec<u8>>()) };
+    account(env, -(own.len() as i64));
 }
 
 /// Copies bytes to the start of `room`; false when they do not fit.

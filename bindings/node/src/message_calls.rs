@@ -116,7 +116,7 @@ impl Hub {
         let Ok(Some(mut request)) = request else { return Ok(Either::B(Null)) };
         let mut array = env.create_array(1 + VALUES)?;
         array.set(0, request.takes_parts())?;
-        put(env, &mut array, 1, request.take_message())?;
+        put(env, &mut array, 1, request.take_message(), false)?;
         self.channels.keep_request(number, request);
         Ok(Either::A(array))
     }

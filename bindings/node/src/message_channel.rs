@@ -2,12 +2,12 @@
 
 use crate::error::{Failure, guard};
 use crate::hub::Hub;
-use crate::memory::into_room;
+use crate::memory::{ascii_of, into_room, text_of};
 use crate::message_parts::{Body, VALUES, body_of, codec_of, message_of, put};
 use crate::poller::Turn;
 use crate::shared::wait::LockWait;
-use napi::Env;
-use napi::bindgen_prelude::{Array, Buffer, Either, Either5, Null, Uint8Array};
+use napi::bindgen_prelude::{Array, Buffer, Either, Either3, Either5, Null, Uint8Array};
+use napi::{Env, JsString};
 use napi_derive::napi;
 use procs::{Channel, ChannelOptions, Codec, CodecSet, Error, ErrorKind, Message, Request, Result, SendError, Spin, Wire};
 use std::cell::RefCell;
@@ -138,7 +138,7 @@ pub(crate) fn blocked(sent: std::result::Result<(), SendError>) -> Result<std::r
 }
 
 /// Nothing, one body, a batch, a failure, or how many bytes lie in the room that was given.
-type Received<'env> = Either5<Null, Either<String, Buffer>, Array<'env>, Failure, u32>;
+type Received<'env> = Either5<Null, Either<JsString<'env>, Buffer>, Array<'env>, Failure, u32>;
 
 #[napi]
 impl Hub {
@@ -217,6 +217,21 @@ impl Hub {
         })
     }
 
+    /// As `channelSend` for a text as raw bytes; null when it is not ASCII.
+    #[napi]
+    pub fn channel_send_ascii(&self, env: Env, id: u32, text: JsString<'_>) -> Either3<bool, Failure, Null> {
+        let sent = guard(|| {
+            let channel = self.channels.get(id)?;
+            let Some(body) = ascii_of(&env, &text, &channel) else { return Ok(None) };
+            blocked(channel.try_send(Message::raw(body))).map(|sent| Some(sent.is_ok()))
+        });
+        match sent {
+            Either::A(Some(sent)) => Either3::A(sent),
+            Either::A(None) => Either3::C(Null),
+            Either::B(failure) => Either3::B(failure),
+        }
+    }
+
     /// As `channelSend` for bytes as they are and nothing beside them.
     #[napi]
     pub fn channel_send_bytes(&self, id: u32, body: &[u8]) -> Either<bool, Failure> {
@@ -247,9 +262,9 @@ impl Hub {
 
     /// What has come, up to a batch: null for nothing, the body of one message that is nothing but JSON or bytes, else an array that begins with what
     /// follows it (or the failure that ended the channel) and has the values of each message. The bytes of one small message are put into `room`, which
-    /// costs less than memory of their own: their number.
+    /// costs less than memory of their own: their number. With `text` raw bytes are text, and one such message is an array of it alone.
     #[napi]
-    pub fn channel_receive<'env>(&self, env: &'env Env, id: u32, room: Uint8Array) -> napi::Result<Received<'env>> {
+    pub fn channel_receive<'env>(&self, env: &'env Env, id: u32, room: Uint8Array, text: bool) -> napi::Result<Received<'env>> {
         let channel = match self.channels.get(id) {
             Ok(channel) => channel,
             Err(error) => return Ok(Either5::D(Failure::from(&error))),
@@ -277,10 +292,15 @@ impl Hub {
             let plain = |message: &Message| matches!(message.codec, Codec::Json | Codec::Raw) && message.buffers.is_empty() && message.fds.is_empty();
             if messages.len() == 1 && plain(&messages[0]) {
                 let message = messages.remove(0);
+                if message.codec == Codec::Raw && text {
+                    let mut array = env.create_array(1)?;
+                    array.set(0, text_of(env, &message.body)?)?;
+                    return Ok(Either5::C(array));
+                }
                 if message.codec == Codec::Raw && into_room(room, &message.body) {
                     return Ok(Either5::E(message.body.len() as u32));
                 }
-                return body_of(env, message.codec, message.body).map(Either5::B);
+                return body_of(env, message.codec, message.body, text).map(Either5::B);
             }
         }
         let mut array = env.create_array(1 + VALUES * messages.len() as u32)?;
@@ -289,9 +309,17 @@ impl Hub {
             Err(error) => array.set(0, Failure::from(&error))?,
         }
         for (index, message) in messages.into_iter().enumerate() {
-            put(env, &mut array, 1 + VALUES * index as u32, message)?;
+            put(env, &mut array, 1 + VALUES * index as u32, message, text)?;
         }
         Ok(Either5::C(array))
+    }
+
+    /// Looks whether the other side is gone before the thread that watches for that has told.
+    #[napi]
+    pub fn channel_look_for_end(&self, id: u32) {
+        if let Ok(channel) = self.channels.get(id) {
+            channel.look_for_end();
+        }
     }
 
     /// The descriptor to poll, for display.

@@ -1,8 +1,8 @@
 //! Messages between JavaScript and the core: four values each, in flat arrays, because objects cost several times as much.
 
-use crate::memory::to_message_buffer;
-use napi::Env;
+use crate::memory::{text_of, to_message_buffer};
 use napi::bindgen_prelude::{Array, Buffer, Either, Null, Uint8Array};
+use napi::{Env, JsString};
 use procs::{Codec, Error, ErrorKind, Message, Result};
 use std::os::fd::IntoRawFd;
 
@@ -35,9 +35,9 @@ pub(crate) fn codec_of(number: u32) -> Result<Codec> {
 }
 
 /// Writes the values of a message into an array.
-pub(crate) fn put(env: &Env, array: &mut Array<'_>, at: u32, message: Message) -> napi::Result<()> {
+pub(crate) fn put(env: &Env, array: &mut Array<'_>, at: u32, message: Message, text: bool) -> napi::Result<()> {
     array.set(at, message.codec as u32)?;
-    array.set(at + 1, body_of(env, message.codec, message.body)?)?;
+    array.set(at + 1, body_of(env, message.codec, message.body, text)?)?;
     if message.buffers.is_empty() {
         array.set(at + 2, Null)?;
     } else {
@@ -52,10 +52,10 @@ pub(crate) fn put(env: &Env, array: &mut Array<'_>, at: u32, message: Message) -
     Ok(())
 }
 
-pub(crate) fn body_of(env: &Env, codec: Codec, body: procs::Buffer) -> napi::Result<Either<String, Buffer>> {
-    if codec != Codec::Json {
-        return to_message_buffer(env, body).map(Either::B);
+/// A body: JSON as text, everything else as bytes. Raw bytes as text, too, where they are that.
+pub(crate) fn body_of<'env>(env: &'env Env, codec: Codec, body: procs::Buffer, text: bool) -> napi::Result<Either<JsString<'env>, Buffer>> {
+    if codec == Codec::Json || (text && codec == Codec::Raw) {
+        return text_of(env, &body).map(Either::A);
     }
-    let text = String::from_utf8(body.into_vec()).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-    Ok(Either::A(text))
+    to_message_buffer(env, body).map(Either::B)
 }

@@ -61,7 +61,7 @@ impl MessageWait {
     pub fn take<'env>(&self, env: &'env Env) -> napi::Result<Array<'env>> {
         let mut array = env.create_array(VALUES)?;
         if let Some(message) = lock(&self.message).take() {
-            put(env, &mut array, 0, message)?;
+            put(env, &mut array, 0, message, false)?;
         }
         Ok(array)
     }

@@ -7,7 +7,7 @@
 use napi::{Env, Status, check_status, sys};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::transmute;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,14 +46,17 @@ struct Uv {
     backend_timeout: unsafe extern "C" fn(*const sys::uv_loop_s) -> c_int,
 }
 
+/// A function of the program or its libraries by name.
+pub(crate) fn symbol(name: &CStr) -> Option<*mut c_void> {
+    // SAFETY: null is RTLD_DEFAULT; the name ends with NUL.
+    let found = unsafe { dlsym(null_mut(), name.as_ptr()) };
+    (!found.is_null()).then_some(found)
+}
+
 /// A function of the program or its libraries by name, as the type that it has there.
 macro_rules! function {
     ($name:literal) => {{
-        // SAFETY: null is RTLD_DEFAULT; the name ends with NUL.
-        let found = unsafe { dlsym(null_mut(), $name.as_ptr()) };
-        if found.is_null() {
-            return None;
-        }
+        let found = symbol($name)?;
         // SAFETY: uv.h declares the function of this name with the type of the field that this becomes.
         unsafe { transmute::<*mut c_void, _>(found) }
     }};

@@ -175,6 +175,18 @@ const child = require(${JSON.stringify(PACKAGE)}).fork(${JSON.stringify(echo)}, 
   });
 }
 
+test('strings come as they were, whatever is in them, large ones in bounded memory', async () => {
+  const child = await fork('native', echo);
+  const large = 'x'.repeat(300_000);
+  const texts = ['', 'ascii', '\u0000\n"\\', 'é', '\u0141', '😀', '\ud800 alone', large, `${large}é`, `${large}\u0141`, `é${large}`, `${large}\udc00`];
+  for (const text of [...texts, ...texts.map((text) => ({ text }))]) assert.deepStrictEqual((await ask(child, text))[0], text);
+  const before = process.memoryUsage().rss;
+  const many = large.repeat(4);
+  for (let round = 0; round < 600; round++) assert.strictEqual((await ask(child, many))[0].length, many.length);
+  assert.ok(process.memoryUsage().rss - before < 400e6, 'received texts are kept');
+  await end(child);
+});
+
 test('answers to many messages leave together: their callbacks come once each, in order, before what promises do later', async () => {
   const child = procs.fork(script('many.cjs', `
 let left = 200;

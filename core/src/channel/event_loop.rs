@@ -38,6 +38,14 @@ impl Channel {
         self.settle_if(false)
     }
 
+    /// Looks itself whether the other side is gone, where the thread that watches for that may not have told yet: for a loop that has just heard of
+    /// the end of the process there.
+    pub fn look_for_end(&self) {
+        if let Some(Link::Native(native)) = self.link.get() {
+            native.look_for_end();
+        }
+    }
+
     fn settle_if(&self, may_spin: bool) -> Result<bool> {
         match self.link()? {
             Link::Native(native) => native.settle(may_spin),

@@ -8,7 +8,7 @@ use crate::channel::message::Message;
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Result};
 use crate::shm::ring::{BELL_DATA, FUTEX_DATA, FUTEX_ROOM, Word, take};
-use crate::sys::poll::{Events, PollFd, poll};
+use crate::sys::poll::{Events, PollFd, hung_up, poll};
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering;
 
@@ -154,6 +154,12 @@ impl Native {
         }
         self.ring_armed_bell();
         Ok(true)
+    }
+
+    pub(in crate::channel) fn look_for_end(&self) {
+        if !self.line.is_shut() && !self.line.is_forked() && hung_up(self.line.socket()) {
+            self.line.set_gone();
+        }
     }
 
     pub(super) fn ring_own_bell(&self) {
