@@ -280,7 +280,7 @@ fn d22_sends_that_fail_for_a_moment_are_repeated() {
         a.send_bytes(b"first").expect("sent");
         assert_eq!(b.recv().expect("a message").body, *b"first");
         for errno in ["ENOBUFS", "EAGAIN", "EINTR"] {
-            let rule = format!("sendmsg:error={errno}:when=3+3");
+            let rule = format!("sendmsg,sendto:error={errno}:when=3+3");
             t.inject(&[&rule], || {
                 for number in 0..count(3000) as u32 {
                     a.send_bytes(&number.to_le_bytes()).expect("sent");
