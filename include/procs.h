@@ -535,7 +535,7 @@ typedef struct procs_channel_options {
     uint64_t max_message;
     // Bytes that may wait: received and not asked for, or lent and not given back. Default: 256 MiB.
     uint64_t max_queued_bytes;
-    // Bytes of large messages that may be on their way before a sender waits. Default: 1 MiB.
+    // Bytes of large messages that may be on their way before a sender waits. Default: 3 MiB.
     uint64_t high_water;
     // Bytes of the ring of each direction, rounded up to a power of two, 4 KiB to 1 GiB; 0: everything goes through the socket. Default: 1 MiB.
     uint64_t ring_bytes;

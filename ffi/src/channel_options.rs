@@ -30,7 +30,7 @@ pub struct procs_channel_options {
     pub max_message: u64,
     /// Bytes that may wait: received and not asked for, or lent and not given back. Default: 256 MiB.
     pub max_queued_bytes: u64,
-    /// Bytes of large messages that may be on their way before a sender waits. Default: 1 MiB.
+    /// Bytes of large messages that may be on their way before a sender waits. Default: 3 MiB.
     pub high_water: u64,
     /// Bytes of the ring of each direction, rounded up to a power of two, 4 KiB to 1 GiB; 0: everything goes through the socket. Default: 1 MiB.
     pub ring_bytes: u64,
