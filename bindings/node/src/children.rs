@@ -2,7 +2,7 @@
 
 use procs::{Child, Collector, Deadline, Exit, OutputLimit, PipeReader, ReadySet};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +89,8 @@ struct Entry {
 pub(crate) struct Children {
     set: Arc<ReadySet>,
     entries: RefCell<HashMap<u32, Entry>>,
+    /// What the set has answered and nobody was told yet.
+    ready: RefCell<VecDeque<u64>>,
 }
 
 /// What stands for the child itself in the numbers of the set.
@@ -102,7 +104,7 @@ fn number(id: u32, fd: u32) -> u64 {
 
 impl Children {
     pub(crate) fn new() -> procs::Result<Children> {
-        Ok(Children { set: Arc::new(ReadySet::new()?), entries: RefCell::default() })
+        Ok(Children { set: Arc::new(ReadySet::new()?), entries: RefCell::default(), ready: RefCell::default() })
     }
 
     /// What is ready when something has happened.
@@ -137,22 +139,33 @@ impl Children {
 
     /// Tells what has happened. `tell` may use this again; what it answers matters for [`Notice::Ending`].
     pub(crate) fn look(&self, tell: impl Fn(Notice) -> bool) {
-        let mut ready = Vec::with_capacity(8);
-        if self.set.ready(&mut ready).is_err() {
-            return;
+        while self.look_at_one(&tell) {}
+    }
+
+    /// Tells one thing that has happened. True when others are known.
+    pub(crate) fn look_at_one(&self, tell: impl Fn(Notice) -> bool) -> bool {
+        let next = self.ready.borrow_mut().pop_front();
+        let Some(number) = next.or_else(|| self.first_ready()) else { return false };
+        let (id, fd) = ((number >> 2) as u32, (number & 3) as u32);
+        let notice = match fd {
+            CHILD if self.asks(id) && !tell(Notice::Ending(id)) => None,
+            CHILD => self.ended(id),
+            LINK => Some(Notice::Link(id)),
+            fd => self.readable(id, fd),
+        };
+        if let Some(notice) = notice {
+            tell(notice);
         }
-        for number in ready {
-            let (id, fd) = ((number >> 2) as u32, (number & 3) as u32);
-            let notice = match fd {
-                CHILD if self.asks(id) && !tell(Notice::Ending(id)) => None,
-                CHILD => self.ended(id),
-                LINK => Some(Notice::Link(id)),
-                fd => self.readable(id, fd),
-            };
-            if let Some(notice) = notice {
-                tell(notice);
-            }
-        }
+        !self.ready.borrow().is_empty()
+    }
+
+    /// Asks the set, and gives the first answer.
+    fn first_ready(&self) -> Option<u64> {
+        let mut numbers = Vec::with_capacity(8);
+        self.set.ready(&mut numbers).ok()?;
+        let mut ready = self.ready.borrow_mut();
+        ready.extend(numbers);
+        ready.pop_front()
     }
 
     /// Whether JavaScript is to be asked before the end is told; once.

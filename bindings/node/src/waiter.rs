@@ -57,7 +57,8 @@ impl Tell {
 /// The environment's side of the thread. Dropped with the environment, which ends the thread.
 pub(crate) struct Thread {
     wake: Arc<Wake>,
-    look: Box<dyn Fn()>,
+    /// Tells one thing. True when there are others.
+    look: Box<dyn Fn() -> bool>,
     /// Lets the thread wait again.
     looked: Sender<()>,
     /// Closed to end the thread.
@@ -70,20 +71,20 @@ impl Waiter {
         let children = of.0.clone();
         let tell = Rc::new(Tell { receiver, channels: of.1.clone() });
         let (watched, told) = (children.clone(), tell.clone());
-        let look = move |turn| {
-            watched.look(|notice| match notice {
-                Notice::Link(id) => {
-                    told.link(id, turn);
-                    false
-                }
-                notice => told.receiver.call(notice.numbers()),
-            });
+        let notify = move |notice: Notice, turn| match notice {
+            Notice::Link(id) => {
+                told.link(id, turn);
+                false
+            }
+            notice => told.receiver.call(notice.numbers()),
         };
         let asked = std::env::var_os(CHOICE).is_some_and(|choice| choice == "thread");
         let by = if !asked && Poller::is_possible() {
+            let look = move |turn| watched.look(|notice| notify(notice, turn));
             By::Loop(Poller::start(env, (children.as_fd(), Box::new(children.clone())), When::Last, look)?)
         } else {
-            let thread = Thread::start(children.set(), Box::new(move || look(Turn::HIDDEN)), wake.clone());
+            let look = move || watched.look_at_one(|notice| notify(notice, Turn::HIDDEN));
+            let thread = Thread::start(children.set(), Box::new(look), wake.clone());
             By::Thread(thread.map_err(|error| napi::Error::from_reason(error.to_string()))?)
         };
         Ok(Waiter { by, children, tell, links: RefCell::default() })
@@ -134,8 +135,11 @@ impl Waiter {
 
     /// The answer to a wake-up of the thread.
     pub(crate) fn look(&self) {
-        if let By::Thread(thread) = &self.by {
-            (thread.look)();
+        let By::Thread(thread) = &self.by else { return };
+        if (thread.look)() {
+            // One thing in each wake-up, as in the loop itself: the runtime's ticks come between them, so that messages are told before an end.
+            thread.wake.call(Event::Ready, ThreadsafeFunctionCallMode::NonBlocking);
+        } else {
             // The thread is gone only when the set can no longer be waited for.
             let _ = thread.looked.send(());
         }
@@ -143,7 +147,7 @@ impl Waiter {
 }
 
 impl Thread {
-    fn start(set: &Arc<ReadySet>, look: Box<dyn Fn()>, wake: Arc<Wake>) -> procs::Result<Thread> {
+    fn start(set: &Arc<ReadySet>, look: Box<dyn Fn() -> bool>, wake: Arc<Wake>) -> procs::Result<Thread> {
         let failed = |error: &std::io::Error| procs::Error::from_io("hub", error, "cannot wait by a thread");
         let (ended, end) = std::io::pipe().map_err(|error| failed(&error))?;
         set.add(&ended, END)?;

@@ -10,8 +10,12 @@ const procs = require('..');
 const PROGRAM = path.join(__dirname, '..', 'peer', 'fork.cjs');
 const PACKAGE = path.join(__dirname, '..');
 
-async function transcript(...args) {
-  const { stdout, stderr } = await procs.run(process.execPath, [PROGRAM, ...args], { timeout: 60_000, encoding: 'utf8', check: true });
+function transcript(...args) {
+  return transcriptIn(process.env, ...args);
+}
+
+async function transcriptIn(env, ...args) {
+  const { stdout, stderr } = await procs.run(process.execPath, [PROGRAM, ...args], { timeout: 60_000, encoding: 'utf8', check: true, env });
   return stdout + stderr;
 }
 
@@ -24,6 +28,8 @@ test('fork: the same with both modules and every child', async (t) => {
       assert.ok(expected.length > 20, expected);
       assert.strictEqual(await transcript(PACKAGE, name), expected, 'a plain child');
       assert.strictEqual(await transcript(PACKAGE, name, '-r', PACKAGE), expected, 'a child that changes over');
+      const byThread = { ...process.env, PROCS_NODE_WAIT: 'thread' };
+      assert.strictEqual(await transcriptIn(byThread, PACKAGE, name, '-r', PACKAGE), expected, 'a thread waits in the place of the loop');
     });
   }
 });

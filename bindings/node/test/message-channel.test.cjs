@@ -96,6 +96,7 @@ test('a codec that was not chosen ends the channel', async () => {
 test('descriptors travel', async () => {
   const other = child(`channel.on('message', (value, { fds }) => {
     require('node:fs').writeSync(fds[0], 'through'); require('node:fs').closeSync(fds[0]); channel.send('done'); channel.close(); });`);
+  const ended = once(other, 'exit');
   const server = net.createServer().listen(0);
   await once(server, 'listening');
   const client = net.connect(server.address().port);
@@ -107,7 +108,7 @@ test('descriptors travel', async () => {
   assert.equal(String(bytes), 'through');
   client.destroy();
   server.close();
-  assert.deepEqual(await once(other, 'exit'), [0, null]);
+  assert.deepEqual(await ended, [0, null]);
   const [here, there] = Channel.pair();
   assert.throws(() => here.send(1, { fds: [98765] }));
   here.close();

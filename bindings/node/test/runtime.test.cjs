@@ -16,8 +16,8 @@ const MODULE = JSON.stringify(path.resolve(__dirname, '../index.cjs'));
 const FULL = process.env.PROCS_TEST_FULL === '1';
 
 /** Runs a program of this runtime that has `procs`. */
-function script(body) {
-  return procs.run(process.execPath, ['-e', `const procs = require(${MODULE}); ${body}`], { timeout: 20_000 });
+function script(body, env = process.env) {
+  return procs.run(process.execPath, ['-e', `const procs = require(${MODULE}); ${body}`], { timeout: 20_000, env });
 }
 
 test('every error kind has a code', () => {
@@ -125,6 +125,45 @@ test('a worker forks, and the runtime has nothing to warn of', async () => {
   await once(worker, 'exit');
   fs.rmSync(folder, { recursive: true });
   assert.deepEqual(heard, ['native', 0]);
+});
+
+for (const wait of ['loop', 'thread']) {
+  test(`what comes together keeps its order (a ${wait} waits)`, async () => {
+    const waits = "process.send('first'); setInterval(() => {}, 1000);";
+    const body = `
+      const child = procs.spawn(process.execPath, ['-e', ${JSON.stringify(waits)}], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+      const heard = [];
+      for (const name of ['message', 'disconnect', 'exit', 'close']) child.on(name, (what) => heard.push(name, what));
+      child.on('close', () => console.log(heard.join()));
+      child.once('message', () => {
+        child.kill('SIGKILL');
+        // The child is over before anything more of it is looked at here.
+        const fs = require('node:fs');
+        while (!fs.readFileSync('/proc/' + child.pid + '/stat', 'utf8').includes(') Z '));
+      });`;
+    const result = await script(body, { ...process.env, PROCS_NODE_WAIT: wait });
+    assert.deepEqual([result.stdout, result.stderr], ['message,first,disconnect,,exit,,close,\n', '']);
+  });
+}
+
+test('a thread waits where the loop cannot', async () => {
+  const body = `
+    const heard = [];
+    const ended = (child) => new Promise((resolve) => child.on('close', (...end) => { heard.push(end.join()); resolve(); }));
+    (async () => {
+      await ended(procs.spawn('sh', ['-c', 'exit 3']));
+      await ended(procs.spawn('sleep', ['30'], { timeout: 20 }));
+      await new Promise((resolve) => procs.exec('echo text', (error, text) => { heard.push(text.trim()); resolve(); }));
+      for await (const line of procs.spawn('printf', ['a\\\\nb']).lines()) heard.push(line);
+      const children = Array.from({ length: 100 }, (_, index) => procs.spawn('sh', ['-c', 'exit ' + index]));
+      const codes = await Promise.all(children.map((child) => new Promise((resolve) => child.on('exit', resolve))));
+      heard.push(codes.every((code, index) => code === index));
+      const [report] = await Promise.all([procs.spawn('sleep', ['30']).stop(), procs.run('true')]);
+      heard.push(report.signal);
+      console.log(heard.join(' '));
+    })();`;
+  const { stdout, stderr } = await script(body, { ...process.env, PROCS_NODE_WAIT: 'thread' });
+  assert.deepEqual([stdout, stderr], ['3, ,SIGTERM text a b true SIGTERM\n', '']);
 });
 
 test("a worker's environment is its own", async () => {
