@@ -159,10 +159,11 @@ impl Children {
         !self.ready.borrow().is_empty()
     }
 
-    /// Asks the set, and gives the first answer.
+    /// Asks the set, and gives the first answer. Ends of children come last, as libuv tells them.
     fn first_ready(&self) -> Option<u64> {
         let mut numbers = Vec::with_capacity(8);
         self.set.ready(&mut numbers).ok()?;
+        numbers.sort_by_key(|number| (number & 3) as u32 == CHILD);
         let mut ready = self.ready.borrow_mut();
         ready.extend(numbers);
         ready.pop_front()
