@@ -106,7 +106,9 @@ check_npm() {
         expect "require" "$got" "from an npm package"
         got=$(clean node --input-type=module -e 'import { run } from "procs-native"; process.stdout.write((await run("echo", ["imported"], { encoding: "utf8" })).stdout)')
         expect "import" "$got" "imported"
-        [ -f node_modules/procs-native/index.d.ts ] || fail "the package has no index.d.ts"
+        for types in index lib/message-channel lib/shared-memory; do
+            [ -f "node_modules/procs-native/$types.d.ts" ] || fail "the package has no $types.d.ts"
+        done
     )
     note "$(basename "$target"/npm/*.tgz): ok"
 }

@@ -2,7 +2,7 @@
 //!
 //! The command of the child is in `SCENARIO_PEER`, a word a line; without it a runner starts itself, or, on Node's wire, a plain Node program.
 
-use super::{LANGUAGES, Scenario, difference, run_with, runner};
+use super::{LANGUAGES, OWN_MODULE, Scenario, difference, run_with, runner};
 use procs_tests::tool;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,10 +19,9 @@ fn peer(language: &str) -> OsString {
 
 /// The scenarios that `wanted` takes, by this parent with each of these children; `None` is the child that the scenario has by itself.
 fn row(parent: &str, words: &[PathBuf], children: &[Option<&str>], wanted: impl Fn(&str) -> bool) {
-    let only = std::env::var("PROCS_SCENARIO").unwrap_or_default();
     let mut failures = Vec::new();
-    let (mut count, mut scenarios) = (0, Scenario::all());
-    scenarios.retain(|one| wanted(&one.id) && one.id.contains(&only) && one.is_for(parent));
+    let (mut count, mut scenarios) = (0, Scenario::wanted());
+    scenarios.retain(|one| wanted(&one.id) && one.is_for(parent));
     for child in children {
         let line = child.map(peer);
         for scenario in scenarios.iter().filter(|one| child.is_none_or(|child| one.is_for(child) || one.id.starts_with("node-"))) {
@@ -35,19 +34,26 @@ fn row(parent: &str, words: &[PathBuf], children: &[Option<&str>], wanted: impl 
             failures.extend(problem.map(|text| format!("{} with a parent in {parent} and a child in {child}: {text}", scenario.id)));
         }
     }
-    assert!(count > 0, "no scenario with {only:?}");
     assert!(failures.is_empty(), "{} of {count} failed\n{}", failures.len(), failures.join("\n"));
+}
+
+fn is_full() -> bool {
+    procs_tests::count(10) == 10
 }
 
 /// 64 MiB between each pair of languages is for the full counts; otherwise each language sends them to itself.
 fn on_the_native_wire(parent: &str) {
-    let large = procs_tests::count(10) == 10;
-    let wanted = |id: &str| id.starts_with("memory-") || id.starts_with("channel-") && (large || id != "channel-large");
+    let wanted = |id: &str| id.starts_with("memory-") || id.starts_with("channel-") && (is_full() || id != "channel-large");
     row(parent, &runner(parent), &LANGUAGES.map(Some), wanted);
 }
 
 fn on_nodes_wire(parent: &str) {
-    row(parent, &runner(parent), &LANGUAGES.map(Some), |id| id.starts_with("node-"));
+    row(parent, &runner(parent), &LANGUAGES.map(Some), is_of_nodes_wire);
+}
+
+/// As with the native wire: the largest messages to each child with the full counts only.
+fn is_of_nodes_wire(id: &str) -> bool {
+    id.starts_with("node-") && (is_full() || id != "node-huge")
 }
 
 macro_rules! parents {
@@ -72,5 +78,5 @@ fn nodes_own_module_on_nodes_wire() {
     let mut words = runner("node");
     words.push("--peer".into());
     let children: Vec<Option<&str>> = std::iter::once(None).chain(LANGUAGES.map(Some)).collect();
-    row("node", &words, &children, |id| id.starts_with("node-"));
+    row(OWN_MODULE, &words, &children, is_of_nodes_wire);
 }

@@ -1,7 +1,7 @@
 //! Node's wire against real Node programs: plain children of ours (`node_wire/child.cjs`), and our child of a plain parent
 //! (`node_wire/parent.cjs`). Skipped only where there is no Node.
 
-use procs::{Channel, ChannelOptions, Child, Command, ErrorKind, Event, ExitStatus, HandleKind, Message, Wire};
+use procs::{Channel, ChannelOptions, Child, Command, ErrorKind, Event, ExitStatus, HandleKind, Message, Stdio, Wire};
 use procs_tests::{Isolation, Random, Test, count, isolated_in, run};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -345,6 +345,50 @@ fn options_of_the_channel() {
         ends(&channel, ExitStatus::Exited(0));
         let bytes = ChannelOptions { codecs: procs::CodecSet::only(procs::Codec::Raw), ..wire };
         assert_eq!(command.fork_with(&bytes).map(drop).expect_err("no JSON").kind(), ErrorKind::InvalidArgument);
+    });
+}
+
+/// The package in a Node child: its channel to the parent is Node's here, and the native one where that was asked for.
+#[test]
+fn a_child_that_asks_the_package_for_its_channel() {
+    test("a_child_that_asks_the_package_for_its_channel", |_| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("rust/node_wire/parent-channel.cjs");
+        for wire in [Wire::Auto, Wire::Native] {
+            let (mut child, channel) = Command::new(&script).fork_with(&ChannelOptions { wire, ..ChannelOptions::default() }).expect("a child");
+            for value in [json!({"a": ["ü", null]}), json!("x".repeat(1 << 20))] {
+                send(&channel, &value);
+                assert_eq!(recv(&channel), json!({"value": value}));
+            }
+            if wire == Wire::Auto {
+                let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+                let client = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+                send_fd(&channel, &json!(1), listener.accept().expect("accepted").0);
+                assert_eq!(recv(&channel), json!({"value": 1, "handle": "Socket"}));
+                assert_eq!(read_all(client), "through the channel");
+            }
+            channel.close();
+            assert_eq!(child.wait_timeout(PATIENCE).expect("a wait"), Some(ExitStatus::Exited(7)), "{wire:?}");
+        }
+    });
+}
+
+/// What `process.send` takes besides its own classes: the runtime's bare handles, and a socket that is a pipe.
+#[test]
+fn bare_handles_and_pipes_of_the_child() {
+    test("bare_handles_and_pipes_of_the_child", |_| {
+        let (_child, channel) = Command::new(SCRIPT).arg("bare").stdin(Stdio::pipe()).fork().expect("a Node child with a channel");
+        let kinds = [
+            ("tcp", HandleKind::TcpSocket),
+            ("listener", HandleKind::TcpListener),
+            ("udp", HandleKind::UdpSocket),
+            ("unix", HandleKind::UnixListener),
+            ("pipe", HandleKind::Raw),
+        ];
+        for (name, kind) in kinds {
+            let came = channel.recv_timeout(PATIENCE).expect("a message");
+            assert_eq!((came.to_json().expect("JSON"), came.handle, came.fds.len()), (json!(name), Some(kind), 1));
+        }
+        ends(&channel, ExitStatus::Exited(0));
     });
 }
 

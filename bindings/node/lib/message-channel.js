@@ -8,6 +8,8 @@ const { nodeError, AbortError, ProcsError, isFailure, fromFailure, unwrap } = re
 const { beside, decode, NAMES, Message } = require('./message-codecs.js');
 const calls = require('./message-calls.js');
 const { Outbox } = require('./outbox.js');
+const { ProcessChannel, isThere } = require('./process-channel.js');
+const { Receivers, waitOptions } = require('./receivers.js');
 const { settings } = require('./message-settings.js');
 const native = require('./native.js');
 const { receive } = require('./slab.js');
@@ -43,7 +45,7 @@ class Channel extends EventEmitter {
   /** Messages for which nobody has asked yet. */
   #waiting = [];
   /** Calls of `recv` that wait for a message. */
-  #receivers = [];
+  #receivers = new Receivers(() => this.#arrange());
   #handler = null;
   #served = null;
   #outbox;
@@ -223,7 +225,7 @@ class Channel extends EventEmitter {
   #end() {
     if (this.#ended) return;
     this.#ended = true;
-    for (const { reject } of this.#receivers.splice(0)) reject(this.#failure ?? closedError());
+    this.#receivers.refuse(this.#failure ?? closedError());
     this.#served?.resolve();
     this.#arrange();
     if (this.#waiting.length === 0) this.#closeAfterEnd();
@@ -245,23 +247,12 @@ class Channel extends EventEmitter {
 
   /** The next value. With `{message: true}` all of the message. */
   async recv(options = {}) {
-    const { timeout, signal } = this.#waitOptions(options);
-    const message = await this.#next(timeout, signal);
+    const message = await this.#next(waitOptions(options));
     return options.message ? message : message.value;
   }
 
-  #waitOptions(options) {
-    check.object(options, 'options');
-    let { timeout } = options;
-    const { signal } = options;
-    if (timeout === Infinity || timeout === null) timeout = undefined;
-    if (timeout !== undefined) check.timeout(timeout);
-    if (signal !== undefined) check.abortSignal(signal, 'options.signal');
-    return { timeout, signal };
-  }
-
-  #next(timeout, signal) {
-    if (signal?.aborted) throw new AbortError(signal.reason);
+  #next(limits) {
+    if (limits.signal?.aborted) throw new AbortError(limits.signal.reason);
     if (this.#waiting.length > 0) {
       const message = this.#waiting.shift();
       if (this.#ended && this.#waiting.length === 0) this.#closeAfterEnd();
@@ -269,27 +260,7 @@ class Channel extends EventEmitter {
     }
     if (this.#ended) throw this.#failure ?? closedError();
     this.#check();
-    return new Promise((resolve, reject) => {
-      let timer;
-      const done = (settle) => (value) => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', abort);
-        settle(value);
-      };
-      const receiver = { resolve: done(resolve), reject: done(reject) };
-      const withdraw = (error) => {
-        this.#receivers.splice(this.#receivers.indexOf(receiver), 1);
-        receiver.reject(error);
-        this.#arrange();
-      };
-      const abort = () => withdraw(new AbortError(signal.reason));
-      if (timeout !== undefined) {
-        timer = setTimeout(() => withdraw(new ProcsError('channel.recv: no message came before the deadline', 'TIMEOUT', 'ETIMEDOUT')), timeout);
-      }
-      signal?.addEventListener('abort', abort, { once: true });
-      this.#receivers.push(receiver);
-      this.#arrange();
-    });
+    return this.#receivers.next(limits);
   }
 
   /** The values until the channel has ended. */
@@ -308,14 +279,14 @@ class Channel extends EventEmitter {
 
   /** Asks the other side, which serves; the promise of its reply. With `{message: true}` all of the reply. */
   async call(value, options = {}) {
-    const limits = this.#waitOptions(options);
+    const limits = waitOptions(options);
     const { call, sending } = this.#ask(value, options, false);
     return this.#converter(options)(await calls.reply(call, sending, limits));
   }
 
   /** Asks for several replies: an async iterator over them. */
   callStream(value, options = {}) {
-    const { signal } = this.#waitOptions(options);
+    const { signal } = waitOptions(options);
     const { call, sending } = this.#ask(value, options, true);
     // Somebody may never look at the iterator.
     sending?.catch(() => {});
@@ -409,11 +380,19 @@ function made({ told, codec, queueBytes }) {
   return new Channel(kOwn, told.id, codec, queueBytes);
 }
 
-/** The channel to the parent; once in a process. */
+let isTaken = false;
+
+/** The channel to the parent; once in a process. Where the runtime itself talks to the parent, by Node's wire, it goes on doing so. */
 function parentChannel(options = {}) {
   const wanted = settings(options);
-  unwrap(hub.channelFromParent(wanted.told));
-  return made(wanted);
+  const failure = hub.channelFromParent(wanted.told);
+  if (!isFailure(failure)) return made(wanted);
+  const error = fromFailure(failure);
+  if (error.kind !== 'NOT_FOUND' || !isThere()) throw error;
+  if (isTaken) throw new ProcsError('channel.parent: the channel was taken before', 'INVALID_STATE', 'ERR_PROCS_INVALID_STATE');
+  const channel = new ProcessChannel(wanted.codec);
+  isTaken = true;
+  return channel;
 }
 
 module.exports = { Channel, parentChannel, wantedBy, made };

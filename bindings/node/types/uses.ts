@@ -67,6 +67,8 @@ export async function channels(): Promise<void> {
   const small: number = memory.cell(256, 'u32').fetchAdd();
   const large: bigint = memory.cell(264).fetchAdd(BigInt(small));
   new Uint8Array(memory.buffer)[0] = Number(large) + procs.memoryLayout().length;
+  const { handle } = await procs.parentChannel().recv({ message: true });
+  void handle;
   // @ts-expect-error no such codec
   procs.parentChannel({ codec: 'pickle' });
 }

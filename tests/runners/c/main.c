@@ -4,7 +4,7 @@
 #include <string.h>
 
 int main(int argc, char **argv) {
-    const struct scenario *tables[] = {run_scenarios, stop_scenarios, spawn_scenarios, ipc_scenarios, node_scenarios};
+    const struct scenario *tables[] = {run_scenarios, stop_scenarios, spawn_scenarios, ipc_scenarios, node_scenarios, node_fault_scenarios};
     int list = argc == 2 && strcmp(argv[1], "--list") == 0;
     if (argc == 3 && strcmp(argv[1], "--child") == 0) return strncmp(argv[2], "node-", 5) == 0 ? node_child(argv[2]) : ipc_child(argv[2]);
     if (argc != 2) {

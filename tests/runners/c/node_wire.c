@@ -1,6 +1,6 @@
 /* Node's wire, to a plain Node program or the child of another runner; and from such a parent. */
 #define _GNU_SOURCE
-#include "facts.h"
+#include "node_wire.h"
 #include "scenarios.h"
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -9,23 +9,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { PATIENCE = 20000 };
-
-#define MUST(call) must(call, #call)
-
 static const char *const texts[] = {
     "{\"n\":1,\"t\":\"ä€😀\",\"l\":[1,null,true,-2.5]}", "{\"a\":{\"b\":{\"c\":[{}]}},\"\":\"\"}", "{\"cmd\":\"NODE_\"}", "[]", "{}", "\"\"",
     "\"line\\nfeed \xe2\x80\xa8\"", "0", "9007199254740991", "1.5e+300", "false", "null", "\"\\ud800\"",
 };
 
-static void expect(int condition, const char *what) {
+void expect(int condition, const char *what) {
     if (condition) return;
     fprintf(stderr, "expected: %s\n", what);
     exit(1);
 }
 
-/* A child with Node's channel: a plain script, or what SCENARIO_PEER says. */
-static procs_child *talking(const char *part, procs_channel **channel) {
+procs_child *talking(const char *part, procs_channel **channel) {
     const char *peer = getenv("SCENARIO_PEER"), *script = getenv("SCENARIO_PLAIN");
     expect(peer != NULL || script != NULL, "SCENARIO_PEER or SCENARIO_PLAIN");
     char *words = strdup(peer != NULL ? peer : script);
@@ -47,7 +42,7 @@ static procs_child *talking(const char *part, procs_channel **channel) {
     return child;
 }
 
-static void end(procs_channel *channel, procs_child *child) {
+void end(procs_channel *channel, procs_child *child) {
     procs_channel_event event = {.size = sizeof event};
     procs_exit_status status = {.size = sizeof status};
     MUST(procs_channel_next_event(channel, PATIENCE, &event));
@@ -61,13 +56,12 @@ static void end(procs_channel *channel, procs_child *child) {
     procs_child_free(child);
 }
 
-static void close_and_end(procs_channel *channel, procs_child *child) {
+void close_and_end(procs_channel *channel, procs_child *child) {
     MUST(procs_channel_close(channel));
     end(channel, child);
 }
 
-/* Sends JSON, with a descriptor unless it is -1, which is closed then. */
-static void send_json(const procs_channel *channel, const char *text, int fd) {
+void send_json(const procs_channel *channel, const char *text, int fd) {
     procs_message *message;
     MUST(procs_message_new(PROCS_CODEC_JSON, text, strlen(text), &message));
     if (fd >= 0) {
@@ -78,13 +72,13 @@ static void send_json(const procs_channel *channel, const char *text, int fd) {
     procs_message_free(message);
 }
 
-static procs_message *received(const procs_channel *channel) {
+procs_message *received(const procs_channel *channel) {
     procs_message *message;
     MUST(procs_channel_recv(channel, PATIENCE, &message));
     return message;
 }
 
-static void say_json(procs_message *message, int is_long) {
+void say_json(procs_message *message, int is_long) {
     size_t len;
     const char *body = procs_message_body(message, &len);
     (is_long ? say_long : say_text)("json", body, len);
@@ -108,11 +102,10 @@ static void objects(void) {
     close_and_end(channel, child);
 }
 
-static void large(void) {
-    static const size_t sizes[] = {1, 65536, 1 << 20, (16 << 20) + 1};
+static void sent_back(const size_t *sizes, size_t count) {
     procs_channel *channel;
     procs_child *child = talking("node-echo", &channel);
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    for (size_t i = 0; i < count; i++) {
         char *text = malloc(sizes[i] + 3);
         memset(text + 1, 'y', sizes[i]);
         text[0] = text[sizes[i] + 1] = '"';
@@ -124,8 +117,17 @@ static void large(void) {
     close_and_end(channel, child);
 }
 
-/* A socket of this kind that is bound: to a free port, or to DIR/listener. Its address. */
-static int bound(int family, int kind, struct sockaddr_storage *address, socklen_t *len) {
+static void large(void) {
+    static const size_t sizes[] = {1, 65536, 1 << 20, (16 << 20) + 1};
+    sent_back(sizes, sizeof sizes / sizeof *sizes);
+}
+
+static void huge(void) {
+    static const size_t size = 64 << 20;
+    sent_back(&size, 1);
+}
+
+int bound(int family, int kind, struct sockaddr_storage *address, socklen_t *len) {
     int fd = socket(family, kind | SOCK_CLOEXEC, 0);
     memset(address, 0, sizeof *address);
     address->ss_family = (sa_family_t)family;
@@ -142,7 +144,7 @@ static int bound(int family, int kind, struct sockaddr_storage *address, socklen
     return fd;
 }
 
-static int connected(int family, const struct sockaddr_storage *address, socklen_t len) {
+int connected(int family, const struct sockaddr_storage *address, socklen_t len) {
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     expect(connect(fd, (const struct sockaddr *)address, len) == 0, "a connection");
     return fd;
@@ -163,13 +165,12 @@ static int there_and_back(const procs_channel *channel, const char *name, int fd
     return fd;
 }
 
-static void write_and_close(int fd, const char *text) {
+void write_and_close(int fd, const char *text) {
     expect(write(fd, text, strlen(text)) == (ssize_t)strlen(text), "a written text");
     close(fd);
 }
 
-/* Says all that comes until the end. */
-static void say_all(const char *name, int fd) {
+void say_all(const char *name, int fd) {
     char text[100];
     size_t len = 0;
     ssize_t n;
@@ -178,7 +179,7 @@ static void say_all(const char *name, int fd) {
     say_text(name, text, len);
 }
 
-static void wait_readable(int fd) {
+void wait_readable(int fd) {
     struct timeval patience = {PATIENCE / 1000, 0};
     fd_set set;
     FD_ZERO(&set);
@@ -369,7 +370,9 @@ static void parent_killed(void) {
 int node_child(const char *part) {
     procs_channel *channel;
     procs_message *message;
-    int code = 0;
+    int code = node_faults_child(part);
+    if (code >= 0) return code;
+    code = 0;
     if (strcmp(part, "node-middle") == 0) {
         procs_exit_status status = {.size = sizeof status};
         procs_child *child = talking("node-orphan", &channel);
@@ -404,6 +407,7 @@ int node_child(const char *part) {
 const struct scenario node_scenarios[] = {
     {"node-objects", objects},
     {"node-large", large},
+    {"node-huge", huge},
     {"node-handles", handles},
     {"node-handles-in-a-row", handles_in_a_row},
     {"node-refused", refused},

@@ -13,6 +13,7 @@ extern const struct scenario stop_scenarios[];
 extern const struct scenario spawn_scenarios[];
 extern const struct scenario ipc_scenarios[];
 extern const struct scenario node_scenarios[];
+extern const struct scenario node_fault_scenarios[];
 
 /* What a child of a scenario does; its exit code. */
 int ipc_child(const char *part);

@@ -16,8 +16,8 @@ const TEXTS = [
 ];
 
 /** The child with Node's channel, and how it ends. */
-function talking(part) {
-  const options = { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] };
+export function talking(part, more) {
+  const options = { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], ...more };
   const peer = process.env.SCENARIO_PEER?.split('\n');
   const child = peer ? face.spawn(peer[0], [...peer.slice(1), '--child', part], options) : face.fork(process.env.SCENARIO_PLAIN, ['--child', part], options);
   child.once('error', (error) => { throw error; });
@@ -25,13 +25,13 @@ function talking(part) {
   return { child, end: Promise.all([once(child, 'exit'), once(child, 'disconnect')]) };
 }
 
-async function ended(end) {
+export async function ended(end) {
   const [[code, signal]] = await end;
   text('event', 'closed');
   status(code, signal);
 }
 
-async function ask(child, message, handle) {
+export async function ask(child, message, handle) {
   const answer = once(child, 'message');
   child.send(message, handle);
   return answer;
@@ -46,21 +46,21 @@ async function objects() {
   await ended(end);
 }
 
-async function large() {
+async function large(...sizes) {
   const { child, end } = talking('node-echo');
-  for (const size of [1, 65_536, 1 << 20, (16 << 20) + 1]) bytes('json', JSON.stringify((await ask(child, 'y'.repeat(size)))[0]));
+  for (const size of sizes) bytes('json', JSON.stringify((await ask(child, 'y'.repeat(size)))[0]));
   child.disconnect();
   await ended(end);
 }
 
 /** All that comes until the end, as text. */
-async function all(stream) {
+export async function all(stream) {
   let got = '';
   for await (const chunk of stream.setEncoding('utf8')) got += chunk;
   return got;
 }
 
-async function listening(server, ...where) {
+export async function listening(server, ...where) {
   await once(server.listen(...where), 'listening');
   return server;
 }
@@ -189,7 +189,8 @@ export const parts = {
 
 export const table = {
   'node-objects': objects,
-  'node-large': large,
+  'node-large': () => large(1, 65_536, 1 << 20, (16 << 20) + 1),
+  'node-huge': () => large(64 << 20),
   'node-handles': handles,
   'node-handles-in-a-row': handlesInARow,
   'node-child-disconnects': () => counted('node-burst'),

@@ -8,7 +8,7 @@ import facts
 import runs, setups, limits, streams, spawns, many  # noqa: E401, F401, I001
 
 if not facts.PEER and not facts.AIO:
-    import memory, channels, node_wire  # noqa: E401, F401
+    import memory, channels, node_wire, node_faults  # noqa: E401, F401
 
 
 def main():

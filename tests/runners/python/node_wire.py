@@ -61,13 +61,22 @@ def status_after_close(child):
     status(child.wait())
 
 
-@scenario("node-large", own=True)
-def large():
+def sent_back(*sizes):
     child = talking("node-echo")
-    for size in (1, 65_536, 1 << 20, (16 << 20) + 1):
+    for size in sizes:
         long("json", ask(child, "y" * size))
     child.channel.close()
     status_after_close(child)
+
+
+@scenario("node-large", own=True)
+def large():
+    sent_back(1, 65_536, 1 << 20, (16 << 20) + 1)
+
+
+@scenario("node-huge", own=True)
+def huge():
+    sent_back(64 << 20)
 
 
 def there_and_back(child, kind, handle):

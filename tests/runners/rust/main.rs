@@ -6,6 +6,7 @@ mod channel;
 mod limits;
 mod many;
 mod memory;
+mod node_faults;
 mod node_wire;
 mod run;
 mod setup;
@@ -52,9 +53,8 @@ impl Scene {
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    [run::TABLE, setup::TABLE, limits::TABLE, stream::TABLE, spawn::TABLE, many::TABLE, memory::TABLE, channel::TABLE, node_wire::TABLE]
-        .into_iter()
-        .flatten()
+    let channels = [channel::TABLE, node_wire::TABLE, node_faults::TABLE];
+    [run::TABLE, setup::TABLE, limits::TABLE, stream::TABLE, spawn::TABLE, many::TABLE, memory::TABLE].into_iter().chain(channels).flatten()
 }
 
 /// The runner again, or the one of `SCENARIO_PEER`, as the child of a scenario.

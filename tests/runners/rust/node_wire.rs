@@ -13,7 +13,8 @@ use std::time::Duration;
 
 pub(crate) const TABLE: &[Row] = &[
     ("node-objects", objects),
-    ("node-large", large),
+    ("node-large", |_, facts| large(facts, &[1, 65_536, 1 << 20, (16 << 20) + 1])),
+    ("node-huge", |_, facts| large(facts, &[64 << 20])),
     ("node-handles", handles),
     ("node-handles-in-a-row", handles_in_a_row),
     ("node-refused", refused),
@@ -24,7 +25,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("node-parent-killed", parent_killed),
 ];
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 const TEXTS: [&str; 13] = [
     r#"{"n":1,"t":"ä€😀","l":[1,null,true,-2.5]}"#,
@@ -43,7 +44,7 @@ const TEXTS: [&str; 13] = [
 ];
 
 /// The child with Node's channel: a plain script, or what `SCENARIO_PEER` says.
-fn talking(part: &str) -> Result<(Child, Channel), Box<dyn std::error::Error>> {
+pub(crate) fn talking(part: &str) -> Result<(Child, Channel), Box<dyn std::error::Error>> {
     if std::env::var_os("SCENARIO_PEER").is_some() {
         let wire = ChannelOptions { wire: Wire::Node, ..ChannelOptions::default() };
         return Ok(crate::again(part)?.fork_with(&wire)?);
@@ -52,7 +53,7 @@ fn talking(part: &str) -> Result<(Child, Channel), Box<dyn std::error::Error>> {
     Ok(Command::new(script).args(["--child", part]).fork()?)
 }
 
-fn ended(facts: &mut Facts, channel: &Channel) -> Outcome {
+pub(crate) fn ended(facts: &mut Facts, channel: &Channel) -> Outcome {
     let Some(Event::Closed) = channel.next_event(Some(PATIENCE))? else { return Err("it goes on".into()) };
     facts.text("event", b"closed");
     let Some(Event::Exited(status)) = channel.next_event(Some(PATIENCE))? else { return Err("it runs on".into()) };
@@ -60,7 +61,7 @@ fn ended(facts: &mut Facts, channel: &Channel) -> Outcome {
     Ok(())
 }
 
-fn send(channel: &Channel, text: impl Into<String>) -> Outcome {
+pub(crate) fn send(channel: &Channel, text: impl Into<String>) -> Outcome {
     Ok(channel.send_timeout(Message::encoded(Codec::Json, text.into()), PATIENCE)?)
 }
 
@@ -76,10 +77,10 @@ fn objects(_: &Scene, facts: &mut Facts) -> Outcome {
     ended(facts, &channel)
 }
 
-fn large(_: &Scene, facts: &mut Facts) -> Outcome {
+fn large(facts: &mut Facts, sizes: &[usize]) -> Outcome {
     let (_child, channel) = talking("node-echo")?;
-    for size in [1, 65_536, 1 << 20, (16 << 20) + 1] {
-        send(&channel, format!("\"{}\"", "y".repeat(size)))?;
+    for size in sizes {
+        send(&channel, format!("\"{}\"", "y".repeat(*size)))?;
         facts.bytes("json", &channel.recv_timeout(PATIENCE)?.body);
     }
     channel.close();
@@ -96,7 +97,7 @@ fn there_and_back(channel: &Channel, kind: &str, handle: impl Into<OwnedFd>) -> 
     back.fds.pop().ok_or_else(|| "no descriptor".into())
 }
 
-fn read_all(mut stream: impl Read) -> Result<Vec<u8>, std::io::Error> {
+pub(crate) fn read_all(mut stream: impl Read) -> Result<Vec<u8>, std::io::Error> {
     let mut got = Vec::new();
     stream.read_to_end(&mut got)?;
     Ok(got)
@@ -231,6 +232,9 @@ pub(crate) fn part(name: &str) -> Result<ExitCode, Box<dyn std::error::Error>> {
         let (mut child, _channel) = talking("node-orphan")?;
         child.wait()?;
         return Err("the child ended before its parent".into());
+    }
+    if let Some(code) = crate::node_faults::part(name)? {
+        return Ok(code);
     }
     let channel = Channel::from_env()?;
     let code = match name {

@@ -78,6 +78,22 @@ const acts = {
     holder.unref();
     process.send(holder.pid);
   },
+  // Gives the runtime's bare handles, then the pipe of its standard input as a socket.
+  async bare() {
+    const opened = (make) => new Promise((resolve) => { const one = make(() => resolve(one)); });
+    const listener = await opened((done) => net.createServer().listen(0, '127.0.0.1', done));
+    const client = await opened((done) => net.connect(listener.address().port, '127.0.0.1', done));
+    const udp = require('node:dgram').createSocket('udp4');
+    await new Promise((done) => udp.bind(0, '127.0.0.1', done));
+    const path = `${require('node:os').tmpdir()}/bare-${process.pid}`;
+    const unix = await opened((done) => net.createServer().listen(path, done));
+    require('node:fs').unlinkSync(path);
+    const state = udp[Object.getOwnPropertySymbols(udp).find((symbol) => symbol.description === 'state symbol')];
+    const all = { tcp: client._handle, listener: listener._handle, udp: state.handle, unix: unix._handle, pipe: process.stdin };
+    for (const [name, handle] of Object.entries(all)) await new Promise((resolve) => process.send(name, handle, resolve));
+    process.on('disconnect', () => process.exit(0));
+    process.disconnect();
+  },
   // Connects back and hands the connection, then a listener, to its parent.
   handles(port) {
     const socket = net.connect(Number(port), '127.0.0.1', () => {

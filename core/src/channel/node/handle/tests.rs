@@ -122,7 +122,13 @@ fn a_handle_is_sent_again_three_times() -> Test {
 #[test]
 fn a_handle_does_not_block_for_node() -> Test {
     let listener = TcpListener::bind("127.0.0.1:0")?;
+    let flags = || -> std::io::Result<String> {
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", listener.as_raw_fd()))?;
+        Ok(info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or_default().trim().to_owned())
+    };
+    let before = i32::from_str_radix(&flags()?, 8)?;
     outgoing(Message::json(&1.into())?.with_fd(listener.try_clone()?))?;
-    assert_eq!(listener.accept().map_err(|error| error.kind()).err(), Some(std::io::ErrorKind::WouldBlock));
+    let after = i32::from_str_radix(&flags()?, 8)?;
+    assert_eq!((before & libc::O_NONBLOCK, after & libc::O_NONBLOCK), (0, libc::O_NONBLOCK));
     Ok(())
 }

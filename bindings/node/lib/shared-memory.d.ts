@@ -1,0 +1,221 @@
+// Types of memory that processes share, what is kept in it, and arenas.
+
+/// <reference types="node" />
+
+/** How long something may wait. */
+export interface WaitOptions {
+  /** Milliseconds; none is for ever. */
+  timeout?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Whether something in shared memory is made (true), opened (false) or whichever is needed (absent). */
+export interface PlaceOptions {
+  create?: boolean | undefined;
+}
+
+/** Holds a lock until `unlock`. Disposing unlocks. */
+export interface LockGuard {
+  /** Whether the former holder died; `repair` says that all is whole again, without it the lock is poisoned. */
+  readonly ownerDied: boolean;
+  repair(): void;
+  unlock(): void;
+}
+
+/** A lock that one thread holds, in any process; it tells when its holder died. */
+export class SharedMutex {
+  private constructor();
+  /** Blocks this thread. */
+  lockSync(timeout?: number): LockGuard;
+  /** Null when somebody has it. */
+  tryLock(): LockGuard | null;
+  lock(options?: WaitOptions): Promise<LockGuard>;
+}
+
+/** A lock that many hold for reading or one for writing. */
+export class SharedRwLock {
+  private constructor();
+  readSync(timeout?: number): LockGuard;
+  writeSync(timeout?: number): LockGuard;
+  tryRead(): LockGuard | null;
+  tryWrite(): LockGuard | null;
+  read(options?: WaitOptions): Promise<LockGuard>;
+  write(options?: WaitOptions): Promise<LockGuard>;
+}
+
+/** So many permits; those of a process that dies are free again. */
+export class SharedSemaphore {
+  private constructor();
+  acquireSync(timeout?: number): void;
+  tryAcquire(): boolean;
+  acquire(options?: WaitOptions): Promise<void>;
+  /** Gives permits back; adds new ones when this process holds none. */
+  release(count?: number): void;
+  readonly available: number;
+}
+
+/** Something that has happened or not. */
+export class SharedEvent {
+  private constructor();
+  set(): void;
+  clear(): void;
+  readonly isSet: boolean;
+  waitSync(timeout?: number): void;
+  wait(options?: WaitOptions): Promise<void>;
+}
+
+/** A place where so many wait for one another; true for one of them. */
+export class SharedBarrier {
+  private constructor();
+  readonly parties: number;
+  waitSync(timeout?: number): boolean;
+  wait(options?: WaitOptions): Promise<boolean>;
+}
+
+/** Work that is done once, by whichever process comes first. */
+export class SharedOnce {
+  private constructor();
+  readonly done: boolean;
+  callOnceSync(work: () => void, timeout?: number): void;
+  callOnce(work: () => unknown, options?: WaitOptions): Promise<void>;
+}
+
+/** A number that all processes change atomically; arithmetic wraps around. */
+export class AtomicCell<T extends number | bigint = bigint> {
+  private constructor();
+  load(): T;
+  store(value: T): void;
+  /** These give the value before. */
+  swap(value: T): T;
+  fetchAdd(value?: T | number): T;
+  fetchSub(value?: T | number): T;
+  /** Sets the value to `replacement` if it is `expected`. */
+  compareExchange(expected: T, replacement: T): T;
+}
+
+/** A table of named numbers that many processes add to. */
+export class Counters {
+  private constructor();
+  readonly capacity: number;
+  /** Adds and gives the value before. */
+  add(name: string, amount?: number): number;
+  set(name: string, value: number): void;
+  values(): Record<string, number>;
+}
+
+/** How often values of which size were recorded, by all processes. */
+export class Histogram {
+  private constructor();
+  record(value: number): void;
+  readonly count: number;
+  readonly sum: number;
+  readonly min: number;
+  readonly max: number;
+  /** A value that this part of the recorded ones, between 0 and 1, does not exceed. */
+  quantile(part: number): number;
+}
+
+export interface SharedMemoryOptions {
+  /** Others that open it cannot write. Default: false. */
+  readOnly?: boolean | undefined;
+  /** Memory is taken at once. Default: false. */
+  prefault?: boolean | undefined;
+  hugePages?: boolean | undefined;
+}
+
+/** Memory that several processes map, without a name: it lives as long as somebody has it. */
+export class SharedMemory {
+  /** `size` in bytes. */
+  constructor(size: number, options?: SharedMemoryOptions);
+  /** Opens the memory behind a descriptor, which stays open and the caller's. */
+  static fromFd(fd: number): SharedMemory;
+  readonly size: number;
+  /** The descriptor, to pass on; it belongs to this object. */
+  readonly fd: number;
+  readonly readOnly: boolean;
+  readonly writable: boolean;
+  readonly hugePages: boolean;
+  readonly closed: boolean;
+  /** The memory itself, always the same object. Where this process cannot write to it: a copy of this moment. */
+  readonly buffer: ArrayBuffer;
+  read(offset?: number, size?: number): Buffer;
+  write(offset: number, data: string | NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer): void;
+  fill(offset?: number, size?: number, byte?: number): void;
+  cell(offset: number, kind?: 'u64' | 'i64'): AtomicCell<bigint>;
+  cell(offset: number, kind: 'u32' | 'i32'): AtomicCell<number>;
+  mutex(offset: number, options?: PlaceOptions): SharedMutex;
+  rwlock(offset: number, options?: PlaceOptions): SharedRwLock;
+  /** `value` permits when it is made (1). */
+  semaphore(offset: number, options?: PlaceOptions & { value?: number }): SharedSemaphore;
+  event(offset: number, options?: PlaceOptions): SharedEvent;
+  /** For `parties` when it is made (2). */
+  barrier(offset: number, options?: PlaceOptions & { parties?: number }): SharedBarrier;
+  once(offset: number, options?: PlaceOptions): SharedOnce;
+  /** With room for `capacity` names when it is made (32). */
+  counters(offset: number, options?: PlaceOptions & { capacity?: number }): Counters;
+  histogram(offset: number, options?: PlaceOptions): Histogram;
+  /** Gives the memory up. An ArrayBuffer that was handed out keeps the mapping until it is collected. */
+  close(): void;
+}
+
+export interface ArenaOptions {
+  /** The most that all segments together may hold, in bytes. Default: 1 GiB. */
+  maxBytes?: number | undefined;
+  /** Memory is taken at once. Default: false. */
+  prefault?: boolean | undefined;
+  hugePages?: boolean | undefined;
+}
+
+/** Where a lent block is: plain numbers, for a message. */
+export interface BlockPlace {
+  segment: number;
+  serial: number;
+  offset: number;
+  length: number;
+}
+
+/** Blocks of shared memory that are lent to other processes and threads without a copy, and used again once all have given them back or died. */
+export class Arena {
+  /** With room for `size` bytes at first. */
+  constructor(size: number, options?: ArenaOptions);
+  /** Opens an arena by the descriptor of its first segment, which stays open and the caller's, at a seat that its maker kept. */
+  static open(fd: number, seat: number): Arena;
+  /** Keeps a seat for a process or thread that will open the arena. */
+  seat(): number;
+  /** A block of `length` bytes, which are what their last user left. */
+  alloc(length: number): ArenaBlock;
+  /** Takes a block that was lent to this seat. */
+  attach(place: BlockPlace): ArenaBlock;
+  readonly segments: number;
+  /** A descriptor of a segment (0), which is the caller's to give away and to close. */
+  segmentFd(segment?: number): number;
+  /** Adds the next segment where the arena was opened. The descriptor stays open and the caller's. */
+  addSegment(fd: number): void;
+  owners(): { seat: number; pid: number | null }[];
+  /** Takes back what processes held that are dead, and their seats; how many blocks they had. */
+  reclaimDead(): number;
+  reclaim(seat: number): number;
+  /** Bytes of blocks in use here or lent. */
+  usedBytes(): number;
+}
+
+/** A block, given back by `release`, or by the collector once neither it nor its `buffer` is referred to. */
+export interface ArenaBlock {
+  readonly length: number;
+  readonly place: BlockPlace;
+  /** The bytes themselves: a view, all views of a segment have one ArrayBuffer. A copy where the runtime refuses memory that is not its own. */
+  readonly buffer: Buffer;
+  read(offset?: number, length?: number): Buffer;
+  /** Only in the process that made the arena, until the block is lent. */
+  write(bytes: Uint8Array, offset?: number): void;
+  /** Lends it: what this gives is to be attached there exactly once. */
+  lend(seat: number): BlockPlace;
+  /** Takes back a loan whose message was not sent. */
+  unlend(seat: number): void;
+  /** Gives it back; `buffer` must not be used any more. */
+  release(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Every field of the layout of shared memory; offset and size in bytes. */
+export function memoryLayout(): { name: string; offset: number; size: number }[];
