@@ -368,13 +368,12 @@ impl Drop for NodeEndpoint {
         guard.state.write(self.0.fd.as_fd());
         if !guard.state.has_output() {
             // The peer holds the descriptor of a handle that it has not acknowledged: nothing is left to do.
-            guard.watches = Watches::default();
-            return;
+            return self.0.finish(guard);
         }
         guard.watches.linger(Arc::clone(&self.0));
         if self.0.settle(guard).is_err() {
             // Nobody is there to write the rest.
-            self.0.locked.lock().watches = Watches::default();
+            self.0.finish(self.0.locked.lock());
         }
     }
 }

@@ -379,3 +379,46 @@ fn frames_by_the_user() -> Test {
     }
     Ok(())
 }
+
+/// Also when the endpoint is dropped before, and the peer goes without having read.
+#[test]
+fn whoever_waits_for_written_output_is_told_of_the_end() -> Test {
+    for drops_first in [true, false] {
+        let (a, raw) = with_raw(&NodeOptions::default())?;
+        while a.queued_bytes() == 0 {
+            a.try_send(Message::json(&json!("x".repeat(100_000)))?).map_err(|refused| refused.error)?;
+        }
+        let told = Arc::new(Told::default());
+        assert!(!a.poll_written(&Waker::from(Arc::clone(&told))));
+        if drops_first {
+            drop(a);
+            drop(raw);
+        } else {
+            drop(raw);
+            drop(a);
+        }
+        told.wait()?;
+    }
+    Ok(())
+}
+
+/// Notes that it was woken.
+#[derive(Default)]
+struct Told(std::sync::Mutex<bool>, std::sync::Condvar);
+
+impl Told {
+    fn wait(&self) -> Test {
+        let told = self.0.lock().map_err(|_| "poisoned")?;
+        let (_told, limit) = self.1.wait_timeout_while(told, LONG, |told| !*told).map_err(|_| "poisoned")?;
+        if limit.timed_out() { Err("never told".into()) } else { Ok(()) }
+    }
+}
+
+impl Wake for Told {
+    fn wake(self: Arc<Told>) {
+        if let Ok(mut told) = self.0.lock() {
+            *told = true;
+        }
+        self.1.notify_all();
+    }
+}

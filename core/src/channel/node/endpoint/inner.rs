@@ -62,6 +62,14 @@ impl Inner {
         armed
     }
 
+    /// Lets an abandoned endpoint go, of which nothing will be written any more: whoever waits for that is told.
+    pub(super) fn finish(&self, mut guard: Guard<'_>) {
+        guard.watches = Watches::default();
+        let wakers = std::mem::take(&mut guard.written_wakers);
+        drop(guard);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
     /// Takes a message, reading for it if need be.
     pub(super) fn take(&self, guard: &mut Guard<'_>) -> Option<Result<Message>> {
         loop {
@@ -226,8 +234,7 @@ impl Ready for Inner {
         if guard.abandoned {
             guard.state.write(self.fd());
             if !guard.state.has_output() {
-                guard.watches = Watches::default();
-                return;
+                return self.finish(guard);
             }
         } else if guard.state.awaits_answer() || guard.state.has_output() {
             self.pump(&mut guard);
