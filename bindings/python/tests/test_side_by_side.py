@@ -3,6 +3,7 @@
 
 import functools
 import os
+import random
 import subprocess  # the peer under test
 import sys
 from pathlib import Path
@@ -73,7 +74,9 @@ def test_transcripts(module, name, helper, tmp_path):
         pytest.skip("python has no such scenario")
     env = {**os.environ, "PROCS_TEST_CHILD": helper, "PROCS_TEST_DIR": str(tmp_path), "SCENARIO_HELPER": helper,
            "SCENARIO_PLAIN": str(ROOT / "tests" / "runners" / "node" / "plain.cjs"),
-           "SCENARIO_KEEP": "kept", "SCENARIO_REMOVE": "removed"}
+           "SCENARIO_KEEP": "kept", "SCENARIO_REMOVE": "removed",
+           "SCENARIO_ROUNDS": "5", "SCENARIO_NOTICE_MS": "2000", "SCENARIO_SEED": str(random.randrange(65_537))}
+    print("seed", env["SCENARIO_SEED"])
     done = subprocess.run([sys.executable, RUNNER, *options, name], env=env, cwd=tmp_path, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=60)
     (tmp_path / "stop").touch()
