@@ -45,10 +45,18 @@ struct Entry {
     waker: Waker,
 }
 
+/// The watches on one descriptor.
+struct Watched {
+    /// Differs when the descriptor was closed and its number given to another file in between.
+    round: u32,
+    entries: Vec<Entry>,
+}
+
 #[derive(Default)]
 struct Table {
     next_id: u64,
-    fds: HashMap<RawFd, Vec<Entry>>,
+    next_round: u32,
+    fds: HashMap<RawFd, Watched>,
     timers: BTreeMap<(Instant, u64), Waker>,
 }
 
@@ -76,7 +84,7 @@ fn reactor() -> Result<Arc<Shared>> {
     let failed = |error: std::io::Error| Error::from_io("reactor", &error, "cannot start the waiting thread");
     let epoll = Epoll::new().map_err(failed)?;
     let wake = EventFd::new("reactor")?;
-    epoll.add(wake.as_fd().as_raw_fd(), Wanted { read: true, write: false }).map_err(failed)?;
+    epoll.add(wake.as_fd().as_raw_fd(), 0, Wanted { read: true, write: false }).map_err(failed)?;
     let shared = Arc::new(Shared { generation, epoll, wake, table: Mutex::default() });
     let run = Arc::clone(&shared);
     let builder = std::thread::Builder::new().name("procs-reactor".into()).stack_size(256 << 10);
@@ -91,10 +99,10 @@ pub(crate) fn watch_fd(fd: BorrowedFd<'_>, interest: Interest, waker: &Waker) ->
     let raw = fd.as_raw_fd();
     let mut table = shared.table.lock();
     let id = table.take_id();
-    let entries = table.fds.entry(raw).or_default();
-    entries.push(Entry { id, interest, waker: waker.clone() });
-    let wanted = wanted(entries);
-    let result = if entries.len() == 1 { shared.epoll.add(raw, wanted) } else { shared.epoll.modify(raw, wanted) };
+    let watched = table.watched(raw);
+    watched.entries.push(Entry { id, interest, waker: waker.clone() });
+    let (first, round, wanted) = (watched.entries.len() == 1, watched.round, wanted(&watched.entries));
+    let result = if first { shared.epoll.add(raw, round, wanted) } else { shared.epoll.modify(raw, round, wanted) };
     if let Err(error) = result {
         table.forget_fd(raw, id);
         drop(table);
@@ -155,9 +163,18 @@ impl Table {
         self.next_id
     }
 
+    /// The watches on a descriptor, perhaps none yet.
+    fn watched(&mut self, raw: RawFd) -> &mut Watched {
+        let next_round = &mut self.next_round;
+        self.fds.entry(raw).or_insert_with(|| {
+            *next_round = next_round.wrapping_add(1);
+            Watched { round: *next_round, entries: Vec::new() }
+        })
+    }
+
     /// Removes an entry; whether it was there.
     fn forget_fd(&mut self, raw: RawFd, id: u64) -> bool {
-        let Some(entries) = self.fds.get_mut(&raw) else { return false };
+        let Some(Watched { entries, .. }) = self.fds.get_mut(&raw) else { return false };
         let before = entries.len();
         entries.retain(|entry| entry.id != id);
         let found = entries.len() < before;
@@ -167,19 +184,22 @@ impl Table {
         found
     }
 
-    /// Takes out the wakers of a ready descriptor.
-    fn take_ready(&mut self, ready: Ready, out: &mut Vec<Waker>) {
-        let Some(entries) = self.fds.remove(&ready.fd) else { return };
+    /// Takes out the wakers of a ready descriptor. False, and nothing happens, when the event is of a file that had this number before: the
+    /// table may change between the event and its turn.
+    fn take_ready(&mut self, ready: Ready, out: &mut Vec<Waker>) -> bool {
+        let Some(watched) = self.fds.get_mut(&ready.fd).filter(|watched| watched.round == ready.round) else { return false };
         let due = |entry: &Entry| match entry.interest {
             Interest::Read => ready.read,
             Interest::Write => ready.write,
             Interest::HangUp => ready.hang_up,
         };
-        let (woken, waiting): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(due);
+        let (woken, waiting): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut watched.entries).into_iter().partition(due);
         out.extend(woken.into_iter().map(|entry| entry.waker));
-        if !waiting.is_empty() {
-            self.fds.insert(ready.fd, waiting);
+        watched.entries = waiting;
+        if watched.entries.is_empty() {
+            self.fds.remove(&ready.fd);
         }
+        true
     }
 
     fn take_due(&mut self, now: Instant, out: &mut Vec<Waker>) {
@@ -196,7 +216,7 @@ impl Shared {
     /// Makes epoll wait for what is still wanted of a descriptor.
     fn arm(&self, table: &Table, raw: RawFd) {
         let _ = match table.fds.get(&raw) {
-            Some(entries) => self.epoll.modify(raw, wanted(entries)),
+            Some(watched) => self.epoll.modify(raw, watched.round, wanted(&watched.entries)),
             None => self.epoll.remove(raw),
         };
     }
@@ -213,9 +233,8 @@ impl Shared {
             for ready in &ready {
                 if ready.fd == wake {
                     self.wake.clear();
-                    let _ = self.epoll.modify(wake, Wanted { read: true, write: false });
-                } else {
-                    table.take_ready(*ready, &mut wakers);
+                    let _ = self.epoll.modify(wake, 0, Wanted { read: true, write: false });
+                } else if table.take_ready(*ready, &mut wakers) {
                     self.arm(&table, ready.fd);
                 }
             }
@@ -228,3 +247,6 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,6 +142,7 @@ impl AsFd for Epoll {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) fd: RawFd,
+    pub(crate) round: u32,
     pub(crate) read: bool,
     pub(crate) write: bool,
     pub(crate) hang_up: bool,
@@ -175,14 +176,15 @@ impl Epoll {
         super::fd::above_stdio(unsafe { OwnedFd::from_raw_fd(fd) }).map(Epoll)
     }
 
-    fn control(&self, operation: i32, fd: RawFd, wanted: Wanted) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: wanted.bits(), u64: fd as u64 };
+    fn control(&self, operation: i32, fd: RawFd, round: u32, wanted: Wanted) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: wanted.bits(), u64: u64::from(round) << 32 | u64::from(fd as u32) };
         // SAFETY: `event` lives across the call.
         retry(|| check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd, &mut event) })).map(drop)
     }
 
-    pub(crate) fn add(&self, fd: RawFd, wanted: Wanted) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, fd, wanted)
+    /// `round` comes back in [`Ready`]: it tells an event from one of another file that had the same descriptor before.
+    pub(crate) fn add(&self, fd: RawFd, round: u32, wanted: Wanted) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, round, wanted)
     }
 
     /// Adds an entry that counts as long as the descriptor is readable: the instance itself is then readable as long.
@@ -192,12 +194,12 @@ impl Epoll {
         retry(|| check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event) })).map(drop)
     }
 
-    pub(crate) fn modify(&self, fd: RawFd, wanted: Wanted) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_MOD, fd, wanted)
+    pub(crate) fn modify(&self, fd: RawFd, round: u32, wanted: Wanted) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, round, wanted)
     }
 
     pub(crate) fn remove(&self, fd: RawFd) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_DEL, fd, Wanted::default())
+        self.control(libc::EPOLL_CTL_DEL, fd, 0, Wanted::default())
     }
 
     /// Reports `number` as long as the descriptor is readable, hung up or in error.
@@ -231,7 +233,8 @@ impl Epoll {
         for event in &events[..count as usize] {
             let bits = event.events;
             ready.push(Ready {
-                fd: event.u64 as RawFd,
+                fd: event.u64 as u32 as RawFd,
+                round: (event.u64 >> 32) as u32,
                 read: bits & (libc::EPOLLIN as u32 | both) != 0,
                 write: bits & (libc::EPOLLOUT as u32 | both) != 0,
                 hang_up: bits & both != 0,
