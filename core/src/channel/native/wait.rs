@@ -156,6 +156,7 @@ impl Native {
         Ok(true)
     }
 
+    /// Notes an end that the reactor has yet to see: whoever tells of the peer's exit tells of the end of its channel first.
     pub(in crate::channel) fn look_for_end(&self) {
         if !self.line.is_shut() && !self.line.is_forked() && hung_up(self.line.socket()) {
             self.line.set_gone();
