@@ -120,7 +120,7 @@ async def result_of(make, cancel=None):
     loop = asyncio.get_running_loop()
     runs = runs_of(loop)
     if cancel is not None and not isinstance(cancel, _native.CancelHandle):
-        raise TypeError(f"cancel must be a CancelHandle, not {type(cancel).__name__}")
+        raise TypeError(f"run: not a handle (cancel = {cancel!r}, expected a CancelHandle)")
     number, future = runs.start(make)
     if cancel is not None:
         loop.add_reader(cancel.fileno(), runs.cancel, number)

@@ -4,7 +4,9 @@
 
 import os
 import sys
+from collections.abc import Mapping
 
+from ._options import refused
 from ._popen import Popen
 
 
@@ -17,7 +19,12 @@ def fork(program, *args, codec="json", wire="auto", channel=None, **options):
     you trust. ``wire`` is "native" for a program that uses libprocs, "node" for one that has ``process.send``, or "auto" (default): by the
     program. ``channel`` holds options such as ``{"max_message": 1 << 20}``; the others are those of ``Popen``.
     """
-    name = os.fspath(program)
+    try:
+        name = os.fspath(program)
+    except TypeError as error:
+        raise refused(error, "program", program, "a str, bytes or path-like object") from None
+    if channel is not None and not isinstance(channel, Mapping):
+        raise TypeError(f"fork: not options (channel = {channel!r}, expected a dict)")
     suffix = b".py" if isinstance(name, bytes) else ".py"
     argv = [sys.executable, name, *args] if name.endswith(suffix) else [name, *args]
     return Popen(argv, channel={"codec": codec, "wire": wire, **(channel or {})}, **options)

@@ -2,11 +2,12 @@
 # Private: the types that users see are in __init__.pyi and aio.pyi.
 """Several commands, a bounded number at a time."""
 
+import operator
 import os
 
 from . import _native
 from ._errors import ProcsError
-from ._options import DEVNULL, PIPE
+from ._options import DEVNULL, PIPE, refused
 from ._plan import Plan, checked
 
 # The cap of runs under our own names; subprocess has none.
@@ -53,10 +54,19 @@ def run_many(commands, jobs=None, progress=None, *, cancel=None, **options):
     Each item is a ``CompletedProcess`` or the exception that ``run`` would have raised: one failure does not end the others.
     ``progress(index, item)`` is called as they end. Standard input is empty, both outputs are captured, at most 64 MiB each.
     """
+    try:
+        commands = list(commands)
+    except TypeError as error:
+        raise refused(error, "commands", commands, "a list of commands") from None
+    if progress is not None and not callable(progress):
+        raise TypeError(f"run_many: cannot be called (progress = {progress!r}, expected a function of index and item)")
+    try:
+        jobs = len(os.sched_getaffinity(0)) if jobs is None else operator.index(jobs)
+    except TypeError as error:
+        raise refused(error, "jobs", jobs, "how many run at a time, at least 1") from None
     made = [Job(command, options) for command in commands]
     for job in made:
         job.plan.audit()
-    jobs = len(os.sched_getaffinity(0)) if jobs is None else int(jobs)
     tell = None if progress is None else lambda index, result: progress(index, made[index].item(result))
     results = _native.run_many([(job.plan.argv, job.plan.options) for job in made], jobs, tell, cancel)
     return [job.item(result) for job, result in zip(made, results)]

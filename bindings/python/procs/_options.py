@@ -18,6 +18,41 @@ _PLAIN_OPTIONS = ("foreground", "controlling_tty", "nice", "no_new_privs", "die_
                   "offload", "kill_on_drop", "tree_level", "kill_tree")
 
 
+_STREAM = "None, PIPE, DEVNULL, a descriptor or an object with fileno()"
+_COMMAND = "the program and its arguments, each a str, bytes or path-like object"
+_LIMIT = 'bytes, or a policy ("error", "head", "tail" or "spill") and bytes'
+
+# The keyword arguments of a user by the option of the core that they become, where the names differ.
+_USERS_NAMES = {"pipe_size": "pipesize", "new_session": "start_new_session", "uid": "user", "gid": "group", "groups": "extra_groups",
+                "keep_fds": "close_fds"}
+_EXPECTED = {
+    "args": _COMMAND, "executable": "a str, bytes or path-like object", "cwd": "a str, bytes or path-like object",
+    "fds": "a dict of child numbers to descriptors, PIPE or objects with fileno()", "umask": "0 to 0o7777", "nice": "an integer from -20 to 19",
+    "affinity": "numbers of CPUs", "limits": "a dict of resources to a number, a (soft, hard) tuple or None for unlimited",
+    "process_group": "the number of a process group, or 0 for a new one", "pipesize": "bytes", "user": "a name or 0 to 4294967295",
+    "group": "a name or 0 to 4294967295", "extra_groups": "a list of names and numbers", "signals": '"restore", "default" or "inherit"',
+    "tree_level": '"process", "group", "walk" or "cgroup"', "parent_death_signal": "a signal", "cancel": "a CancelHandle",
+    "timeout": "seconds", "grace": "seconds", "drain_grace": "seconds", "drain_after_exit": "seconds", "stdout_limit": _LIMIT, "stderr_limit": _LIMIT,
+    "stdin": _STREAM, "stdout": _STREAM, "stderr": _STREAM,
+}
+
+
+def refused(error, name, value, expected=None):
+    """The exception of a failed conversion with the argument's name, its value and what was expected; one that says more stays as it is.
+
+    Where ``subprocess`` has the argument, its message is kept and the rest is a note.
+    """
+    if type(error) not in (TypeError, ValueError, AttributeError, OverflowError, IndexError) or " = " in str(error) or name == "input":
+        return error
+    import reprlib
+    name = _USERS_NAMES.get(name, name)
+    more = f"({name} = {reprlib.repr(value)}, expected {expected or _EXPECTED.get(name, 'a bool')})"
+    if name in _STANDARD or name in ("args", "timeout"):
+        error.add_note(more)
+        return error
+    return type(error)(f"{error} {more}")
+
+
 def argument_vector(args, shell, executable):
     """The list that the child gets as ``argv``."""
     if isinstance(args, (str, bytes)):
@@ -27,7 +62,12 @@ def argument_vector(args, shell, executable):
             raise TypeError("path-like args is not allowed when shell is true")
         argv = [args]
     else:
-        argv = list(args)
+        try:
+            argv = list(args)
+        except TypeError as error:
+            raise refused(error, "args", args) from None
+        if not argv and not shell and executable is None:
+            raise refused(IndexError("list index out of range"), "args", args)
     if shell:
         argv = ["/bin/sh", "-c", *argv]
         if executable:
@@ -41,7 +81,11 @@ def stream(target, name="stdin"):
         raise ValueError("STDOUT can only be used for stderr")
     if isinstance(target, int):
         return int(target)
-    return target.fileno()
+    try:
+        find = target.fileno
+    except AttributeError as error:
+        raise refused(error, name, target, _STREAM) from None
+    return find()
 
 
 def users_level():
@@ -70,12 +114,22 @@ def text_mode(given):
 def environment(env):
     """The mapping as bytes; names with ``=`` and embedded NULs are refused."""
     made = {}
-    for name, value in env.items():
-        name = os.fsencode(name)
-        if b"=" in name:
-            raise InvalidArgumentError("illegal environment variable name")
-        made[name] = os.fsencode(value)
+    for name, value in _items(env, "env", "a mapping of names to values"):
+        try:
+            made[os.fsencode(name)] = os.fsencode(value)
+        except TypeError as error:
+            raise refused(error, "env", {name: value}, "names and values that are str, bytes or path-like objects") from None
+    if any(b"=" in name for name in made):
+        raise InvalidArgumentError("illegal environment variable name")
     return made
+
+
+def _items(mapping, name, expected=None):
+    try:
+        find = mapping.items
+    except AttributeError as error:
+        raise refused(error, name, mapping, expected) from None
+    return find()
 
 
 def _number(value, find, what):
@@ -98,6 +152,20 @@ def _number(value, find, what):
     return number
 
 
+def _iterated(values, name, expected=None):
+    try:
+        return iter(values)
+    except TypeError as error:
+        raise refused(error, name, values, expected) from None
+
+
+def _not_negative(value, name):
+    try:
+        return value >= 0
+    except TypeError as error:
+        raise refused(error, name, value) from None
+
+
 def _uid(user):
     import pwd
     return _number(user, lambda name: pwd.getpwnam(name).pw_uid, "User")
@@ -115,7 +183,7 @@ def _identity(given, options):
     if extra is not None:
         if isinstance(extra, str):
             raise ValueError("Groups must be a list, not a string")
-        options["groups"] = [_gid(item, "extra") for item in extra]
+        options["groups"] = [_gid(item, "extra") for item in _iterated(extra, "extra_groups")]
     if user is None:
         return
     uid = _uid(user)
@@ -147,12 +215,16 @@ def _descriptors(given, options):
     if not close_fds:
         options["keep_fds"] = True
     wanted = {}
-    for fd in sorted(map(int, pass_fds)):
+    try:
+        listed = sorted(map(int, pass_fds))
+    except (TypeError, ValueError) as error:
+        raise refused(error, "pass_fds", pass_fds, "a sequence of descriptors") from None
+    for fd in listed:
         if not 0 <= fd <= 0x7FFFFFFF:
             raise ValueError("bad value(s) in fds_to_keep")
         if fd > 2:
             wanted[fd] = fd
-    for number, target in (given.get("fds") or {}).items():
+    for number, target in _items(given.get("fds") or {}, "fds"):
         wanted[number] = stream(target, "fds")
     if wanted:
         options["fds"] = wanted
@@ -164,7 +236,7 @@ def _limits(limits):
     names = {getattr(resource, name): name[7:].lower() for name in dir(resource) if name.startswith("RLIMIT_")}
     names[resource.RLIMIT_NOFILE] = "nofile"
     made = []
-    for name, value in limits.items():
+    for name, value in _items(limits, "limits"):
         soft, hard = value if isinstance(value, tuple) else (value, value)
         name = names.get(name, name) if isinstance(name, int) else name.lower().removeprefix("rlimit_")
         made.append((str(name), None if soft == resource.RLIM_INFINITY else soft, None if hard == resource.RLIM_INFINITY else hard))
@@ -176,9 +248,10 @@ def output_limit(limit):
     if limit is None:
         return ("unlimited", 0)
     if isinstance(limit, int):
-        return ("error", limit)
-    policy, size = limit
-    return (policy, size)
+        limit = ("error", limit)
+    if not isinstance(limit, tuple) or len(limit) != 2 or not isinstance(limit[1], int) or not 0 <= limit[1] < 1 << 64:
+        raise InvalidArgumentError(f"run: not a limit of output (max_output = {limit!r}, expected {_LIMIT})")
+    return limit
 
 
 def sink(target):
@@ -210,7 +283,7 @@ def _own_names(given, options):
         if value is not None and value is not False:
             options[name] = value
     if given.get("affinity") is not None:
-        options["affinity"] = list(given["affinity"])
+        options["affinity"] = list(_iterated(given["affinity"], "affinity"))
     if given.get("limits"):
         options["limits"] = _limits(given["limits"])
     for name in _RUN_OPTIONS:
@@ -272,10 +345,10 @@ def native_options(given):
     if not get("restore_signals", True):
         options["signals"] = "inherit"
     group = get("process_group")
-    if group is not None and group >= 0:
+    if group is not None and _not_negative(group, "process_group"):
         options["process_group"] = group
     umask = get("umask", -1)
-    if umask is not None and umask >= 0:
+    if umask is not None and _not_negative(umask, "umask"):
         options["umask"] = umask
     pipesize = get("pipesize", -1)
     if pipesize is not None and not isinstance(pipesize, int):

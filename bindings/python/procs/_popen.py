@@ -4,6 +4,7 @@
 
 import io
 import itertools
+import operator
 import os
 import signal
 import sys
@@ -45,6 +46,10 @@ def ladder(steps, grace, stdin):
     if steps is None:
         steps = [(signal.SIGTERM, grace), ("kill", 10.0)]
     plan = []
+    try:
+        steps = [(action if isinstance(action, str) else operator.index(action), float(seconds)) for action, seconds in steps]
+    except (TypeError, ValueError):
+        raise TypeError(f"stop: not a ladder (steps = {steps!r}, expected a list of (action, seconds))") from None
     for action, seconds in steps:
         if action == "close-stdin":
             if stdin:
@@ -53,7 +58,7 @@ def ladder(steps, grace, stdin):
                 except BrokenPipeError:
                     pass  # the child does not want the rest
             action = "wait"
-        plan.append((action if isinstance(action, str) else int(action), float(seconds)))
+        plan.append((action, seconds))
     return plan
 
 
@@ -106,7 +111,7 @@ class Popen:
             argv = _options.argument_vector(args, given["shell"], given["executable"])
             options = _options.native_options(given)
         else:
-            argv = args if type(args) is list else _options.argument_vector(args, False, None)
+            argv = args if args and type(args) is list else _options.argument_vector(args, False, None)
             options = _options.streams(given)
         program = argv[0] if given.get("executable") is None else given["executable"]
         sys.audit("subprocess.Popen", program, argv, given.get("cwd"), given.get("env"))
@@ -207,9 +212,13 @@ class Popen:
 
     def send_signal(self, sig):
         """Sends a signal; nothing happens when the child has ended."""
+        try:
+            number = operator.index(sig)
+        except TypeError as error:
+            raise _options.refused(error, "sig", sig, "the number of a signal") from None
         if self.poll() is None:
             try:
-                self._child.send_signal(int(sig))
+                self._child.send_signal(number)
             except ProcessLookupError:
                 pass  # it ended in between
 
@@ -400,8 +409,12 @@ class Popen:
 
 def wait_any(children, timeout=None):
     """Waits until one of the children (``Popen``) has ended, at most ``timeout`` seconds, and returns it; None when the time passed."""
-    children = list(children)
-    index = _native.wait_any([child._child for child in children], timeout)
+    try:
+        children = list(children)
+        natives = [child._child for child in children]
+    except (AttributeError, TypeError):
+        raise TypeError(f"wait_any: not children (children = {children!r}, expected a list of Popen)") from None
+    index = _native.wait_any(natives, timeout)
     if index is None:
         return None
     children[index].poll()

@@ -13,7 +13,7 @@ from ._records import CompletedProcess
 
 def _bare(args):
     """A run without any option: no dictionary, one call."""
-    argv = args if type(args) is list or type(args) is tuple else _options.argument_vector(args, False, None)
+    argv = args if args and (type(args) is list or type(args) is tuple) else _options.argument_vector(args, False, None)
     sys.audit("subprocess.Popen", argv[0], argv, None, None)
     try:
         code, _, _, outcome = _native.run(argv)

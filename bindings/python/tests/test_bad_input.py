@@ -216,3 +216,54 @@ def test_streams_of_a_loop():
         stdout.close()
 
     asyncio.run(main())
+
+
+NAMED = {
+    "args": [5, None, [5], ["true", 5]], "executable": [5], "stdin": ["x", 1.5], "stdout": ["x"], "stderr": [Odd()], "cwd": [5], "env": [5, {1: "x"}, {"x": 1}],
+    "pass_fds": [5, ["x"]], "fds": [5, {"x": 1}, {5: "x"}], "umask": ["x"], "process_group": ["x"], "extra_groups": [5], "nice": ["x", 2**40],
+    "affinity": [5, ["x"]], "limits": [5, {"nofile": "x"}, {"nofile": -5}], "signals": [5], "tree_level": [5], "parent_death_signal": ["x"],
+    "timeout": ["x"], "grace": ["x"], "cancel": [5], "kill_tree": ["x"], "max_output": ["x", -1, (1, 2, 3), 2**64, ("head", "x")],
+}
+
+
+def names(error, name):
+    """Whether the message, or a note where the message is that of subprocess, names the argument and what was expected."""
+    text = "\n".join([str(error), *getattr(error, "__notes__", ())])
+    return f"({name} = " in text and ", expected " in text
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_message_names_the_argument_and_what_was_expected(name):
+    for value in NAMED[name]:
+        given = {"args": ["true"], name: value}
+        if name == "grace":
+            given["timeout"] = 60
+        for call in (procs.run, lambda args, **own: asyncio.run(aio.run(args, **own))):
+            with pytest.raises((TypeError, ValueError, AttributeError, OverflowError)) as caught:
+                call(**given)
+            assert names(caught.value, name), caught.value
+
+
+@pytest.mark.parametrize("call, name", [
+    (lambda: procs.run([]), "args"),
+    (lambda: procs.Popen([]), "args"),
+    (lambda: procs.run_many(5), "commands"),
+    (lambda: procs.run_many([5]), "args"),
+    (lambda: procs.run_many([["true"]], jobs="x"), "jobs"),
+    (lambda: procs.run_many([["true"]], progress=5), "progress"),
+    (lambda: procs.wait_any(5), "children"),
+    (lambda: procs.wait_any([5]), "children"),
+    (lambda: procs.fork(5), "program"),
+    (lambda: procs.fork("x.py", channel=5), "channel"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_calls_that_name_what_they_refuse(call, name):
+    with pytest.raises((TypeError, IndexError)) as caught:
+        call()
+    assert names(caught.value, name), caught.value
+
+
+def test_a_child_names_what_it_refuses():
+    with procs.Popen(["cat"], stdin=procs.PIPE) as child:
+        for call, name in [(lambda: child.send_signal("x"), "sig"), (lambda: child.stop(steps=5), "steps"), (lambda: child.stop(steps=[("x",)]), "steps")]:
+            with pytest.raises(TypeError, match=rf"\({name} = .*, expected "):
+                call()
