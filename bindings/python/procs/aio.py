@@ -3,13 +3,18 @@
 Runs are driven by the core; the event loop is woken through one descriptor, and no thread touches the interpreter. Cancelling the
 await of ``run`` and its relatives ends the child (with ``kill_tree`` its tree) before the cancellation goes on its way. The methods of
 ``Process`` leave the child alone when they are cancelled, as asyncio's do: ``wait_for(process.wait(), 1)`` asks and does not kill.
+
+Whatever else asyncio has is here as well, asyncio's own, so that one import serves: ``from procs import aio as asyncio``. ``run`` of a
+coroutine and ``wait`` for tasks are asyncio's too.
 """
 
 import asyncio
 import contextlib
 import inspect
 import os
+from collections.abc import Iterable
 
+from . import _aio_subprocess as subprocess
 from . import _channel, _native, _pipeline
 from ._aio_channel import AsyncChannel
 from ._aio_loop import result_of as _result
@@ -23,7 +28,7 @@ from ._run import output_options
 
 __all__ = [
     "AsyncChannel", "DEVNULL", "PIPE", "Pipeline", "PipelineChild", "Process", "STDOUT", "StreamReader", "call", "check_call", "check_output", "create_subprocess_exec",
-    "create_subprocess_shell", "fork", "getoutput", "getstatusoutput", "held", "parent_channel", "run", "run_many", "wait", "wait_any",
+    "create_subprocess_shell", "fork", "getoutput", "getstatusoutput", "held", "parent_channel", "run", "run_many", "subprocess", "wait", "wait_any",
 ]
 
 
@@ -37,8 +42,22 @@ async def _await(plan):
         raise plan.start_error(error)
 
 
-async def run(*popenargs, input=None, capture_output=False, timeout=None, check=False, **kwargs):
-    """``procs.run``, awaitable, with the same arguments, result and errors. The start itself happens on a thread of the core."""
+def __getattr__(name):
+    if name.startswith("_"):
+        raise AttributeError(f"module 'procs.aio' has no attribute {name!r}")
+    return getattr(asyncio, name)
+
+
+def run(*popenargs, **kwargs):
+    """``procs.run``, awaitable, with the same arguments, result and errors. The start itself happens on a thread of the core.
+
+    Given a coroutine, it is ``asyncio.run``.
+    """
+    main = popenargs[0] if popenargs else kwargs.get("main")
+    return asyncio.run(*popenargs, **kwargs) if inspect.iscoroutine(main) else _run(*popenargs, **kwargs)
+
+
+async def _run(*popenargs, input=None, capture_output=False, timeout=None, check=False, **kwargs):
     args = named(popenargs, kwargs)
     redirect(kwargs, input, capture_output)
     plan = Plan(args, kwargs, input, timeout)
@@ -188,13 +207,16 @@ def parent_channel(*, codec="json", **options):
     return AsyncChannel(_native.parent_channel(codec=codec, **options))
 
 
-async def wait(lock, timeout=None, *, how=None):
+async def wait(lock, timeout=None, *, how=None, return_when=asyncio.ALL_COMPLETED):
     """Awaits a lock of shared memory without blocking the loop: takes a ``SharedMutex``, ``SharedSemaphore`` or a side of a ``SharedRwLock``
     (``lock.read``, ``lock.write``, or the lock itself with ``how="read"`` or ``"write"``), waits for a ``SharedEvent`` or at a
     ``SharedBarrier``, begins a ``SharedOnce``.
 
     Gives what the blocking call gives; raises ``TimedOutError`` when the time is over. The thread of the loop then holds the lock.
+    Given tasks or futures, it is ``asyncio.wait``.
     """
+    if isinstance(lock, Iterable):
+        return await asyncio.wait(lock, timeout=timeout, return_when=return_when)
     if how not in (None, "read", "write"):
         raise ValueError(f"how must be read or write (how = {how!r})")
     if how is not None:

@@ -1,10 +1,34 @@
 """Types of ``procs.aio``. Times are seconds, sizes are bytes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from asyncio import (
+    ALL_COMPLETED as ALL_COMPLETED, AbstractEventLoop as AbstractEventLoop, AbstractServer as AbstractServer, Barrier as Barrier,
+    BaseEventLoop as BaseEventLoop, BaseProtocol as BaseProtocol, BaseTransport as BaseTransport, BoundedSemaphore as BoundedSemaphore,
+    BrokenBarrierError as BrokenBarrierError, BufferedProtocol as BufferedProtocol, CancelledError as CancelledError,
+    Condition as Condition, DatagramProtocol as DatagramProtocol, DatagramTransport as DatagramTransport, Event as Event,
+    FIRST_COMPLETED as FIRST_COMPLETED, FIRST_EXCEPTION as FIRST_EXCEPTION, Future as Future, Handle as Handle,
+    IncompleteReadError as IncompleteReadError, InvalidStateError as InvalidStateError, LifoQueue as LifoQueue,
+    LimitOverrunError as LimitOverrunError, Lock as Lock, PriorityQueue as PriorityQueue, Protocol as Protocol, Queue as Queue,
+    QueueEmpty as QueueEmpty, QueueFull as QueueFull, ReadTransport as ReadTransport, Runner as Runner,
+    SelectorEventLoop as SelectorEventLoop, Semaphore as Semaphore, SendfileNotAvailableError as SendfileNotAvailableError,
+    Server as Server, StreamReaderProtocol as StreamReaderProtocol, StreamWriter as StreamWriter,
+    SubprocessProtocol as SubprocessProtocol, SubprocessTransport as SubprocessTransport, Task as Task, Timeout as Timeout,
+    TimeoutError as TimeoutError, TimerHandle as TimerHandle, Transport as Transport, WriteTransport as WriteTransport,
+   
+    all_tasks as all_tasks, as_completed as as_completed,
+    create_task as create_task, current_task as current_task, ensure_future as ensure_future, gather as gather,
+    get_event_loop as get_event_loop, get_running_loop as get_running_loop, iscoroutine as iscoroutine,
+    iscoroutinefunction as iscoroutinefunction, isfuture as isfuture, new_event_loop as new_event_loop,
+    open_connection as open_connection, open_unix_connection as open_unix_connection,
+    run_coroutine_threadsafe as run_coroutine_threadsafe, set_event_loop as set_event_loop, shield as shield, sleep as sleep,
+    start_server as start_server, start_unix_server as start_unix_server, timeout as timeout, timeout_at as timeout_at,
+    to_thread as to_thread, wait_for as wait_for, wrap_future as wrap_future,
+)
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, TypeVar, Unpack, overload
 
+from . import _aio_subprocess
 from . import DEVNULL as DEVNULL
 from . import PIPE as PIPE
 from . import STDOUT as STDOUT
@@ -12,6 +36,9 @@ from . import CancelHandle, CompletedProcess, PipelineResult, StopReport, Usage
 from . import Block, Buffer, Channel, Message, SharedBarrier, SharedEvent, SharedMutex, SharedOnce, SharedRwLock, SharedSemaphore
 from ._ipc import SharedRwLockSide, _ChannelOptions, _Codec, _ForkOptions, _Wire
 from . import _Bytes, _Command, _Job, _Limit, _Path, _RunOptions, _Sink, _StartOptions, _Stream
+
+subprocess = _aio_subprocess
+_Result = TypeVar("_Result")
 
 class StreamReader(asyncio.StreamReader):
     def close(self) -> None: ...
@@ -46,6 +73,8 @@ async def create_subprocess_shell(
     cmd: str | bytes, stdin: _Stream = None, stdout: _Stream = None, stderr: _Stream = None, limit: int | None = None, **kwds: Any,
 ) -> Process: ...
 async def wait_any(processes: Iterable[Process], timeout: float | None = None) -> Process | None: ...
+@overload
+def run(main: Coroutine[Any, Any, _Result], *, debug: bool | None = None) -> _Result: ...
 @overload
 async def run(
     args: _Command, bufsize: int = -1, *, input: str | None = None, capture_output: bool = False, timeout: float | None = None,
@@ -133,8 +162,14 @@ async def fork(
 ) -> Process: ...
 def parent_channel(*, codec: _Codec = "json", **options: Unpack[_ChannelOptions]) -> AsyncChannel: ...
 
+_Future = TypeVar("_Future", bound=asyncio.Future[Any])
 _Held = TypeVar("_Held", SharedMutex, SharedSemaphore, SharedRwLockSide)
 
+@overload
+async def wait(
+    lock: Iterable[_Future], timeout: float | None = None, *, return_when: str = "ALL_COMPLETED",
+) -> tuple[set[_Future], set[_Future]]: ...
+@overload
 async def wait(
     lock: SharedMutex | SharedSemaphore | SharedEvent | SharedBarrier | SharedRwLock | SharedRwLockSide | SharedOnce,
     timeout: float | None = None, *, how: Literal["read", "write"] | None = None,

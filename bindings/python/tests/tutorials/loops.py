@@ -131,3 +131,36 @@ def asyncio_with_threads():
         print(await asyncio.gather(*(one(n) for n in range(9))))
     asyncio.run(main())
     asyncio.run(limited())
+
+
+@snippet
+def asyncio_by_one_import():
+    """Nothing is named but `aio`, which a program may import as asyncio."""
+    async def run(cmd):
+        child = await aio.create_subprocess_shell(cmd, stdout=aio.subprocess.PIPE, stderr=aio.subprocess.STDOUT)
+        out, _ = await child.communicate()
+        return child.returncode, out
+
+    async def main():
+        print(await aio.gather(run("echo one; exit 1"), run("echo two >&2")))
+        child = await aio.subprocess.create_subprocess_exec("sleep", "60", stdin=aio.subprocess.DEVNULL)
+        print(isinstance(child, aio.subprocess.Process))
+        try:
+            await aio.wait_for(child.wait(), 0.05)
+        except aio.TimeoutError:
+            child.kill()
+        print(await child.wait())
+        tasks = [aio.create_task(run(f"exit {code}")) for code in (3, 4)]
+        done, rest = await aio.wait(tasks, timeout=60, return_when=aio.ALL_COMPLETED)
+        print(sorted(task.result() for task in done), rest)
+        queue = aio.Queue()
+        await queue.put(await run("printf queued"))
+        async with aio.Lock(), aio.timeout(60):
+            print(await queue.get())
+        return "over"
+
+    print(aio.run(main()), aio.iscoroutinefunction(main))
+    try:
+        aio.no_such_name
+    except AttributeError as error:
+        print(type(error).__name__)
