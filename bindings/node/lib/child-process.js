@@ -85,7 +85,9 @@ function spawnError(child, code, failure) {
 }
 
 function streamClosed(child) {
-  if (++child._closesGot === child._closesNeeded) child.emit('close', child.exitCode, child.signalCode);
+  if (++child._closesGot !== child._closesNeeded) return;
+  child.emit('close', child.exitCode, child.signalCode);
+  child[kStreams]?.closed();
 }
 
 /** Starts the child. Options as the normalised ones of `spawn`: file, args (argument 0 first), envPairs, cwd, stdio and so on. */

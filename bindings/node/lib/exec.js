@@ -9,6 +9,7 @@ const { START_OPTIONS } = require('./start-options.js');
 const { spawn, terminate } = require('./spawn.js');
 const { kStreams } = require('./child-process.js');
 const check = require('./validate.js');
+const { handOut } = require('./young.js');
 
 const MAX_BUFFER = 1024 * 1024;
 
@@ -22,6 +23,7 @@ class Collector {
   #encoding;
   #limit;
   #onExceeded;
+  #ended = null;
 
   constructor(encoding, limit, onExceeded) {
     this.#encoding = encoding;
@@ -54,6 +56,11 @@ class Collector {
     this.#onExceeded();
   }
 
+  /** The native side has collected everything. It is taken over when it is asked for: until then the collector need not know of it. */
+  ended(handle, index) {
+    this.#ended = () => this.finish(handle, index, false);
+  }
+
   /** Takes over what the native side has collected. */
   finish(handle, index, over) {
     if (!over && this.#encoding === 'utf8') {
@@ -77,10 +84,19 @@ class Collector {
     this.#onExceeded();
   }
 
+  /** What was collected, once. */
   result() {
     const chunks = this.#chunks;
-    if (chunks.length === 1) return chunks[0];
-    return this.#encoding || this.stream?.readableEncoding ? chunks.join('') : Buffer.concat(chunks);
+    this.#ended?.();
+    this.#ended = null;
+    const whole = chunks.length === 1 ? chunks[0] : this.#joined();
+    // Emptied and not replaced: an array that is old already would keep the chunks alive until the collector looks at all old objects.
+    chunks.length = 0;
+    return whole;
+  }
+
+  #joined() {
+    return this.#encoding || this.stream?.readableEncoding ? this.#chunks.join('') : Buffer.concat(this.#chunks);
   }
 }
 
@@ -122,9 +138,18 @@ class Execution {
     (index === 1 ? this.stdout : this.stderr).attach(stream, before);
   }
 
-  /** A natively collected stream has ended or exceeded its limit. */
-  done(index, over) {
-    (index === 1 ? this.stdout : this.stderr).finish(this.#handle, index, over);
+  /** A natively collected stream has ended or exceeded its limit, or was closed before that. */
+  done(index, over, closed) {
+    const collector = index === 1 ? this.stdout : this.stderr;
+    if (over || closed) collector.finish(this.#handle, index, over);
+    else collector.ended(this.#handle, index);
+  }
+
+  /** All is over. Where somebody has removed our listeners, what was collected is nobody's. */
+  closed() {
+    if (this.#done) return;
+    this.stdout.result();
+    this.stderr.result();
   }
 
   #exceeded(stream) {
@@ -158,9 +183,10 @@ class Execution {
     if (this.#done) return;
     this.#done = true;
     clearTimeout(this.#timer);
-    if (!this.callback) return;
     const stdout = this.stdout.result();
     const stderr = this.stderr.result();
+    if (!this.callback) return;
+    handOut(stdout.length + stderr.length);
     if (!this.#error && code === 0 && signal === null) {
       this.callback(null, stdout, stderr);
       return;

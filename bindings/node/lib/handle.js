@@ -136,7 +136,7 @@ class Handle {
     return true;
   }
 
-  /** What was collected: text for `encoding` 'utf8' unless it is too long, else `{bytes, within}`. */
+  /** What was collected: for `encoding` utf8 text, else `{bytes, within}`. */
   collectedText(index) {
     return hub.collectedText(this.#id, index);
   }

@@ -9,6 +9,7 @@ const request = require('./request.js');
 const { sinkList, deliver, isFlow, feed } = require('./sinks.js');
 const stdio = require('./stdio.js');
 const check = require('./validate.js');
+const { handOut } = require('./young.js');
 const { nodeError } = require('./errors.js');
 
 /** What of each stream is kept unless said otherwise; one byte more stops the child. */
@@ -83,6 +84,7 @@ function streamInfo(info) {
 /** The result that users see. */
 function toResult(event, options) {
   const encoding = options.encoding === undefined ? 'utf8' : options.encoding;
+  handOut(event.stdout.length + event.stderr.length);
   return {
     pid: event.pid,
     code: event.code ?? null,

@@ -31,7 +31,7 @@ class Streams {
   #streams;
   #list = null;
   #onclose;
-  /** Of execFile: wants `attach(index, stream, bytes)` and `done(index, over)`. */
+  /** Of execFile: wants `attach(index, stream, bytes)`, `done(index, over, closed)` and `closed()`. */
   collector = null;
 
   constructor(handle, plans, onclose) {
@@ -123,8 +123,13 @@ class Streams {
     const collected = this.#states[index] === COLLECTED;
     // First, because what the collector does may come back here.
     this.#states[index] = DONE;
-    if (collected) this.collector.done(index, over);
+    if (collected) this.collector.done(index, over, false);
     this.#onclose();
+  }
+
+  /** The child's 'close' has been told. */
+  closed() {
+    if (this.collector !== null) this.collector.closed();
   }
 
   /** Whether nothing is left to come from the streams of this process. */
@@ -149,7 +154,7 @@ class Streams {
       this.#streams[index].destroy();
     } else if (state === COLLECTED) {
       this.#states[index] = DONE;
-      this.collector.done(index, false);
+      this.collector.done(index, false, true);
       this.#handle.release();
       process.nextTick(this.#onclose);
     } else if (state === UNTOUCHED) {

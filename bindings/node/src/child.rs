@@ -3,11 +3,11 @@
 use crate::error::{Failure, catch, guard};
 use crate::event::Event;
 use crate::hub::Hub;
-use crate::memory::to_buffer;
+use crate::memory::{text_of_output, to_buffer};
 use crate::options::{SpawnExtra, SpawnRequest, Text};
-use napi::Env;
 use napi::bindgen_prelude::{Buffer, Either};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi::{Env, JsString};
 use napi_derive::napi;
 use procs::{Collector, ErrorKind, PipeReader, Stop, StopAction};
 use std::fs::File;
@@ -91,13 +91,11 @@ impl Hub {
         Ok(Some(Collected { bytes: bytes_of(&env, collector)?, within: within as f64 }))
     }
 
-    /// What was collected of an output as UTF-8 text, made from the bytes where they lie; its pipe is closed. Null when it is not there or
-    /// too long for a string.
+    /// What was collected of an output as UTF-8 text, made from the bytes where they lie; its pipe is closed. Null when it is not there.
     #[napi]
-    pub fn collected_text(&self, id: u32, fd: u32) -> Option<String> {
-        let (collector, _) = self.children.collected(id, fd)?;
-        let bytes = collector.finish().ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+    pub fn collected_text<'env>(&self, env: &'env Env, id: u32, fd: u32) -> napi::Result<Option<JsString<'env>>> {
+        let Some((collector, _)) = self.children.collected(id, fd) else { return Ok(None) };
+        collector.finish().ok().map(|bytes| text_of_output(env, bytes)).transpose()
     }
 
     /// Throws away what is left of an output; true when that ends later, with a notice.

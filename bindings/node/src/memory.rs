@@ -131,15 +131,24 @@ pub(crate) fn ascii_of(env: &Env, text: &JsString<'_>, channel: &procs::Channel)
 
 /// Text for JavaScript. Most of it has nothing to decode.
 pub(crate) fn text_of<'env>(env: &'env Env, bytes: &[u8]) -> napi::Result<JsString<'env>> {
-    if !bytes.is_ascii() {
-        return env.create_string(&*String::from_utf8_lossy(bytes));
+    if bytes.is_ascii() && bytes.len() > OWN_FROM {
+        return own_text(env, bytes.to_vec().into());
     }
-    if bytes.len() > OWN_FROM
-        && let Some(text) = own_text(env, bytes)
-    {
-        return Ok(text);
+    short_text(env, bytes)
+}
+
+/// As [`text_of`], for bytes that nobody else needs: large ones are not copied if they are ASCII.
+pub(crate) fn text_of_output(env: &Env, bytes: Bytes) -> napi::Result<JsString<'_>> {
+    if bytes.is_ascii() && bytes.len() > OWN_FROM { own_text(env, bytes) } else { short_text(env, &bytes) }
+}
+
+/// A text in the runtime's heap.
+fn short_text<'env>(env: &'env Env, bytes: &[u8]) -> napi::Result<JsString<'env>> {
+    if bytes.is_ascii() {
+        return env.create_string_latin1(bytes);
     }
-    env.create_string_latin1(bytes)
+    // Valid text is passed on as it is, and not copied for that.
+    env.create_string(&*String::from_utf8_lossy(bytes))
 }
 
 /// From this size on, text lies outside of the runtime's heap, where it neither causes collections nor touches fresh memory each time.
@@ -149,29 +158,31 @@ const OWN_FROM: usize = 256 << 10;
 type CreateExternal =
     unsafe extern "C" fn(sys::napi_env, *mut c_char, usize, sys::napi_finalize, *mut c_void, *mut sys::napi_value, *mut bool) -> sys::napi_status;
 
-/// A text over a copy of the bytes, which are ASCII. `None` where the runtime cannot.
-fn own_text<'env>(env: &'env Env, bytes: &[u8]) -> Option<JsString<'env>> {
+/// A text over the bytes, which are ASCII; in the runtime's heap where it cannot have others.
+fn own_text(env: &Env, bytes: Bytes) -> napi::Result<JsString<'_>> {
     static CREATE: OnceLock<Option<CreateExternal>> = OnceLock::new();
-    let create = (*CREATE.get_or_init(|| {
+    let create = CREATE.get_or_init(|| {
         let found = crate::poller::symbol(c"node_api_create_external_string_latin1");
         // SAFETY: the runtime declares the function of this name with this type.
         found.map(|found| unsafe { std::mem::transmute::<*mut c_void, CreateExternal>(found) })
-    }))?;
-    let own = Box::into_raw(Box::new(bytes.to_vec()));
+    });
+    let Some(create) = *create else { return short_text(env, &bytes) };
+    let len = bytes.len();
+    let own = Box::into_raw(Box::new(bytes));
     // SAFETY: `own` has just been made and nobody else has it.
-    let data = unsafe { (*own).as_mut_ptr() };
+    let data = unsafe { (*own).as_mut_slice() }.as_mut_ptr();
     let (mut text, mut copied) = (std::ptr::null_mut(), false);
     // Undone by `free`, also where the runtime prefers a copy and calls it at once.
-    account(env.raw(), bytes.len() as i64);
+    account(env.raw(), len as i64);
     // SAFETY: the bytes stay where they are until `free` is called with `own`, once; the results go to live variables.
-    let status = unsafe { create(env.raw(), data.cast(), bytes.len(), Some(free), own.cast(), &raw mut text, &raw mut copied) };
+    let status = unsafe { create(env.raw(), data.cast(), len, Some(free), own.cast(), &raw mut text, &raw mut copied) };
     if status != sys::Status::napi_ok {
-        // SAFETY: nothing was made of it.
-        unsafe { free(env.raw(), data.cast(), own.cast()) };
-        return None;
+        account(env.raw(), -(len as i64));
+        // SAFETY: nothing was made of it, so it is still ours alone.
+        return short_text(env, &unsafe { Box::from_raw(own) });
     }
     // SAFETY: the value is a string that this call has just got.
-    unsafe { JsString::from_napi_value(env.raw(), text) }.ok()
+    unsafe { JsString::from_napi_value(env.raw(), text) }
 }
 
 /// Tells the collector what depends on it.
@@ -186,7 +197,7 @@ fn account(env: sys::napi_env, change: i64) {
 /// The text is gone.
 unsafe extern "C" fn free(env: sys::napi_env, _data: *mut c_void, own: *mut c_void) {
     // SAFETY: the hint of `own_text`, given back once.
-    let own = unsafe { Box::from_raw(own.cast::<Vec<u8>>()) };
+    let own = unsafe { Box::from_raw(own.cast::<Bytes>()) };
     account(env, -(own.len() as i64));
 }
 

@@ -328,6 +328,31 @@ test('H13: blocking calls in a row do not pile up memory', WATCHED, async () => 
   assert.equal((await script(body)).stdout, 'true\n');
 });
 
+test('H13: large results in a row do not pile up memory', WATCHED, async () => {
+  const body = `(async () => {
+    const take = () => new Promise((resolve) => {
+      procs.execFile('head', ['-c', '8388608', '/dev/zero'], { encoding: 'buffer', maxBuffer: Infinity }, (error, stdout) => resolve(stdout.length));
+    });
+    const before = process.resourceUsage().maxRSS;
+    for (let round = 0; round < 20; round++) await take();
+    console.log(process.resourceUsage().maxRSS - before < 54000);
+  })();`;
+  assert.equal((await script(body)).stdout, 'true\n');
+});
+
+test('H13: results of whom nobody listens to are not kept', WATCHED, async () => {
+  const body = `(async () => {
+    const before = process.resourceUsage().maxRSS;
+    for (let round = 0; round < 20; round++) {
+      const child = procs.execFile('head', ['-c', '8388608', '/dev/zero'], { maxBuffer: Infinity }, () => {});
+      child.removeAllListeners('close');
+      await new Promise((resolve) => child.on('close', resolve));
+    }
+    console.log(process.resourceUsage().maxRSS - before < 120000);
+  })();`;
+  assert.equal((await script(body)).stdout, 'true\n');
+});
+
 test('H18: errors keep code, errno, stage and path', WATCHED, async () => {
   const causes = [
     ['no-such-program', {}, 'ENOENT', 'exec'],
