@@ -256,7 +256,7 @@ impl Channel {
     pub fn recv_plain(&self, out: &mut Vec<u8>, deadline: Option<Deadline>) -> Result<Received> {
         Ok(match self.link()?.recv_plain(out, deadline)? {
             Found::Plain(codec, _) => Received::Plain(codec),
-            Found::Whole(message) => Received::Whole(message),
+            Found::Whole(message) => Received::Whole(*message),
         })
     }
 
@@ -281,7 +281,7 @@ impl Channel {
     pub fn recv_slice(&self, out: &mut [u8], deadline: Option<Deadline>) -> Result<ReceivedSlice> {
         Ok(match self.link()?.recv_plain(out, deadline)? {
             Found::Plain(codec, len) => ReceivedSlice::Plain(codec, len),
-            Found::Whole(message) => ReceivedSlice::of(message, out),
+            Found::Whole(message) => ReceivedSlice::of(*message, out),
         })
     }
 

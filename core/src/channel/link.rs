@@ -111,7 +111,7 @@ impl Link {
     pub(super) fn recv_plain<R: Room + ?Sized>(&self, out: &mut R, wait: Wait) -> Result<Found> {
         match self {
             Link::Native(native) => native.recv_plain(out, wait),
-            Link::Node(_) => self.recv(wait).map(Found::Whole),
+            Link::Node(_) => self.recv(wait).map(Found::whole),
         }
     }
 

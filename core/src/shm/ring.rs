@@ -101,6 +101,20 @@ pub(crate) trait Memory {
     fn get(&self, at: u64, out: &mut [u8]);
     /// Appends `len` bytes from byte number `at`.
     fn append(&self, at: u64, len: usize, out: &mut Vec<u8>);
+
+    /// As `put`, for four little-endian words.
+    #[inline]
+    fn put_words(&self, at: u64, words: [u64; 4]) {
+        self.put(at, words.map(u64::to_le_bytes).as_flattened());
+    }
+
+    /// As `get`, for four little-endian words.
+    #[inline]
+    fn get_words(&self, at: u64) -> [u64; 4] {
+        let mut words = [[0; 8]; 4];
+        self.get(at, words.as_flattened_mut());
+        words.map(u64::from_le_bytes)
+    }
 }
 
 impl Memory for Lane {
@@ -145,6 +159,16 @@ impl Memory for Lane {
     #[inline]
     fn append(&self, at: u64, len: usize, out: &mut Vec<u8>) {
         Lane::append(self, at, len, out);
+    }
+
+    #[inline]
+    fn put_words(&self, at: u64, words: [u64; 4]) {
+        Lane::put_words(self, at, words);
+    }
+
+    #[inline]
+    fn get_words(&self, at: u64) -> [u64; 4] {
+        Lane::get_words(self, at)
     }
 }
 
@@ -219,6 +243,13 @@ impl<M: Memory> RingWriter<M> {
         self.tail += bytes.len() as u64;
     }
 
+    /// As [`RingWriter::put`], for four little-endian words.
+    #[inline]
+    pub(crate) fn put_words(&mut self, words: [u64; 4]) {
+        self.memory.put_words(self.tail, words);
+        self.tail += size_of_val(&words) as u64;
+    }
+
     /// Shows the reader everything put so far; gives the ways in which it waits and must be woken.
     #[inline]
     #[must_use = "a reader that waits has to be woken"]
@@ -287,6 +318,13 @@ impl<M: Memory> RingReader<M> {
     pub(crate) fn peek_at(&self, skip: u64, out: &mut [u8]) {
         debug_assert!(skip + out.len() as u64 <= self.tail - self.head);
         self.memory.get(self.head + skip, out);
+    }
+
+    /// The next four little-endian words, whose bytes must be available, without taking them.
+    #[inline]
+    pub(crate) fn peek_words(&self) -> [u64; 4] {
+        debug_assert!(self.tail - self.head >= 32);
+        self.memory.get_words(self.head)
     }
 
     /// Appends the next `len` bytes, which must be available, `skip` bytes further on; takes nothing.

@@ -125,6 +125,45 @@ impl Lane {
         }
     }
 
+    /// As [`Lane::put`] for four words in little-endian order, straight from registers: a processor waits when it reads in one piece what it
+    /// has just written in several.
+    #[inline]
+    pub(crate) fn put_words(&self, at: u64, [a, b, c, d]: [u64; 4]) {
+        let (start, until_end) = self.locate(at);
+        if until_end < 32 {
+            return self.put_words_around(at, [a, b, c, d]);
+        }
+        for (index, word) in [a, b, c, d].into_iter().enumerate() {
+            // SAFETY: four words fit before the end of the ring.
+            let place = unsafe { start.cast::<u64>().add(index) };
+            // SAFETY: as above; need not be aligned.
+            unsafe { place.write_unaligned(word.to_le()) };
+        }
+    }
+
+    #[cold]
+    fn put_words_around(&self, at: u64, words: [u64; 4]) {
+        self.put(at, words.map(u64::to_le_bytes).as_flattened());
+    }
+
+    /// Four words in little-endian order from the place of byte number `at`.
+    #[inline]
+    pub(crate) fn get_words(&self, at: u64) -> [u64; 4] {
+        let (start, until_end) = self.locate(at);
+        if until_end < 32 {
+            return self.get_words_around(at);
+        }
+        // SAFETY: four words lie before the end of the ring; they need not be aligned and may have any value.
+        unsafe { start.cast::<[u64; 4]>().read_unaligned() }.map(u64::from_le)
+    }
+
+    #[cold]
+    fn get_words_around(&self, at: u64) -> [u64; 4] {
+        let mut words = [[0; 8]; 4];
+        self.get(at, words.as_flattened_mut());
+        words.map(u64::from_le_bytes)
+    }
+
     /// Copies to both sides of the end of the ring: to `start`, which is that far before it, and to the beginning.
     #[cold]
     fn put_around(&self, start: *mut u8, (first, rest): (&[u8], &[u8])) {

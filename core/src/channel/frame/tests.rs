@@ -305,8 +305,9 @@ fn short_way_takes_what_the_long_way_takes_as_a_body_alone() {
     (plain.seq, plain.length) = (7, 64);
     let mut seen = [0, 0];
     let mut compare = |bytes: &[u8; HEADER_LEN], seq: u64| {
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
         let long = Header::parse(bytes, seq, &limits).ok().filter(|header| header.kind == FrameKind::Data && header.fds == 0 && header.places() == 0);
-        let short = Header::parse_plain(bytes, seq, &limits);
+        let short = Header::parse_plain([word(0), word(8), word(16), word(24)], seq, &limits);
         assert_eq!(short, long.map(|header| (header.codec, header.length)), "{bytes:?}");
         seen[usize::from(short.is_some())] += 1;
     };

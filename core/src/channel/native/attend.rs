@@ -21,38 +21,35 @@ use std::time::{Duration, Instant};
 /// The receiver's lock; whoever waits for it is told when it is given up.
 #[derive(Debug)]
 pub(super) struct Leading<'a> {
-    receiver: Option<MutexGuard<'a, Receiver>>,
-    desk: &'a Desk,
+    receiver: MutexGuard<'a, Receiver>,
+    /// After the lock.
+    _leaving: Leaving<'a>,
 }
+
+/// Tells on drop that the receiver's lock was given up.
+#[derive(Debug)]
+struct Leaving<'a>(&'a Desk);
 
 impl Deref for Leading<'_> {
     type Target = Receiver;
 
     #[inline]
     fn deref(&self) -> &Receiver {
-        match &self.receiver {
-            Some(receiver) => receiver,
-            // Only taken out by drop.
-            None => unreachable!("a leader has the lock"),
-        }
+        &self.receiver
     }
 }
 
 impl DerefMut for Leading<'_> {
     #[inline]
     fn deref_mut(&mut self) -> &mut Receiver {
-        match &mut self.receiver {
-            Some(receiver) => receiver,
-            None => unreachable!("a leader has the lock"),
-        }
+        &mut self.receiver
     }
 }
 
-impl Drop for Leading<'_> {
+impl Drop for Leaving<'_> {
     #[inline]
     fn drop(&mut self) {
-        drop(self.receiver.take());
-        self.desk.left();
+        self.0.left();
     }
 }
 
@@ -72,7 +69,7 @@ impl Native {
     #[inline]
     pub(super) fn try_lead(&self) -> Option<Leading<'_>> {
         let receiver = self.receiver.try_lock()?;
-        Some(Leading { receiver: Some(receiver), desk: &self.desk })
+        Some(Leading { receiver, _leaving: Leaving(&self.desk) })
     }
 
     /// Waits until `look` finds its thing. Leads while nobody else does.

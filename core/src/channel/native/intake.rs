@@ -18,6 +18,7 @@ use crate::sys::message;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Bytes read from the socket at a time.
@@ -39,6 +40,21 @@ pub(super) enum Input {
         taken: usize,
         ended: bool,
     },
+}
+
+impl Input {
+    #[inline]
+    fn may_have_more(&mut self, line: &Line) -> bool {
+        match self {
+            Input::Ring { reader, partial, .. } => {
+                let known = reader.known();
+                // What is known is not enough for the next step, else it would have been taken.
+                let more = reader.refresh().map_or(true, |available| available > known || (partial.is_none() && available >= HEADER_LEN as u64));
+                more || line.is_over()
+            }
+            Input::Socket { bytes, taken, ended, .. } => *ended || *taken < bytes.len() || line.is_over(),
+        }
+    }
 }
 
 /// The receiving half of an end. Lives under a lock.
@@ -144,15 +160,14 @@ impl Receiver {
     /// Whether the other side has published something that was not looked at, or is gone.
     #[inline]
     pub(super) fn may_have_more(&mut self, line: &Line) -> bool {
-        match &mut self.input {
-            Input::Ring { reader, partial, .. } => {
-                let known = reader.known();
-                // What is known is not enough for the next step, else it would have been taken.
-                let more = reader.refresh().map_or(true, |available| available > known || (partial.is_none() && available >= HEADER_LEN as u64));
-                more || line.is_over()
-            }
-            Input::Socket { bytes, taken, ended, .. } => *ended || *taken < bytes.len() || line.is_over(),
-        }
+        self.input.may_have_more(line)
+    }
+
+    /// Looks again and again for a while, if that pays, with so many more pauses between two looks. Whether there may be more.
+    #[inline]
+    pub(super) fn spin(&mut self, line: &Line, rest: u32) -> bool {
+        let Some(ring) = line.ring() else { return false };
+        self.spinner.wait(|| ring.peer().cpu.load(Ordering::Relaxed), rest, || self.input.may_have_more(line))
     }
 
     /// Whether the other side closed in order, as far as it is known.

@@ -61,6 +61,8 @@ pub(super) struct Native {
     desk: Arc<Desk>,
     /// Somebody polls the data bell: it has to be armed whenever nothing is there.
     bell_wanted: AtomicBool,
+    /// Something was sent since the receiver last waited: a conversation, not a stream.
+    answered: AtomicBool,
     rings: Option<Rings>,
     /// Where large bodies are lent from.
     lending: OnceLock<Lending>,
@@ -81,6 +83,7 @@ impl Native {
             desk: Arc::clone(&receiver.desk),
             receiver: Mutex::new(receiver),
             bell_wanted: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
             rings,
             lending: OnceLock::new(),
             max_lent: options.max_queued_bytes,
@@ -94,9 +97,35 @@ impl Native {
         if bytes.len() > INLINE_ALWAYS {
             return self.send_large(bytes, wait);
         }
+        self.line.check("channel.send")?;
+        if let Some(mut sender) = self.sender.try_lock()
+            && sender.put_small(&self.line, bytes)
+        {
+            drop(sender);
+            self.sent();
+            return Ok(());
+        }
+        self.send_small_bytes(bytes, wait)
+    }
+
+    /// The long way, for when something is not as usual.
+    #[cold]
+    fn send_small_bytes(&self, bytes: &[u8], wait: Wait) -> Result<()> {
         let mut header = Header::new(FrameKind::Data, 0);
         header.length = bytes.len() as u64;
         self.send_frame(&Outgoing { header, table: &[], parts: &[bytes], fds: &[], lent: 0 }, bytes.len(), wait)
+    }
+
+    /// What is left to do after a frame went and the lock was given up.
+    #[inline]
+    fn sent(&self) {
+        if !self.answered.load(Ordering::Relaxed) {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        self.pay();
+        if self.line.room_wanted.load(Ordering::Relaxed) {
+            self.line.wake_senders();
+        }
     }
 
     #[cold]
@@ -157,10 +186,7 @@ impl Native {
             self.finish_pending(&mut sender, wait)?;
         }
         drop(sender);
-        self.pay();
-        if self.line.room_wanted.load(Ordering::Relaxed) {
-            self.line.wake_senders();
-        }
+        self.sent();
         Ok(())
     }
 

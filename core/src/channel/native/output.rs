@@ -2,7 +2,7 @@
 
 use super::line::Line;
 use crate::channel::control::Hello;
-use crate::channel::frame::{HEADER_LEN, Header};
+use crate::channel::frame::{FrameKind, HEADER_LEN, Header};
 use crate::channel::options::ChannelOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::ring::RingWriter;
@@ -143,16 +143,38 @@ impl Sender {
         Ok(Offer::Sent)
     }
 
+    /// Puts a raw message of a body alone into the ring. False when something is not as usual: [`Sender::offer`] tells what.
+    #[inline]
+    pub(super) fn put_small(&mut self, line: &Line, body: &[u8]) -> bool {
+        let Some(writer) = &mut self.writer else { return false };
+        let len = body.len() as u64;
+        if line.is_over() || self.broken || !self.pending.is_empty() || len > self.max_message {
+            return false;
+        }
+        if !writer.has_room(HEADER_LEN as u64 + len).unwrap_or(false) {
+            return false;
+        }
+        let header = Header { length: len, seq: self.seq, ..Header::new(FrameKind::Data, 0) };
+        self.seq = self.seq.wrapping_add(1);
+        writer.put_words(header.words());
+        writer.put(body);
+        let ways = writer.publish();
+        if let Some(ring) = line.ring() {
+            ring.say_cpu();
+            ring.wake_peer(ways);
+        }
+        true
+    }
+
     #[inline]
     fn put(&mut self, line: &Line, frame: &Outgoing<'_>) -> Result<()> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let mut header = frame.header;
         header.seq = self.seq;
         self.seq = self.seq.wrapping_add(1);
-        let head = header.encode();
         let end = writer.tail() + frame.len();
         if frame.len() <= writer.memory().capacity() / 2 {
-            writer.put(&head);
+            writer.put_words(header.words());
             if !frame.table.is_empty() {
                 writer.put(frame.table);
             }
@@ -165,7 +187,7 @@ impl Sender {
                 ring.wake_peer(ways);
             }
         } else {
-            self.pending.extend_from_slice(&head);
+            self.pending.extend_from_slice(&header.encode());
             self.pending.extend_from_slice(frame.table);
             frame.parts.iter().for_each(|part| self.pending.extend_from_slice(part));
             self.pump(line)?;

@@ -43,12 +43,28 @@ impl Room for [u8] {
     }
 }
 
-/// What was received.
+/// What was received. Small, so that it travels in registers.
 pub(in crate::channel) enum Found {
     /// A body of this many bytes, now in its room.
     Plain(Codec, usize),
     /// A message with more to it, or whose body does not lie whole in the ring; the room is as it was.
-    Whole(Message),
+    Whole(Box<Message>),
+}
+
+impl Found {
+    pub(in crate::channel) fn whole(message: Message) -> Found {
+        Found::Whole(Box::new(message))
+    }
+}
+
+/// What the ring has.
+enum Next {
+    /// A body of this many bytes, which was taken.
+    Plain(Codec, usize),
+    /// Not a byte of a frame, and the other side is there.
+    Nothing,
+    /// [`Receiver::take`] has to be asked.
+    Other,
 }
 
 impl Native {
@@ -56,49 +72,60 @@ impl Native {
     #[inline]
     pub(in crate::channel) fn recv_plain<R: Room + ?Sized>(&self, out: &mut R, wait: Wait) -> Result<Found> {
         self.line.check("channel.recv")?;
-        let Some(mut receiver) = self.try_lead() else { return self.recv_following(wait).map(Found::Whole) };
+        let Some(mut receiver) = self.try_lead() else { return self.recv_following(wait).map(Found::whole) };
         loop {
-            let found = match receiver.take_plain(&self.line, out)? {
-                Some((codec, len)) => Some(Found::Plain(codec, len)),
-                None if wait.is_none() => {
+            match receiver.take_plain(&self.line, out)? {
+                Next::Plain(codec, len) => {
+                    // Who does not wait comes again until nothing is there, which asks for the bell.
+                    if wait.is_some() {
+                        self.put_back(receiver);
+                    }
+                    return Ok(Found::Plain(codec, len));
+                }
+                _ if wait.is_none() => {
                     drop(receiver);
-                    return self.try_recv().map(Found::Whole);
+                    return self.try_recv().map(Found::whole);
                 }
-                None => receiver.take(&self.line)?.map(Found::Whole),
-            };
-            if let Some(found) = found {
-                // Who does not wait comes again until nothing is there, which asks for the bell.
-                if wait.is_some() {
-                    self.put_back(receiver);
+                Next::Nothing => {}
+                Next::Other => {
+                    if let Some(found) = self.take_whole(&mut receiver)? {
+                        self.put_back(receiver);
+                        return Ok(found);
+                    }
                 }
-                return Ok(found);
             }
             self.wait_data(&mut receiver, wait)?;
         }
     }
+
+    #[cold]
+    fn take_whole(&self, receiver: &mut Receiver) -> Result<Option<Found>> {
+        Ok(receiver.take(&self.line)?.map(Found::whole))
+    }
 }
 
 impl Receiver {
-    /// The body of the next message into `out`, if it is a plain one and fits; no allocation when `out` is large enough. `Ok(None)` when
-    /// [`Receiver::take`] has to be asked.
+    /// The body of the next message into `out`, if it is a plain one and fits; no allocation when `out` is large enough.
     #[inline]
-    fn take_plain<R: Room + ?Sized>(&mut self, line: &Line, out: &mut R) -> Result<Option<(Codec, usize)>> {
-        let Input::Ring { reader, partial: None, seq } = &mut self.input else { return Ok(None) };
-        if self.desk.mail() > 0 || self.end.is_some() || reader.available(HEADER_LEN as u64)? < HEADER_LEN as u64 {
-            return Ok(None);
+    fn take_plain<R: Room + ?Sized>(&mut self, line: &Line, out: &mut R) -> Result<Next> {
+        let Input::Ring { reader, partial: None, seq } = &mut self.input else { return Ok(Next::Other) };
+        if self.desk.mail() > 0 || self.end.is_some() {
+            return Ok(Next::Other);
         }
-        let mut head = [0; HEADER_LEN];
-        reader.peek_at(0, &mut head);
-        let Some((codec, length)) = Header::parse_plain(&head, *seq, &self.limits) else { return Ok(None) };
+        let available = reader.available(HEADER_LEN as u64)?;
+        if available < HEADER_LEN as u64 {
+            return Ok(if available == 0 && !line.is_over() { Next::Nothing } else { Next::Other });
+        }
+        let Some((codec, length)) = Header::parse_plain(reader.peek_words(), *seq, &self.limits) else { return Ok(Next::Other) };
         let total = HEADER_LEN as u64 + length;
-        let Ok(len) = usize::try_from(length) else { return Ok(None) };
+        let Ok(len) = usize::try_from(length) else { return Ok(Next::Other) };
         if !out.fits(len) || reader.available(total)? < total {
-            return Ok(None);
+            return Ok(Next::Other);
         }
         out.fill(reader, len);
         *seq = seq.wrapping_add(1);
         line.wake_peer(reader.consume(total));
         self.run = self.run.saturating_add(1);
-        Ok(Some((codec, len)))
+        Ok(Next::Plain(codec, len))
     }
 }
