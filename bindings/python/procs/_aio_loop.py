@@ -19,13 +19,6 @@ class Runs:
         self._number = 0
         self.ends = None
 
-    def ends_of_children(self):
-        """Where coroutines of this loop wait for children. The loop watches its one descriptor from the first use on."""
-        if self.ends is None:
-            self.ends = _native.Ends()
-            self.loop().add_reader(self.ends.fileno(), self.ends.take)
-        return self.ends
-
     def start(self, make):
         """Starts what ``make(hub, number)`` prepares; its number and the future of what the core hands over."""
         loop = self.loop()
@@ -113,6 +106,15 @@ def runs_of(loop):
         found = _loops[loop] = Runs(loop)
     _recent[0] = weakref.ref(found)
     return found
+
+
+def ends_of(loop):
+    """Where coroutines of a loop wait for children. The loop watches its one descriptor from the first use on."""
+    runs = runs_of(loop)
+    if runs.ends is None:
+        runs.ends = _native.Ends()
+        loop.add_reader(runs.ends.fileno(), runs.ends.take)
+    return runs.ends
 
 
 async def result_of(make, cancel=None):

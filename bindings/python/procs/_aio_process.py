@@ -4,12 +4,13 @@
 
 import asyncio
 import os
+import sys
 
 from . import _native
-from ._aio_loop import result_of, runs_of
+from ._aio_loop import ends_of, result_of
 from ._aio_streams import StreamReader, open_writer
 from ._errors import NoProcessError
-from ._options import PIPE
+from ._options import PIPE, start_error, streams
 from ._popen import Popen, ladder
 from ._records import StopReport
 
@@ -49,7 +50,7 @@ class Process:
         """Waits for the end and returns the return code. The child runs on when the await is cancelled."""
         popen = self._popen
         if popen.returncode is None:
-            ends = runs_of(self._loop).ends_of_children()
+            ends = ends_of(self._loop)
             end = ends.add(popen._child, self._loop)
             try:
                 popen.returncode = await end
@@ -125,7 +126,17 @@ class _Started(Popen):
         """As the constructor, for streams alone: its many parameters would cost more than the rest."""
         self = cls.__new__(cls)
         self.args, self.pipesize = args, -1
-        self._execute_child(args, {"stdin": stdin, "stdout": stdout, "stderr": stderr}, None, 0)
+        options = None
+        if not (stdin is stdout is stderr is None):
+            options = streams({"stdin": stdin, "stdout": stdout, "stderr": stderr})
+            self.piped = PIPE in options.values()
+        sys.audit("subprocess.Popen", args[0], args, None, None)
+        try:
+            child = self._child = _native.spawn(args, options)
+        except OSError as error:
+            raise start_error(error, args, {})
+        self._child_created = True
+        self.pid = child.pid
         return self
 
     def _open_files(self, options, bufsize):
