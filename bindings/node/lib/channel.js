@@ -3,16 +3,13 @@
 // Node's channel on a child: send, disconnect, 'message', 'disconnect', handles and their acknowledgement. The bytes are the core's.
 
 const { AsyncResource } = require('node:async_hooks');
-const { EventEmitter } = require('node:events');
-const { deprecate } = require('node:util');
 const { hub } = require('./hub.js');
 const { encodings } = require('./encodings.js');
-const { nodeError, errnoError, fromFailure } = require('./errors.js');
+const { nodeError, errnoError, fromFailure, isFailure } = require('./errors.js');
 const handles = require('./handles.js');
 const native = require('./native.js');
-const { ASK, SWITCHED, Offer } = require('./offer.js');
-const { NodeWire, MORE, ENDED } = require('./wires.js');
-const check = require('./validate.js');
+const { ASK, SWITCHED } = require('./offer.js');
+const { MORE, ENDED } = require('./wires.js');
 
 /** How often a handle is sent again when it did not arrive. */
 const RETRANSMISSIONS = 3;
@@ -35,7 +32,9 @@ function isMessage(value) {
   }
 }
 
-const kChannel = Symbol('kChannel');
+function isAnswer(message) {
+  return message?.cmd === 'NODE_HANDLE_ACK' || message?.cmd === 'NODE_HANDLE_NACK';
+}
 
 /** The callback of a message that left together with others. */
 function tellSent(callback, wire, batch) {
@@ -49,49 +48,10 @@ function isInternal(message) {
   return typeof cmd === 'string' && cmd.length > PREFIX.length && cmd.startsWith(PREFIX);
 }
 
-/** What users see as `child.channel`: keeps the event loop alive, or not. */
-class Control extends EventEmitter {
-  #channel;
-  #users = 0;
-  #decided = false;
-
-  constructor(channel) {
-    super();
-    this.#channel = channel;
-  }
-
-  ref() {
-    this.#decided = true;
-    this.#channel.reference(true);
-  }
-
-  unref() {
-    this.#decided = true;
-    this.#channel.reference(false);
-  }
-
-  /** As `ref` and `unref` for libraries that count who waits for messages; without effect once somebody called one of those. */
-  refCounted() {
-    if (++this.#users === 1 && !this.#decided) this.#channel.reference(true);
-  }
-
-  unrefCounted() {
-    if (--this.#users > 0 || this.#decided) return;
-    this.#channel.reference(false);
-    this.emit('unref');
-  }
-
-  hasRef() {
-    return this.#channel.referenced;
-  }
-
-  get fd() {
-    return this.#channel.fd;
-  }
-
-  /** What is spoken: 'node', or 'native' with a child that has changed over. */
-  get wire() {
-    return this.#channel.wire;
+/** A message of Node itself, or of a library, in its place among the others. */
+class Internal {
+  constructor(message) {
+    this.message = message;
   }
 }
 
@@ -112,6 +72,9 @@ class Channel {
   #queue = null;
   /** A connection that was sent and is closed here once it has arrived. */
   #unanswered = null;
+  /** Messages that have come, and how many of them were given to listeners. */
+  #came = [];
+  #given = 0;
   /** Messages for which nobody listens yet. */
   #pending = [];
   /** What its events run in: the context of the start, as in Node. */
@@ -145,37 +108,75 @@ class Channel {
     else hub.letGo();
   }
 
-  /** The notice that something has come. True when there was something. `all` when nobody will tell of what is left. */
-  linkReady(all = false) {
-    return this.#resource.runInAsyncScope(this.#readAll, this, all);
+  /** One message has come, and nothing else. */
+  oneCame(wire, body, isText) {
+    this.#resource.runInAsyncScope(this.#one, this, wire, body, isText);
   }
 
-  #readAll(all) {
+  #one(wire, body, isText) {
+    this.#received(body, wire, isText);
+    if (this.#in === wire) this.#give();
+    else this.#readAll(false, null);
+  }
+
+  /** Something has come, and `came` is what was read of it, if it was. */
+  someCame(came) {
+    this.#resource.runInAsyncScope(this.#readAll, this, false, came);
+  }
+
+  /** Reads everything, when nobody will tell of what is left. True when there was something, the end included. */
+  readRest() {
+    return this.#resource.runInAsyncScope(this.#readAll, this, true, null);
+  }
+
+  #readAll(all, came) {
     let count = 0;
+    let over = false;
     if (all && this.#open) this.#in.lookForEnd();
     while (this.#open) {
       const wire = this.#in;
       const before = count;
-      const state = wire.read((body, fds, isText = false) => {
+      const state = wire.read((body, fds, isText) => {
         for (const fd of fds) this.#arrived.push(fd);
         if (body === undefined) return;
         count++;
         this.#received(body, wire, isText);
-      });
-      if (this.#in !== wire) {
-        // Everything else that the child has to say comes by the other one.
-        wire.close();
-      } else if (state === ENDED) {
+      }, came);
+      came = null;
+      if (this.#in !== wire) continue;
+      if (state === ENDED) {
         // As in Node, whoever is given the last messages still has a channel.
         if (count > 0) process.nextTick(() => { if (this.#open) this.#end(); });
         else this.#end();
-        return true;
+        over = true;
+        break;
       } else if (state !== MORE && !(all && count > before)) {
         break;
       }
     }
     if (count > 1 && this.#open) this.#out.gather();
-    return count > 0;
+    if (!all) this.#give();
+    else if (this.#came.length > 0) process.nextTick(() => this.#give());
+    return over || count > 0;
+  }
+
+  /** Gives the listeners what has come for them, in order. */
+  #give() {
+    const came = this.#came;
+    try {
+      while (came.length > this.#given) {
+        const message = came[this.#given++];
+        if (message instanceof Internal) this.#target.emit('internalMessage', message.message);
+        else this.#emit('message', message, undefined);
+      }
+    } finally {
+      if (came.length > this.#given) {
+        // A listener has thrown: the others are for later.
+        process.nextTick(() => this.#give());
+      } else {
+        came.length = this.#given = 0;
+      }
+    }
   }
 
   /** Lets everything leave that was sent. */
@@ -185,7 +186,10 @@ class Channel {
 
   #received(body, wire, isText) {
     if (!this.#open) return;
-    if (isText) return this.#hand('message', body);
+    if (isText) {
+      this.#came.push(body);
+      return;
+    }
     let message;
     try {
       message = this.#decode(body);
@@ -195,7 +199,11 @@ class Channel {
       this.#end();
       return;
     }
-    if (!isInternal(message)) return this.#hand('message', message);
+    if (isInternal(message)) this.#internal(message, wire);
+    else this.#came.push(message);
+  }
+
+  #internal(message, wire) {
     switch (message.cmd) {
       case 'NODE_HANDLE':
         return process.nextTick((fd) => this.#handleCame(message, fd, wire), this.#arrived.shift());
@@ -205,11 +213,18 @@ class Channel {
       case ASK:
         return process.nextTick(() => this.#offer(message));
       case SWITCHED:
-        if (this.#out !== wire) this.#in = this.#out;
+        if (this.#out !== wire) this.#changeOver(wire);
         return this.#upgrade?.done();
       default:
-        return this.#hand('internalMessage', message);
+        this.#came.push(new Internal(message));
     }
+  }
+
+  /** Everything else that the child has to say comes by the other wire. */
+  #changeOver(wire) {
+    this.#in = this.#out;
+    wire.close();
+    if (isFailure(this.#in.watch())) this.#end();
   }
 
   #hand(event, message, handle) {
@@ -283,10 +298,9 @@ class Channel {
       throw nodeError('ERR_INVALID_ARG_TYPE', 'message', ['string', 'object', 'number', 'boolean'], message);
     }
     if (typeof options === 'boolean') options = { swallowErrors: options };
-    options ??= {};
+    options ??= NO_OPTIONS;
     if (!handle) {
-      const isAnswer = message?.cmd === 'NODE_HANDLE_ACK' || message?.cmd === 'NODE_HANDLE_NACK';
-      if (this.#queue !== null && !isAnswer) return this.#enqueue({ message, handle: null, options, callback });
+      if (this.#queue !== null && !isAnswer(message)) return this.#enqueue({ message, handle: null, options, callback });
       return this.#write(message, -1, callback, options.swallowErrors);
     }
     const wrapped = { cmd: 'NODE_HANDLE', type: handles.typeOf(handle), msg: message };
@@ -382,48 +396,4 @@ class Channel {
   }
 }
 
-const deprecated = '_channel is deprecated. Use ChildProcess.channel instead.';
-
-/** Gives a child its channel: the methods and events of Node. `closes` is called when the other side has ended it. */
-function setUp(target, id, { serialization = 'json', wire }, closes) {
-  const upgrade = wire === 'node' ? null : new Offer(serialization);
-  const channel = new Channel(target, (owner) => new NodeWire(id, owner, serialization), serialization, { closes, upgrade });
-  channel.reference(true);
-  target[kChannel] = channel;
-  target.channel = new Control(channel);
-  Object.defineProperty(target, '_channel', {
-    get: deprecate(() => target.channel, deprecated, 'DEP0129'),
-    set: deprecate((value) => { target.channel = value; }, deprecated, 'DEP0129'),
-    configurable: true,
-    enumerable: false,
-  });
-  target.connected = true;
-  giveMethods(target, channel);
-}
-
-/** The methods of whoever has a channel: a child's object, or `process`. */
-function giveMethods(target, channel) {
-  target.send = function send(message, handle, options, callback) {
-    if (typeof handle === 'function') [callback, handle, options] = [handle, undefined, undefined];
-    else if (typeof options === 'function') [callback, options] = [options, undefined];
-    else if (options !== undefined) check.object(options, 'options');
-    if (this.connected) return channel.send(message, handle, options === undefined ? NO_OPTIONS : { ...options }, callback);
-    const error = nodeError('ERR_IPC_CHANNEL_CLOSED');
-    if (typeof callback === 'function') process.nextTick(callback, error);
-    else process.nextTick(() => this.emit('error', error));
-    return false;
-  };
-  target._send = (message, handle, options, callback) => channel.send(message, handle, options, callback);
-  target.disconnect = function disconnect() {
-    if (!this.connected) {
-      this.emit('error', nodeError('ERR_IPC_DISCONNECTED'));
-      return;
-    }
-    // No new messages; those that wait for a handle's acknowledgement still go.
-    this.connected = false;
-    if (!channel.isBusy) this._disconnect();
-  };
-  target._disconnect = () => channel.disconnect();
-}
-
-module.exports = { Channel, setUp, giveMethods, kChannel };
+module.exports = { Channel, NO_OPTIONS };

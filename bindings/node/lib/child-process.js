@@ -6,7 +6,7 @@ const diagnostics = require('node:diagnostics_channel').channel('child_process')
 const { EventEmitter } = require('node:events');
 const { constants: { errno: ERRNO } } = require('node:os');
 const { kSpecial, environmentPairs } = require('./arguments.js');
-const { setUp: setUpChannel, kChannel } = require('./channel.js');
+const { setUp: setUpChannel, kChannel } = require('./channel-methods.js');
 const messages = require('./message-channel.js');
 const { nodeError, errnoError, fromFailure, isFailure, annotate } = require('./errors.js');
 const { Handle } = require('./handle.js');
@@ -46,7 +46,7 @@ Object.setPrototypeOf(ChildProcess, EventEmitter);
 /** The child's end, or the failure of its start. */
 function ended(child, code, signal, usage) {
   // What the child sent comes before its end.
-  if (child[kChannel] !== undefined && child[kChannel].linkReady(true)) process.nextTick(tellEnd, child, code, signal, usage);
+  if (child[kChannel] !== undefined && child[kChannel].readRest()) process.nextTick(tellEnd, child, code, signal, usage);
   else tellEnd(child, code, signal, usage);
 }
 

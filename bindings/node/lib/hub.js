@@ -79,12 +79,12 @@ function onNotice(id, what, first, signal, userMs, systemMs, maxRssBytes) {
     handle.streamOver(first);
   } else if (what === ENDING) {
     return handle.streams.areRead();
-  } else {
-    handle.linkReady();
   }
   return false;
 }
 
 const hub = native.openHub(onAnswer, onNotice);
+/** What every message needs. */
+const quick = hub.quick();
 
-module.exports = { hub, answer, newId, attend, forget };
+module.exports = { hub, quick, answer, newId, attend, forget };

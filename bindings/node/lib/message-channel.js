@@ -3,7 +3,7 @@
 // Channel: messages, buffers and descriptors to and from another process of any of the four languages.
 
 const { EventEmitter } = require('node:events');
-const { hub, newId, attend, forget } = require('./hub.js');
+const { hub, newId } = require('./hub.js');
 const { nodeError, AbortError, ProcsError, isFailure, fromFailure, unwrap } = require('./errors.js');
 const { beside, decode, NAMES, Message } = require('./message-codecs.js');
 const calls = require('./message-calls.js');
@@ -12,13 +12,18 @@ const { ProcessChannel, isThere } = require('./process-channel.js');
 const { Receivers, waitOptions } = require('./receivers.js');
 const { settings } = require('./message-settings.js');
 const native = require('./native.js');
-const { receive } = require('./slab.js');
+const slab = require('./slab.js');
 const check = require('./validate.js');
 
 /** Messages that are kept while nobody asks for them; the rest waits on the other side. */
 const READ_AHEAD = 64;
 const ENDED = 2;
 const MORE = 1;
+/** What is told of a channel (bindings/node/src/incoming.rs). */
+const BYTES = 0;
+const TEXTS = 1;
+const WHOLE = 2;
+const END = 4;
 const NO_FDS = Object.freeze([]);
 const NOTHING_BESIDE = Object.freeze({});
 const kOwn = Symbol('kOwn');
@@ -128,10 +133,8 @@ class Channel extends EventEmitter {
     if (watched !== this.#watched) {
       this.#watched = watched;
       // Only while it is watched something outside refers to it.
-      if (watched) attend(this.#id, this);
-      else forget(this.#id);
-      const failure = hub.channelWatch(this.#id, watched);
-      if (isFailure(failure) && watched) this.#fail(fromFailure(failure));
+      const failure = watched ? this.#watch() : hub.channelUnwatch(this.#id);
+      if (isFailure(failure)) this.#fail(fromFailure(failure));
     }
     const held = active && this.#wanted && this.#referenced;
     if (held !== this.#held) {
@@ -153,30 +156,45 @@ class Channel extends EventEmitter {
     if (this.#open) process.nextTick(() => this.#shut());
   }
 
-  /** The notice that something can be received. */
-  linkReady() {
-    let served;
-    let more;
-    do {
-      more = this.#open && this.#receive();
-      served = this.#open && this.#handler !== null && calls.serveAll(this.#id, this.#handler, this.#codec, this.#outbox);
-    } while (more || served);
+  #watch() {
+    return hub.channelWatch(this.#id, (kind, first, at, codec, text) => this.#came(kind, first, at, codec, text), false);
+  }
+
+  /** What has come. True when no more is wanted for now. */
+  #came(kind, first, at, codec, text) {
+    if (kind === BYTES) {
+      this.#arrivedAll(codec, slab.bytesOf(first, at));
+    } else if (kind === TEXTS) {
+      this.#arrivedAll(codec, slab.textsOf(first, at, text));
+    } else if (kind === WHOLE) {
+      if (first[2] === null && first[3] === null) slab.missed(first[1]);
+      for (let next = 0; next < first.length; next += 4) this.#arrived(first[next], first[next + 1], first[next + 2], first[next + 3]);
+    } else if (kind === END) {
+      if (first[0] !== undefined) this.#fail(fromFailure(first[0]));
+      else this.#end();
+    }
+    if (this.#handler !== null) this.#serve();
     // Nothing to change while a listener takes everything.
     if (this.#open && !(this.#watched && this.#waiting.length === 0 && this.listenerCount('message') > 0)) this.#arrange();
+    return this.#waiting.length >= READ_AHEAD && !this.#wanted;
+  }
+
+  /** Answers what is asked. */
+  #serve() {
+    while (this.#open && calls.serveAll(this.#id, this.#handler, this.#codec, this.#outbox)) { /* Until nothing is. */ }
+  }
+
+  /** Reads and answers all that has come. */
+  #readAll() {
+    while (this.#open && this.#receive()) { /* Until nothing has. */ }
+    this.#serve();
+    if (this.#open) this.#arrange();
   }
 
   /** Reads a batch; true when there may be more. */
   #receive() {
-    const batch = receive(this.#id);
+    const batch = hub.channelReceive(this.#id, false);
     if (batch === null) return false;
-    if (typeof batch === 'string') {
-      this.#arrived(1, batch, null, null);
-      return false;
-    }
-    if (batch instanceof Uint8Array) {
-      this.#arrived(0, batch, null, null);
-      return false;
-    }
     if (isFailure(batch)) {
       this.#fail(fromFailure(batch));
       return false;
@@ -188,23 +206,49 @@ class Channel extends EventEmitter {
     return state === MORE && (this.#wanted || this.#waiting.length < READ_AHEAD);
   }
 
+  /** Messages that are nothing but a body. */
+  #arrivedAll(codec, bodies) {
+    let next = 0;
+    try {
+      while (next < bodies.length) this.#arrived(codec, bodies[next++], null, null);
+    } finally {
+      // A listener has thrown: the others are for those who come after.
+      if (next < bodies.length) {
+        for (; next < bodies.length; next++) this.#keep(this.#read(codec, bodies[next], null, null));
+        process.nextTick(() => this.#arrange());
+      }
+    }
+  }
+
   #arrived(codec, body, buffers, fds) {
     if (!this.#open) {
       // A handler closed the channel: what came with the same batch is nobody's.
       for (const fd of fds ?? NO_FDS) native.closeFd(fd);
       return;
     }
-    let value;
+    const message = this.#read(codec, body, buffers, fds);
+    if (message !== undefined && this.#receivers.length === 0 && this.#waiting.length === 0 && this.listenerCount('message') > 0) {
+      this.emit('message', message.value, message);
+    } else {
+      this.#keep(message);
+    }
+  }
+
+  /** The message, or undefined when its body is nothing. */
+  #read(codec, body, buffers, fds) {
     try {
-      value = decode(codec, body);
+      return new Message(decode(codec, body), codec, body, buffers, fds);
     } catch (error) {
       this.#complain(error);
-      return;
+      return undefined;
     }
-    const message = new Message(value, codec, body, buffers, fds);
+  }
+
+  /** For whoever waits, or will ask. */
+  #keep(message) {
+    if (message === undefined) return;
     const receiver = this.#receivers.shift();
     if (receiver !== undefined) receiver.resolve(message);
-    else if (this.#waiting.length === 0 && this.listenerCount('message') > 0) this.emit('message', value, message);
     else this.#waiting.push(message);
   }
 
@@ -317,8 +361,9 @@ class Channel extends EventEmitter {
     let served;
     const promise = new Promise((resolve) => { served = { resolve }; });
     this.#served = served;
+    hub.channelServe(this.#id);
     if (this.#ended) served.resolve();
-    else this.linkReady();
+    else this.#readAll();
     return promise;
   }
 
@@ -338,7 +383,6 @@ class Channel extends EventEmitter {
   #finish() {
     this.#open = false;
     this.#watched = false;
-    forget(this.#id);
     collected.unregister(this);
     this.#end();
     this.#arrange();

@@ -48,7 +48,8 @@ class Offer {
     }
     this.#fd = fd;
     const wire = new NativeWire(id, this.#serialization, owner);
-    if (!isFailure(wire.watch())) return wire;
+    // What it needs it has now; what comes by it is asked for once the child has changed over.
+    if (wire.fd >= 0) return wire;
     wire.close();
     this.done();
     return undefined;

@@ -2,7 +2,7 @@
 
 // What a native channel is given to send: at once where there is room, else in order as the other side reads.
 
-const { hub } = require('./hub.js');
+const { hub, quick } = require('./hub.js');
 const { ProcsError, isFailure, unwrap } = require('./errors.js');
 const calls = require('./message-calls.js');
 
@@ -55,8 +55,8 @@ class Outbox {
 
   #now(codec, body, buffers, fds) {
     if (buffers !== undefined || fds !== undefined) return hub.channelSend(this.#id, codec, body, buffers, fds);
-    if (typeof body === 'string') return hub.channelSendText(this.#id, codec, body);
-    return codec === RAW ? hub.channelSendBytes(this.#id, body) : hub.channelSend(this.#id, codec, body, undefined, undefined);
+    if (typeof body === 'string') return quick.channelSendText(this.#id, codec, body);
+    return codec === RAW ? quick.channelSendBytes(this.#id, body) : hub.channelSend(this.#id, codec, body, undefined, undefined);
   }
 
   /** A call in its place among the messages: the call, and null or the promise that it has left. */

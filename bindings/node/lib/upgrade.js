@@ -4,7 +4,8 @@
 // every other keeps Node's wire and never notices.
 
 const { isMainThread } = require('node:worker_threads');
-const { Channel, giveMethods } = require('./channel.js');
+const { Channel } = require('./channel.js');
+const { giveMethods } = require('./channel-methods.js');
 const { hub, newId } = require('./hub.js');
 const { isFailure } = require('./errors.js');
 const { ASK, OFFER, SWITCHED, VERSION } = require('./offer.js');

@@ -1,11 +1,13 @@
 'use strict';
 
 // The two ways that messages of Node's channel travel: Node's own socket, and the native channel that replaces it where both ends can.
-// A wire is `send(body, fd)` (bytes that wait, or a failure), `read(take)` (`take(body, fds)` for each message; what follows), `whenWritten`, `fd`
-// and `close`.
+// A wire is `send(body, fd)` (bytes that wait, or a failure), `read(take, came)` (`take(body, fds, isText)` for each message; what follows), `whenWritten`,
+// `fd` and `close`. Its target is given a message that has come alone (`oneCame(wire, body, isText)`); otherwise it has to read, and is given what was read
+// already, or null (`someCame(came)`).
 
-const { hub, answer, attend, forget } = require('./hub.js');
-const { isFailure } = require('./errors.js');
+const { hub, quick, answer } = require('./hub.js');
+const { isFailure, fromFailure } = require('./errors.js');
+const slab = require('./slab.js');
 const { Outbox } = require('./outbox.js');
 
 /** What follows a batch: nothing now, more at once, nothing ever. */
@@ -19,7 +21,11 @@ const CODECS = { raw: 0, json: 1, advanced: 3 };
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 const NO_FDS = Object.freeze([]);
-const NO_ROOM = new Uint8Array(0);
+
+/** What is told of a native channel (bindings/node/src/incoming.rs). */
+const TEXTS = 1;
+const WHOLE = 2;
+const END = 4;
 
 /**
  * While handlers of several messages run, what they send leaves together: its system call is most of what a small message costs. It is written
@@ -58,7 +64,11 @@ class NodeWire {
     this.#id = id;
     this.#target = target;
     this.#lines = serialization === 'json';
-    attend(id, target);
+    const failure = hub.linkWatch(id, (came) => {
+      if (typeof came === 'string') target.oneCame(this, came, false);
+      else target.someCame(came ?? null);
+    });
+    if (isFailure(failure)) throw fromFailure(failure);
   }
 
   /** What is sent in this turn of the loop leaves together. */
@@ -89,19 +99,20 @@ class NodeWire {
       turn.wires.push(this);
       hub.linkCork(this.#id);
     }
-    return hub.linkSend(this.#id, body, fd);
+    return typeof body === 'string' && fd < 0 ? quick.linkSendText(this.#id, body) : hub.linkSend(this.#id, body, fd);
   }
 
-  read(take) {
+  /** Reads, unless something is given that has been. */
+  read(take, came) {
     if (!this.#lines) return this.#readBlocks(take);
-    const came = hub.linkLines(this.#id);
+    came ??= hub.linkLines(this.#id);
     if (came === null) return NOTHING;
     if (typeof came === 'string') {
       eachLine(came, take);
       return NOTHING;
     }
     const [text, fds, next] = came;
-    if (fds.length > 0) take(undefined, fds);
+    if (fds.length > 0) take(undefined, fds, false);
     if (text !== null) eachLine(text, take);
     return next;
   }
@@ -112,7 +123,7 @@ class NodeWire {
     for (let index = 0; index < messages.length; index++) {
       const first = next;
       while (next < fds.length && places[next] <= index) next++;
-      take(messages[index], fds.slice(first, next));
+      take(messages[index], fds.slice(first, next), false);
     }
     if (ended) return ENDED;
     return more ? MORE : NOTHING;
@@ -128,7 +139,6 @@ class NodeWire {
   }
 
   close() {
-    forget(this.#id);
     hub.closeLink(this.#id);
   }
 }
@@ -136,25 +146,26 @@ class NodeWire {
 function eachLine(text, take) {
   let from = 0;
   for (let to = text.indexOf('\n'); to >= 0; to = text.indexOf('\n', from)) {
-    take(text.slice(from, to), NO_FDS);
+    take(text.slice(from, to), NO_FDS, false);
     from = to + 1;
   }
 }
 
 class NativeWire {
   #id;
+  #target;
   #codec;
   #outbox;
   #callbacks = [];
   batch = null;
   name = 'native';
 
-  /** Of the open channel `id`; `target.linkReady` is told when something can be read. */
+  /** Of the open channel `id`. */
   constructor(id, serialization, target) {
     this.#id = id;
+    this.#target = target;
     this.#codec = CODECS[serialization];
     this.#outbox = new Outbox(id, NO_LIMIT, { failed() {}, empty: () => { for (const callback of this.#callbacks.splice(0)) callback(); } });
-    attend(id, target);
   }
 
   /** What the native module is told of such a channel. */
@@ -172,12 +183,19 @@ class NativeWire {
   }
 
   watch() {
-    return hub.channelWatch(this.#id, true);
+    return hub.channelWatch(this.#id, (kind, first, at, codec, text) => this.#came(kind, first, at, codec, text), true);
+  }
+
+  #came(kind, first, at, codec, text) {
+    if (kind === TEXTS && first === 1) this.#target.oneCame(this, text, codec === CODECS.raw);
+    else if (kind === TEXTS) this.#target.someCame({ state: NOTHING, texts: slab.textsOf(first, at, text), isText: codec === CODECS.raw });
+    else if (kind === WHOLE) this.#target.someCame([NOTHING, ...first]);
+    else if (kind === END) this.#target.someCame([ENDED]);
   }
 
   /** A text is its own encoding where every other could only make it longer; `encode` for those that are not. */
   sendText(text, encode) {
-    const sent = this.#outbox.length === 0 ? hub.channelSendAscii(this.#id, text) : null;
+    const sent = this.#outbox.length === 0 ? quick.channelSendAscii(this.#id, text) : null;
     if (sent === true) return 0;
     return typeof sent === 'object' && sent !== null ? sent : this.send(encode(text), -1);
   }
@@ -187,18 +205,15 @@ class NativeWire {
     return typeof sent === 'boolean' ? this.#outbox.bytes : sent;
   }
 
-  read(take) {
-    const batch = hub.channelReceive(this.#id, NO_ROOM, true);
+  /** As that of `NodeWire`. */
+  read(take, came) {
+    const batch = came ?? hub.channelReceive(this.#id, true);
     if (batch === null) return NOTHING;
-    if (typeof batch === 'string') {
-      take(batch, NO_FDS);
-      return NOTHING;
-    }
-    if (typeof batch[0] === 'string') {
-      take(batch[0], NO_FDS, true);
-      return NOTHING;
-    }
     if (isFailure(batch)) return ENDED;
+    if (batch.texts !== undefined) {
+      for (const text of batch.texts) take(text, NO_FDS, batch.isText);
+      return NOTHING;
+    }
     for (let at = 1; at < batch.length; at += 4) take(batch[at + 1], batch[at + 3] ?? NO_FDS, batch[at] === CODECS.raw);
     // A failure ends the channel, as the end does.
     return typeof batch[0] === 'number' ? batch[0] : ENDED;
@@ -213,7 +228,6 @@ class NativeWire {
   }
 
   close() {
-    forget(this.#id);
     // What waits keeps the channel until it has left.
     if (this.#outbox.length === 0) hub.closeChannel(this.#id);
     else this.#callbacks.push(() => hub.closeChannel(this.#id));

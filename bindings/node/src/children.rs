@@ -31,9 +31,6 @@ pub(crate) enum Notice {
 
 const NONE: f64 = -1.0;
 
-/// What a notice about a channel says.
-pub(crate) const LINK_NOTICE: f64 = 3.0;
-
 impl Notice {
     /// Number of the child, what, and its figures: for an exit code, signal, user ms, system ms, peak bytes.
     pub(crate) fn numbers(&self) -> [f64; 7] {
@@ -48,7 +45,7 @@ impl Notice {
             }
             Notice::End(id, fd) => [f64::from(*id), 1.0, f64::from(*fd), NONE, NONE, NONE, NONE],
             Notice::Ending(id) => [f64::from(*id), 4.0, NONE, NONE, NONE, NONE, NONE],
-            Notice::Link(id) => [f64::from(*id), LINK_NOTICE, NONE, NONE, NONE, NONE, NONE],
+            Notice::Link(id) => [f64::from(*id), 3.0, NONE, NONE, NONE, NONE, NONE],
             Notice::Over(id, fd) => [f64::from(*id), 2.0, f64::from(*fd), NONE, NONE, NONE, NONE],
         }
     }

@@ -3,12 +3,13 @@
 use crate::children::Children;
 use crate::event::{AnswerArgs, Event, Wake};
 use crate::executor::Executor;
+use crate::incoming::Channels;
 use crate::link::Links;
-use crate::message_channel::Channels;
+use crate::memory::Slab;
 use crate::poller::Receiver;
 use crate::waiter::Waiter;
 use napi::Env;
-use napi::bindgen_prelude::Function;
+use napi::bindgen_prelude::{Function, Object, Uint8ArraySlice};
 use napi_derive::napi;
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 pub struct Hub {
     pub(crate) wake: Arc<Wake>,
     pub(crate) children: Rc<Children>,
-    pub(crate) links: Links,
+    pub(crate) links: Rc<Links>,
     pub(crate) channels: Rc<Channels>,
     executor: OnceCell<Executor>,
     pub(crate) waiter: Waiter,
@@ -42,9 +43,8 @@ pub fn open_hub(env: Env, receive: Function<'_, AnswerArgs, ()>, notice: Functio
     let children = Rc::new(Children::new().map_err(|error| refused(&error))?);
     let receiver = Receiver::new(&env, &notice)?;
     let wake = Arc::new(wake);
-    let channels = Rc::new(Channels::default());
-    let waiter = Waiter::start(&env, (&children, &channels), receiver, &wake)?;
-    Ok(Hub { wake, children, links: Links::default(), channels, executor: OnceCell::new(), waiter, holds: Cell::new(0) })
+    let waiter = Waiter::start(&env, &children, receiver, &wake)?;
+    Ok(Hub { wake, children, links: Rc::default(), channels: Rc::default(), executor: OnceCell::new(), waiter, holds: Cell::new(0) })
 }
 
 impl Hub {
@@ -60,6 +60,22 @@ impl Hub {
 
 #[napi]
 impl Hub {
+    /// Functions that know this hub, for what every message needs: finding the hub behind a method costs as much as all that such a call does.
+    #[napi]
+    pub fn quick<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        let mut calls = Object::new(env)?;
+        self.links.quick(env, &mut calls)?;
+        self.channels.quick(env, &mut calls)?;
+        Ok(calls)
+    }
+
+    /// Puts small messages of channels there from now on.
+    #[napi]
+    pub fn use_slab(&self, env: Env, memory: Uint8ArraySlice<'_>) -> napi::Result<()> {
+        self.channels.slab.replace(Some(Slab::new(&env, &memory)?));
+        Ok(())
+    }
+
     /// Keeps the environment's event loop alive until the matching `let_go`.
     #[napi]
     pub fn hold(&self, env: Env) {

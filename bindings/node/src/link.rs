@@ -3,12 +3,13 @@
 use crate::error::{Failure, catch, guard};
 use crate::event::{Event, Wake as Answers};
 use crate::hub::Hub;
-use crate::memory::text_of;
-use napi::bindgen_prelude::{Array, Buffer, Either, Either3, Null};
+use crate::memory::{bytes_of, text_of};
+use crate::poller::Receiver;
+use napi::bindgen_prelude::{Array, Buffer, Either, Either3, Function, JsValue, Null, Object};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, JsString};
 use napi_derive::napi;
-use procs::{Codec, Error, ErrorKind, NodeLink};
+use procs::{Codec, Error, ErrorKind, LinkLines, NodeLink};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
@@ -39,6 +40,75 @@ pub(crate) struct Links {
     open: RefCell<HashMap<u32, Entry>>,
     /// Memory for what comes.
     lines: RefCell<Vec<u8>>,
+}
+
+/// What `Links::look` found beside lines: descriptors, whether it is one line, and what follows.
+type Found = (Vec<OwnedFd>, bool, u32);
+
+impl Links {
+    fn get(&self, id: u32) -> procs::Result<Rc<NodeLink>> {
+        self.open.borrow().get(&id).map(|entry| entry.link.clone()).ok_or_else(unknown)
+    }
+
+    /// Takes the lines that have come; `None` when there is nothing at all.
+    fn look(&self, id: u32, lines: &mut Vec<u8>) -> Option<Found> {
+        let came = self.get(id).and_then(|link| catch(|| link.take_lines(lines)));
+        match came {
+            Ok(came) => came.map(|LinkLines { fds, one, more }| (fds, one, if more { MORE } else { NOTHING })),
+            Err(_) => Some((Vec::new(), false, ENDED)),
+        }
+    }
+
+    /// Gives JavaScript what has come: a line alone, which is most of it, without its line feed, anything else as `linkLines` does.
+    fn tell(&self, id: u32, receiver: &Receiver) {
+        let mut lines = self.lines.take();
+        let Some((fds, one, state)) = self.look(id, &mut lines) else {
+            self.keep(lines);
+            return;
+        };
+        receiver.give(|env| {
+            let came = if one && fds.is_empty() && state == NOTHING {
+                text_of(env, &lines[..lines.len() - 1])?.raw()
+            } else {
+                whole(env, &lines, fds, state)?.raw()
+            };
+            self.keep(lines);
+            Ok([came])
+        });
+    }
+
+    /// Memory for the next time, unless it is much.
+    fn keep(&self, lines: Vec<u8>) {
+        if lines.capacity() <= BATCH_BYTES {
+            self.lines.replace(lines);
+        }
+    }
+
+    /// Sends text; gives the number of bytes not written yet.
+    fn send_text(&self, env: &Env, id: u32, text: &JsString<'_>) -> Either<f64, Failure> {
+        guard(|| {
+            let link = self.get(id)?;
+            link.send(bytes_of(env, text), None).map(|queued| queued as f64)
+        })
+    }
+
+    /// Adds the functions that every message needs.
+    pub(crate) fn quick(self: &Rc<Links>, env: &Env, calls: &mut Object<'_>) -> napi::Result<()> {
+        let links = self.clone();
+        let send = env.create_function_from_closure::<(), _, _>("linkSendText", move |call| {
+            Ok(links.send_text(call.env, call.get(0)?, &call.get::<JsString<'_>>(1)?))
+        })?;
+        calls.set("linkSendText", send)
+    }
+}
+
+/// Text or null, descriptors, what follows as in `lib/wires.js`.
+fn whole<'env>(env: &'env Env, lines: &[u8], fds: Vec<OwnedFd>, state: u32) -> napi::Result<Array<'env>> {
+    let mut array = env.create_array(3)?;
+    array.set(0, (!lines.is_empty()).then(|| text_of(env, lines)).transpose()?)?;
+    array.set(1, fds.into_iter().map(IntoRawFd::into_raw_fd).collect::<Vec<i32>>())?;
+    array.set(2, state)?;
+    Ok(array)
 }
 
 /// What has come on a channel.
@@ -85,15 +155,34 @@ fn unknown() -> Error {
 impl Hub {
     /// Makes a channel under this number and gives the descriptor for the child, which stays open until `linkStarted`.
     #[napi]
-    pub fn open_link(&self, env: Env, id: u32, advanced: bool) -> Either<i32, Failure> {
+    pub fn open_link(&self, id: u32, advanced: bool) -> Either<i32, Failure> {
         guard(|| {
             let (link, theirs) = NodeLink::pair(if advanced { Codec::V8 } else { Codec::Json })?;
             let number = theirs.as_raw_fd();
-            let link = Rc::new(link);
-            self.waiter.watch(&env, id, link.as_fd(), Box::new(link.clone()))?;
-            self.links.open.borrow_mut().insert(id, Entry { link, json: !advanced, theirs: Some(theirs) });
+            self.links.open.borrow_mut().insert(id, Entry { link: Rc::new(link), json: !advanced, theirs: Some(theirs) });
             Ok(number)
         })
+    }
+
+    /// Calls `came` from now on when something has come: with one message as text, or with an array as `linkLines` gives it; for V8's encoding without
+    /// anything.
+    #[napi]
+    pub fn link_watch(&self, env: Env, id: u32, came: Function<'_, (), ()>) -> napi::Result<Either<bool, Failure>> {
+        let receiver = Receiver::new(&env, &came)?;
+        Ok(guard(|| {
+            let link = self.links.get(id)?;
+            let json = self.links.open.borrow().get(&id).is_some_and(|entry| entry.json);
+            let links = self.links.clone();
+            let tell = move |_| {
+                if json {
+                    links.tell(id, &receiver);
+                } else {
+                    receiver.call([]);
+                }
+            };
+            self.waiter.watch(&env, id, (link.as_fd(), Box::new(link.clone())), Rc::new(tell))?;
+            Ok(true)
+        }))
     }
 
     /// Closes the child's end here.
@@ -123,26 +212,14 @@ impl Hub {
     /// descriptors, what follows as in `lib/wires.js`.
     #[napi]
     pub fn link_lines<'env>(&self, env: &'env Env, id: u32) -> napi::Result<Either3<Null, JsString<'env>, Array<'env>>> {
-        let mut lines = self.links.lines.borrow_mut();
-        let links = self.links.open.borrow();
-        let came = links.get(&id).ok_or_else(unknown).and_then(|entry| catch(|| entry.link.take_lines(&mut lines)));
-        let (fds, state) = match came {
-            Ok(None) => return Ok(Either3::A(Null)),
-            Ok(Some(found)) if found.fds.is_empty() && !found.more => return text_of(env, &lines).map(Either3::B),
-            Ok(Some(found)) => {
-                let more = found.more;
-                (found.fds, if more { MORE } else { NOTHING })
-            }
-            Err(_) => (Vec::new(), ENDED),
+        let mut lines = self.links.lines.take();
+        let came = match self.links.look(id, &mut lines) {
+            None => Either3::A(Null),
+            Some((fds, _, NOTHING)) if fds.is_empty() => Either3::B(text_of(env, &lines)?),
+            Some((fds, _, state)) => Either3::C(whole(env, &lines, fds, state)?),
         };
-        let mut array = env.create_array(3)?;
-        array.set(0, (!lines.is_empty()).then(|| text_of(env, &lines)).transpose()?)?;
-        array.set(1, fds.into_iter().map(IntoRawFd::into_raw_fd).collect::<Vec<i32>>())?;
-        array.set(2, state)?;
-        if lines.capacity() > BATCH_BYTES {
-            *lines = Vec::new();
-        }
-        Ok(Either3::C(array))
+        self.links.keep(lines);
+        Ok(came)
     }
 
     /// Lets messages leave together from now on.

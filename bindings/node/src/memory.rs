@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code)]
 
-use napi::bindgen_prelude::{Buffer, BufferSlice, FromNapiValue};
-use napi::{Env, JsString, JsValue, sys};
+use napi::bindgen_prelude::{Buffer, BufferSlice, FromNapiValue, Uint8ArraySlice};
+use napi::{Env, JsString, JsValue, check_status, sys};
 use procs::Bytes;
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
@@ -129,6 +129,28 @@ pub(crate) fn ascii_of(env: &Env, text: &JsString<'_>, channel: &procs::Channel)
     if ascii { block.share(len).ok().map(procs::Buffer::from) } else { None }
 }
 
+/// The bytes of a text in UTF-8, with room for one more.
+pub(crate) fn bytes_of(env: &Env, text: &JsString<'_>) -> Vec<u8> {
+    let (raw, value) = (env.raw(), text.raw());
+    let mut len = 0;
+    // SAFETY: both are of the call that is being answered; without a buffer only the length is asked for.
+    unsafe { sys::napi_get_value_string_utf16(raw, value, std::ptr::null_mut(), 0, &raw mut len) };
+    let mut bytes = Vec::<u8>::with_capacity(len + 2);
+    let mut written = 0;
+    // SAFETY: the vector has this much room, the zero behind the text included.
+    let status = unsafe { sys::napi_get_value_string_utf8(raw, value, bytes.as_mut_ptr().cast(), len + 2, &raw mut written) };
+    if status == sys::Status::napi_ok && written == len {
+        // SAFETY: so many bytes were written.
+        unsafe { bytes.set_len(len) };
+        // As many bytes as the text has units, and each of them a character of its own: nothing was cut off.
+        if bytes.is_ascii() {
+            return bytes;
+        }
+    }
+    // SAFETY: a text of the call that is being answered.
+    unsafe { String::from_napi_value(raw, value) }.map(String::into_bytes).unwrap_or_default()
+}
+
 /// Text for JavaScript. Most of it has nothing to decode.
 pub(crate) fn text_of<'env>(env: &'env Env, bytes: &[u8]) -> napi::Result<JsString<'env>> {
     if bytes.is_ascii() && bytes.len() > OWN_FROM {
@@ -201,11 +223,44 @@ unsafe extern "C" fn free(env: sys::napi_env, _data: *mut c_void, own: *mut c_vo
     account(env, -(own.len() as i64));
 }
 
-/// Copies bytes to the start of `room`; false when they do not fit.
-pub(crate) fn into_room(mut room: napi::bindgen_prelude::Uint8Array, bytes: &[u8]) -> bool {
-    // SAFETY: JavaScript's thread is in this call, so nobody else uses the memory of the array, unless the program itself has given it to another
-    // thread: bytes are plain either way.
-    let Some(place) = unsafe { room.as_mut() }.get_mut(..bytes.len()) else { return false };
-    place.copy_from_slice(bytes);
-    true
+/// Memory of JavaScript for small messages, many in one piece: memory of their own costs more than everything else about them.
+pub(crate) struct Slab {
+    env: sys::napi_env,
+    reference: sys::napi_ref,
+    /// Bytes at its start that hold messages.
+    used: usize,
+}
+
+impl Slab {
+    /// Over all of an array, which is kept.
+    pub(crate) fn new(env: &Env, array: &Uint8ArraySlice<'_>) -> napi::Result<Slab> {
+        let (env, mut reference) = (env.raw(), std::ptr::null_mut());
+        // SAFETY: the environment and the value are of the call that is being answered; the result goes to a live variable.
+        check_status!(unsafe { sys::napi_create_reference(env, array.raw(), 1, &raw mut reference) })?;
+        Ok(Slab { env, reference, used: 0 })
+    }
+
+    /// The memory as it is now: none if somebody has given it away. And how much of it holds messages.
+    pub(crate) fn room(&mut self) -> (&mut [u8], &mut usize) {
+        let (mut array, mut data, mut len) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+        let (mut kind, mut owner, mut offset) = (0, std::ptr::null_mut(), 0);
+        // SAFETY: this is the thread of the environment, which is alive, within a handle scope; the results go to live variables.
+        unsafe { sys::napi_get_reference_value(self.env, self.reference, &raw mut array) };
+        // SAFETY: as above.
+        let status =
+            unsafe { sys::napi_get_typedarray_info(self.env, array, &raw mut kind, &raw mut len, &raw mut data, &raw mut owner, &raw mut offset) };
+        if status != sys::Status::napi_ok || data.is_null() {
+            return (&mut [], &mut self.used);
+        }
+        // SAFETY: the memory of an array that the reference keeps and that only JavaScript, which does not run meanwhile, could give away: the
+        // caller calls nothing of JavaScript while it has the slice.
+        (unsafe { std::slice::from_raw_parts_mut(data.cast(), len) }, &mut self.used)
+    }
+}
+
+impl Drop for Slab {
+    fn drop(&mut self) {
+        // SAFETY: dropped on the thread of the environment, with the hub at the latest, whose finalizer runs before the environment is gone.
+        unsafe { sys::napi_delete_reference(self.env, self.reference) };
+    }
 }

@@ -2,78 +2,17 @@
 
 use crate::error::{Failure, guard};
 use crate::hub::Hub;
-use crate::memory::{ascii_of, into_room, text_of};
-use crate::message_parts::{Body, VALUES, body_of, codec_of, message_of, put};
-use crate::poller::Turn;
+use crate::incoming::{NOTHING, taken};
+use crate::message_parts::{Body, VALUES, message_of, put};
+use crate::poller::Receiver;
 use crate::shared::wait::LockWait;
-use napi::bindgen_prelude::{Array, Buffer, Either, Either3, Either5, Null, Uint8Array};
-use napi::{Env, JsString};
+use napi::Env;
+use napi::bindgen_prelude::{Array, Either, Either3, Function, Null, Uint8Array};
 use napi_derive::napi;
-use procs::{Channel, ChannelOptions, Codec, CodecSet, Error, ErrorKind, Message, Request, Result, SendError, Spin, Wire};
-use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use procs::{Channel, ChannelOptions, CodecSet, Error, ErrorKind, Message, Result, SendError, Spin, Wire};
 use std::os::fd::{AsRawFd, IntoRawFd};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-/// Messages handed to JavaScript at once.
-const BATCH: usize = 64;
-/// Bytes after which a batch is ended.
-const BATCH_BYTES: usize = 1 << 20;
-/// How long one turn of the event loop may go on with one channel.
-const TURN: Duration = Duration::from_micros(250);
-/// What a batch begins with: nothing more now, more at once, the end.
-const NOTHING: u32 = 0;
-const MORE: u32 = 1;
-const ENDED: u32 = 2;
-
-/// The channels of one environment and the calls it has to answer, by number.
-#[derive(Default)]
-pub(crate) struct Channels {
-    open: RefCell<HashMap<u32, Arc<Channel>>>,
-    requests: RefCell<HashMap<u32, Arc<Mutex<Option<Request>>>>>,
-    watched: RefCell<HashSet<u32>>,
-}
-
-impl Channels {
-    pub(crate) fn put(&self, id: u32, channel: Channel) {
-        self.open.borrow_mut().insert(id, Arc::new(channel));
-    }
-
-    pub(crate) fn get(&self, id: u32) -> Result<Arc<Channel>> {
-        let open = self.open.borrow();
-        open.get(&id).cloned().ok_or_else(|| Error::new(ErrorKind::InvalidState, "channel", "it was closed"))
-    }
-
-    /// After JavaScript has taken what had come: looks for more while the event loop has nothing else to do, and asks to be told of the rest.
-    pub(crate) fn settle(&self, id: u32, turn: Turn, tell: impl Fn()) {
-        let begun = Instant::now();
-        // Whoever has stopped watching begins anew; until then the descriptor stays readable.
-        while self.watched.borrow().contains(&id)
-            && let Ok(channel) = self.get(id)
-        {
-            let late = begun.elapsed() >= TURN;
-            let more = crate::error::catch(|| if late || !turn.is_idle() { channel.settle_now() } else { channel.settle() });
-            if late || !matches!(more, Ok(true)) {
-                return;
-            }
-            tell();
-        }
-    }
-
-    pub(crate) fn keep_request(&self, number: u32, request: Request) {
-        self.requests.borrow_mut().insert(number, Arc::new(Mutex::new(Some(request))));
-    }
-
-    pub(crate) fn drop_request(&self, number: u32) -> Option<Arc<Mutex<Option<Request>>>> {
-        self.requests.borrow_mut().remove(&number)
-    }
-
-    pub(crate) fn request(&self, id: u32) -> Result<Arc<Mutex<Option<Request>>>> {
-        let requests = self.requests.borrow();
-        requests.get(&id).cloned().ok_or_else(|| Error::new(ErrorKind::InvalidState, "request", "it was answered before"))
-    }
-}
+use std::rc::Rc;
+use std::time::Duration;
 
 /// How a channel is made.
 #[napi(object)]
@@ -137,9 +76,6 @@ pub(crate) fn blocked(sent: std::result::Result<(), SendError>) -> Result<std::r
     }
 }
 
-/// Nothing, one body, a batch, a failure, or how many bytes lie in the room that was given.
-type Received<'env> = Either5<Null, Either<JsString<'env>, Buffer>, Array<'env>, Failure, u32>;
-
 #[napi]
 impl Hub {
     /// Makes both ends under these numbers.
@@ -181,21 +117,35 @@ impl Hub {
         })
     }
 
-    /// Begins to tell when something can be received, or ends that.
+    /// Calls `came` from now on when something can be received (`incoming`). With `text` raw bytes are text.
     #[napi]
-    pub fn channel_watch(&self, env: Env, id: u32, on: bool) -> Either<bool, Failure> {
-        guard(|| {
+    pub fn channel_watch(&self, env: Env, id: u32, came: Function<'_, (), ()>, text: bool) -> napi::Result<Either<bool, Failure>> {
+        let receiver = Receiver::new(&env, &came)?;
+        Ok(guard(|| {
             let channel = self.channels.get(id)?;
-            let fd = channel.as_fd()?;
-            if on {
-                self.waiter.watch(&env, id, fd, Box::new(channel.clone()))?;
-                self.channels.watched.borrow_mut().insert(id);
-            } else {
-                self.channels.watched.borrow_mut().remove(&id);
-                self.waiter.unwatch(id, fd);
-            }
+            let channels = self.channels.clone();
+            let tell = move |turn| channels.tell(id, turn, &receiver, text);
+            self.waiter.watch(&env, id, (channel.as_fd()?, Box::new(channel.clone())), Rc::new(tell))?;
+            self.channels.watched.borrow_mut().insert(id);
             Ok(true)
-        })
+        }))
+    }
+
+    /// Tells also when there may be calls, from now on.
+    #[napi]
+    pub fn channel_serve(&self, id: u32) {
+        self.channels.serving.borrow_mut().insert(id);
+    }
+
+    /// Ends what `channelWatch` began.
+    #[napi]
+    pub fn channel_unwatch(&self, id: u32) {
+        self.channels.watched.borrow_mut().remove(&id);
+        if let Ok(channel) = self.channels.get(id)
+            && let Ok(fd) = channel.as_fd()
+        {
+            self.waiter.unwatch(id, fd);
+        }
     }
 
     /// Sends a message; false when the other side has to read first.
@@ -205,40 +155,6 @@ impl Hub {
         guard(|| {
             let channel = self.channels.get(id)?;
             Ok(blocked(channel.try_send(message_of(codec, body, buffers, fds)?))?.is_ok())
-        })
-    }
-
-    /// As `channelSend` for text and nothing beside it; types that the call need not guess are half of its cost.
-    #[napi]
-    pub fn channel_send_text(&self, id: u32, codec: u32, body: String) -> Either<bool, Failure> {
-        guard(|| {
-            let message = Message::encoded(codec_of(codec)?, body.into_bytes());
-            Ok(blocked(self.channels.get(id)?.try_send(message))?.is_ok())
-        })
-    }
-
-    /// As `channelSend` for a text as raw bytes; null when it is not ASCII.
-    #[napi]
-    pub fn channel_send_ascii(&self, env: Env, id: u32, text: JsString<'_>) -> Either3<bool, Failure, Null> {
-        let sent = guard(|| {
-            let channel = self.channels.get(id)?;
-            let Some(body) = ascii_of(&env, &text, &channel) else { return Ok(None) };
-            blocked(channel.try_send(Message::raw(body))).map(|sent| Some(sent.is_ok()))
-        });
-        match sent {
-            Either::A(Some(sent)) => Either3::A(sent),
-            Either::A(None) => Either3::C(Null),
-            Either::B(failure) => Either3::B(failure),
-        }
-    }
-
-    /// As `channelSend` for bytes as they are and nothing beside them.
-    #[napi]
-    pub fn channel_send_bytes(&self, id: u32, body: &[u8]) -> Either<bool, Failure> {
-        guard(|| match self.channels.get(id)?.send_bytes_until(body, None) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
         })
     }
 
@@ -260,48 +176,17 @@ impl Hub {
         })
     }
 
-    /// What has come, up to a batch: null for nothing, the body of one message that is nothing but JSON or bytes, else an array that begins with what
-    /// follows it (or the failure that ended the channel) and has the values of each message. The bytes of one small message are put into `room`, which
-    /// costs less than memory of their own: their number. With `text` raw bytes are text, and one such message is an array of it alone.
+    /// What has come, up to a batch: null for nothing, else an array that begins with what follows it (or the failure that ended the channel) and has
+    /// the values of each message. With `text` raw bytes are text.
     #[napi]
-    pub fn channel_receive<'env>(&self, env: &'env Env, id: u32, room: Uint8Array, text: bool) -> napi::Result<Received<'env>> {
+    pub fn channel_receive<'env>(&self, env: &'env Env, id: u32, text: bool) -> napi::Result<Either3<Null, Array<'env>, Failure>> {
         let channel = match self.channels.get(id) {
             Ok(channel) => channel,
-            Err(error) => return Ok(Either5::D(Failure::from(&error))),
+            Err(error) => return Ok(Either3::C(Failure::from(&error))),
         };
-        let mut messages = Vec::new();
-        let mut bytes = 0;
-        let state = loop {
-            match crate::error::catch(|| channel.take_ready()) {
-                Ok(Some(message)) => {
-                    bytes += message.size();
-                    messages.push(message);
-                    if messages.len() == BATCH || bytes > BATCH_BYTES {
-                        break Ok(MORE);
-                    }
-                }
-                Ok(None) => break Ok(NOTHING),
-                Err(error) if error.kind() == ErrorKind::Closed => break Ok(ENDED),
-                Err(error) => break Err(error),
-            }
-        };
-        if matches!(state, Ok(NOTHING)) {
-            if messages.is_empty() {
-                return Ok(Either5::A(Null));
-            }
-            let plain = |message: &Message| matches!(message.codec, Codec::Json | Codec::Raw) && message.buffers.is_empty() && message.fds.is_empty();
-            if messages.len() == 1 && plain(&messages[0]) {
-                let message = messages.remove(0);
-                if message.codec == Codec::Raw && text {
-                    let mut array = env.create_array(1)?;
-                    array.set(0, text_of(env, &message.body)?)?;
-                    return Ok(Either5::C(array));
-                }
-                if message.codec == Codec::Raw && into_room(room, &message.body) {
-                    return Ok(Either5::E(message.body.len() as u32));
-                }
-                return body_of(env, message.codec, message.body, text).map(Either5::B);
-            }
+        let (messages, state) = taken(&channel);
+        if messages.is_empty() && matches!(state, Ok(NOTHING)) {
+            return Ok(Either3::A(Null));
         }
         let mut array = env.create_array(1 + VALUES * messages.len() as u32)?;
         match state {
@@ -311,7 +196,7 @@ impl Hub {
         for (index, message) in messages.into_iter().enumerate() {
             put(env, &mut array, 1 + VALUES * index as u32, message, text)?;
         }
-        Ok(Either5::C(array))
+        Ok(Either3::B(array))
     }
 
     /// Looks whether the other side is gone before the thread that watches for that has told.
@@ -339,6 +224,7 @@ impl Hub {
     pub fn close_channel(&self, id: u32) {
         let channel = self.channels.open.borrow_mut().remove(&id);
         self.channels.watched.borrow_mut().remove(&id);
+        self.channels.serving.borrow_mut().remove(&id);
         if let Some(channel) = channel {
             if let Ok(fd) = channel.as_fd() {
                 self.waiter.unwatch(id, fd);

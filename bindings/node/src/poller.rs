@@ -337,13 +337,24 @@ impl Receiver {
         Ok(Receiver { env: raw, context, function: reference })
     }
 
-    /// Calls the function as the loop calls any other: ticks and microtasks run afterwards, what it throws is an uncaught exception. True
-    /// when it answers true.
+    /// As `give` for numbers.
+    pub(crate) fn call<const COUNT: usize>(&self, numbers: [f64; COUNT]) -> bool {
+        self.give(|env| {
+            let mut arguments = [null_mut(); COUNT];
+            for (argument, number) in arguments.iter_mut().zip(numbers) {
+                // SAFETY: the environment is the current one; the result goes to a live variable.
+                check_status!(unsafe { sys::napi_create_double(env.raw(), number, argument) })?;
+            }
+            Ok(arguments)
+        })
+    }
+
+    /// Calls the function as the loop calls any other: ticks and microtasks run afterwards, what it throws is an uncaught exception. Its
+    /// arguments are made in a scope of their own. True when it answers true.
     /// Only on the environment's thread.
     #[allow(clippy::multiple_unsafe_ops_per_block, reason = "one condition holds for the whole sequence")]
-    pub(crate) fn call<const COUNT: usize>(&self, numbers: [f64; COUNT]) -> bool {
+    pub(crate) fn give<const COUNT: usize>(&self, arguments: impl FnOnce(&Env) -> napi::Result<[sys::napi_value; COUNT]>) -> bool {
         let (mut this, mut function) = (null_mut(), null_mut());
-        let mut arguments = [null_mut(); COUNT];
         let (mut scope, mut result, mut answer) = (null_mut(), null_mut(), false);
         // SAFETY: called on the environment's thread while it lives, as the caller guarantees; all results go to live variables; the values
         // belong to the scope that is opened first and closed last.
@@ -351,17 +362,17 @@ impl Receiver {
             if sys::napi_open_handle_scope(self.env, &raw mut scope) != sys::Status::napi_ok {
                 return false;
             }
-            sys::napi_get_reference_value(self.env, self.function, &raw mut function);
-            sys::napi_get_global(self.env, &raw mut this);
-            for (argument, number) in arguments.iter_mut().zip(numbers) {
-                sys::napi_create_double(self.env, number, argument);
-            }
-            let status = sys::napi_make_callback(self.env, self.context, this, function, COUNT, arguments.as_ptr(), &raw mut result);
-            match status {
-                // Anything but a boolean leaves the answer as it is.
-                sys::Status::napi_ok => drop(sys::napi_get_value_bool(self.env, result, &raw mut answer)),
-                sys::Status::napi_pending_exception => self.report(),
-                _ => {}
+            // Arguments that cannot be made: the environment is ending.
+            if let Ok(arguments) = arguments(&Env::from_raw(self.env)) {
+                sys::napi_get_reference_value(self.env, self.function, &raw mut function);
+                sys::napi_get_global(self.env, &raw mut this);
+                let status = sys::napi_make_callback(self.env, self.context, this, function, COUNT, arguments.as_ptr(), &raw mut result);
+                match status {
+                    // Anything but a boolean leaves the answer as it is.
+                    sys::Status::napi_ok => drop(sys::napi_get_value_bool(self.env, result, &raw mut answer)),
+                    sys::Status::napi_pending_exception => self.report(),
+                    _ => {}
+                }
             }
             sys::napi_close_handle_scope(self.env, scope);
         }

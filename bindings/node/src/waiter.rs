@@ -1,8 +1,7 @@
 //! How an environment hears of its children: in its own event loop, or by a thread where the runtime hides that loop.
 
-use crate::children::{Children, LINK_NOTICE as LINK, Notice};
+use crate::children::{Children, Notice};
 use crate::event::{Event, Wake};
-use crate::message_channel::Channels;
 use crate::poller::{Poller, Receiver, Turn, When, refer};
 use napi::Env;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
@@ -25,33 +24,20 @@ const END: u64 = u64::MAX;
 pub(crate) struct Waiter {
     by: By,
     children: Rc<Children>,
-    tell: Rc<Tell>,
     /// Channels that the loop waits for.
     links: RefCell<HashMap<u32, Poller>>,
+    /// What is to be done when something comes by a channel, where a thread waits.
+    tells: Rc<RefCell<HashMap<u32, Tell>>>,
 }
+
+/// Takes what has come by a channel and gives it to JavaScript.
+pub(crate) type Tell = Rc<dyn Fn(Turn)>;
 
 enum By {
     /// The loop itself waits.
     Loop(Poller),
     /// A thread waits, and JavaScript answers each wake-up by a look.
     Thread(Thread),
-}
-
-/// What calls JavaScript.
-struct Tell {
-    receiver: Receiver,
-    channels: Rc<Channels>,
-}
-
-impl Tell {
-    /// Something can be received from a channel.
-    fn link(&self, id: u32, turn: Turn) {
-        let notice = [f64::from(id), LINK];
-        self.receiver.call(notice);
-        self.channels.settle(id, turn, || {
-            self.receiver.call(notice);
-        });
-    }
 }
 
 /// The environment's side of the thread. Dropped with the environment, which ends the thread.
@@ -67,37 +53,40 @@ pub(crate) struct Thread {
 
 impl Waiter {
     /// Tells `receiver` what happens to the children.
-    pub(crate) fn start(env: &Env, of: (&Rc<Children>, &Rc<Channels>), receiver: Receiver, wake: &Arc<Wake>) -> napi::Result<Waiter> {
-        let children = of.0.clone();
-        let tell = Rc::new(Tell { receiver, channels: of.1.clone() });
-        let (watched, told) = (children.clone(), tell.clone());
-        let notify = move |notice: Notice, turn| match notice {
+    pub(crate) fn start(env: &Env, children: &Rc<Children>, receiver: Receiver, wake: &Arc<Wake>) -> napi::Result<Waiter> {
+        let tells = Rc::<RefCell<HashMap<u32, Tell>>>::default();
+        let (watched, told) = (children.clone(), tells.clone());
+        let notify = move |notice: Notice| match notice {
             Notice::Link(id) => {
-                told.link(id, turn);
+                let tell = told.borrow().get(&id).cloned();
+                if let Some(tell) = tell {
+                    tell(Turn::HIDDEN);
+                }
                 false
             }
-            notice => told.receiver.call(notice.numbers()),
+            notice => receiver.call(notice.numbers()),
         };
         let asked = std::env::var_os(CHOICE).is_some_and(|choice| choice == "thread");
         let by = if !asked && Poller::is_possible() {
-            let look = move |turn| watched.look(|notice| notify(notice, turn));
+            let look = move |_| watched.look(&notify);
             By::Loop(Poller::start(env, (children.as_fd(), Box::new(children.clone())), When::Last, look)?)
         } else {
-            let look = move || watched.look_at_one(|notice| notify(notice, Turn::HIDDEN));
+            let look = move || watched.look_at_one(&notify);
             let thread = Thread::start(children.set(), Box::new(look), wake.clone());
             By::Thread(thread.map_err(|error| napi::Error::from_reason(error.to_string()))?)
         };
-        Ok(Waiter { by, children, tell, links: RefCell::default() })
+        Ok(Waiter { by, children: children.clone(), links: RefCell::default(), tells })
     }
 
-    /// Tells what comes by a channel from now on. `owner` keeps the descriptor open.
-    pub(crate) fn watch(&self, env: &Env, id: u32, fd: BorrowedFd<'_>, owner: Box<dyn Any>) -> procs::Result<()> {
+    /// Calls `tell` whenever something has come by a channel from now on. `owner` keeps the descriptor open.
+    pub(crate) fn watch(&self, env: &Env, id: u32, (fd, owner): (BorrowedFd<'_>, Box<dyn Any>), tell: Tell) -> procs::Result<()> {
         if matches!(self.by, By::Thread(_)) {
-            return self.children.add_link(id, &fd);
+            self.children.add_link(id, &fd)?;
+            self.tells.borrow_mut().insert(id, tell);
+            return Ok(());
         }
         // As libuv does with its own pipes: what a child has written is told before its end.
-        let tell = self.tell.clone();
-        let poller = Poller::start(env, (fd, owner), When::AtOnce, move |turn| tell.link(id, turn));
+        let poller = Poller::start(env, (fd, owner), When::AtOnce, move |turn| tell(turn));
         let poller = poller.map_err(|error| procs::Error::new(procs::ErrorKind::Exhausted, "channel", error.reason.clone()))?;
         if let Some(before) = self.links.borrow_mut().insert(id, poller) {
             before.close();
@@ -108,7 +97,10 @@ impl Waiter {
     /// Ends that, before the descriptor is closed.
     pub(crate) fn unwatch(&self, id: u32, fd: BorrowedFd<'_>) {
         match self.by {
-            By::Thread(_) => self.children.remove_link(&fd),
+            By::Thread(_) => {
+                self.children.remove_link(&fd);
+                self.tells.borrow_mut().remove(&id);
+            }
             By::Loop(_) => {
                 if let Some(poller) = self.links.borrow_mut().remove(&id) {
                     poller.close();

@@ -90,6 +90,33 @@ test('an exception in a handler is an uncaught exception, and the others still h
   assert.equal((await script(body)).stdout, 'uncaught mine\nother 0\n');
 });
 
+test('a handler that throws at every third message hears all of them, in order', async () => {
+  const heard = `
+    const heard = [];
+    let thrown = 0;
+    process.on('uncaughtException', (error) => { if (error.message === 'mine') thrown++; else throw error; });
+    const hear = (then) => (index) => {
+      heard.push(index);
+      if (heard.length === 200) setImmediate(() => { console.log(thrown, heard.every((one, at) => one === at)); then(); });
+      if (index % 3 === 0) throw new Error('mine');
+    };
+    const send = (to) => { for (let index = 0; index < 200; index++) to.send(index); };`;
+  const child = 'process.on(\'disconnect\', () => process.exit()); for (let index = 0; index < 200; index++) process.send(index)';
+  const native = `process.once('message', () => { ${child} });`;
+  const bodies = [
+    `const child = procs.fork('-e', [${JSON.stringify(child)}], { execArgv: [] }); child.on('message', hear(() => child.disconnect()));`,
+    `const child = procs.fork('-r', [${MODULE}, '-e', ${JSON.stringify(native)}], { execArgv: [] });
+    const timer = setInterval(() => {
+      if (child.channel.wire !== 'native') return;
+      clearInterval(timer);
+      child.on('message', hear(() => child.disconnect()));
+      child.send('go');
+    }, 1);`,
+    "const [one, other] = procs.Channel.pair(); other.on('message', hear(() => other.close())); send(one);",
+  ];
+  for (const body of bodies) assert.equal((await script(`${heard} ${body}`)).stdout, '67 true\n', body);
+});
+
 test('an error nobody listens to ends the process, as for every emitter', async () => {
   const result = await script("procs.spawn('procs-no-such-program')");
   assert.equal(result.code, 1);

@@ -2,7 +2,8 @@
 
 use super::channel::Channel;
 use super::link::Link;
-use super::message::Message;
+use super::message::{Message, ReceivedSlice};
+use super::native::plain::Found;
 use crate::error::{ErrorKind, Result};
 
 impl Channel {
@@ -19,6 +20,20 @@ impl Channel {
                 result => result.map(Some),
             },
         }
+    }
+
+    /// As [`take_ready`](Channel::take_ready); the body of a message that has neither buffers nor descriptors and fits is copied to the front of
+    /// `out`, without allocating.
+    ///
+    /// # Errors
+    /// As [`Channel::recv`].
+    pub fn take_ready_slice(&self, out: &mut [u8]) -> Result<Option<ReceivedSlice>> {
+        if let Link::Native(native) = self.link()?
+            && let Some(Found::Plain(codec, len)) = native.take_ready_plain(out)?
+        {
+            return Ok(Some(ReceivedSlice::Plain(codec, len)));
+        }
+        Ok(self.take_ready()?.map(ReceivedSlice::Whole))
     }
 
     /// Whether there is something to take, before the event loop waits for the descriptor. With `Spin::Off` at once; otherwise it looks again

@@ -104,6 +104,18 @@ impl Native {
     }
 }
 
+impl Native {
+    /// The body of the next message, if it is there and nothing but a body that fits; `None` when [`Native::take_ready`] has to be asked.
+    #[inline]
+    pub(in crate::channel) fn take_ready_plain<R: Room + ?Sized>(&self, out: &mut R) -> Result<Option<Found>> {
+        self.line.check("channel.recv")?;
+        let Some(mut receiver) = self.try_lead() else { return Ok(None) };
+        // What is wrong with the ring is found again, and told, by whoever asks for the whole message.
+        let plain = receiver.take_plain(&self.line, out).ok().flatten();
+        Ok(plain.map(|(codec, len)| Found::Plain(codec, len)))
+    }
+}
+
 impl Receiver {
     /// The body of the next message into `out`, if it is a plain one and fits; no allocation when `out` is large enough.
     #[inline]

@@ -89,12 +89,13 @@ impl Splitter {
         Ok(found.map(|(from, to, next)| self.take(from, to, next)))
     }
 
-    /// Moves the whole lines that are there to `out`, which is empty, with their line feeds; false when there is none. A long line comes alone.
+    /// Moves the whole lines that are there to `out`, which is empty, with their line feeds, and says whether it is one; `None` when there is
+    /// none. A long line comes alone.
     ///
     /// # Errors
     /// As [`next`](Splitter::next).
-    pub(crate) fn lines(&mut self, out: &mut Vec<u8>) -> Result<bool> {
-        let Some((_, _, first)) = self.line()? else { return Ok(false) };
+    pub(crate) fn lines(&mut self, out: &mut Vec<u8>) -> Result<Option<bool>> {
+        let Some((_, _, first)) = self.line()? else { return Ok(None) };
         let end = if first - self.start > KEEP { first } else { memchr::memrchr(b'\n', &self.bytes).map_or(first, |at| at + 1) };
         if self.start == 0 && end == self.bytes.len() {
             std::mem::swap(&mut self.bytes, out);
@@ -103,7 +104,7 @@ impl Splitter {
             out.extend_from_slice(&self.bytes[self.start..end]);
             (self.start, self.searched) = (end, end);
         }
-        Ok(true)
+        Ok(Some(end == first))
     }
 
     fn line(&mut self) -> Result<Option<(usize, usize, usize)>> {

@@ -10,6 +10,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 pub struct Lines {
     /// Descriptors that have come, for messages that announce them: these, or some that follow.
     pub fds: Vec<OwnedFd>,
+    /// Whether one whole line came, neither more nor none.
+    pub one: bool,
     /// Whether more may be there at once. Otherwise whoever polls is told when something comes.
     pub more: bool,
 }
@@ -37,14 +39,14 @@ impl State {
         let step = self.read(fd);
         let found = self.splitter.lines(out).unwrap_or_else(|error| {
             self.fail(fd, error.kind(), error.detail().to_owned());
-            false
+            None
         });
-        if !found && step != Step::Moved {
+        if found.is_none() && step != Step::Moved {
             return None;
         }
         let fds: Vec<OwnedFd> = self.arrived.drain(..).collect();
         // A read that brought less than there was room for has emptied the socket, unless it ended where a descriptor came. A long line comes alone.
         let more = self.reading != Reading::Open || out.len() > LONG || (step == Step::Moved && (self.filled || !fds.is_empty()));
-        Some(Lines { fds, more })
+        Some(Lines { fds, one: found == Some(true), more })
     }
 }

@@ -1,0 +1,65 @@
+//! Sending by channels of the core as functions that know their hub: messages of a body alone.
+
+use crate::error::{Failure, guard};
+use crate::incoming::Channels;
+use crate::memory::{ascii_of, bytes_of};
+use crate::message_channel::blocked;
+use crate::message_parts::codec_of;
+use napi::bindgen_prelude::{Either, Either3, Null, Object};
+use napi::{Env, JsString};
+use procs::{ErrorKind, Message};
+use std::rc::Rc;
+
+/// True for a message that went, false when the other side has to read first.
+type Sent = Either<bool, Failure>;
+
+impl Channels {
+    /// Text in the codec of this number.
+    fn send_text(&self, env: &Env, id: u32, codec: u32, text: &JsString<'_>) -> Sent {
+        guard(|| {
+            let message = Message::encoded(codec_of(codec)?, bytes_of(env, text));
+            Ok(blocked(self.get(id)?.try_send(message))?.is_ok())
+        })
+    }
+
+    /// Text as raw bytes; null when it is not ASCII.
+    fn send_ascii(&self, env: &Env, id: u32, text: &JsString<'_>) -> Either3<bool, Failure, Null> {
+        let sent = guard(|| {
+            let channel = self.get(id)?;
+            let Some(body) = ascii_of(env, text, &channel) else { return Ok(None) };
+            blocked(channel.try_send(Message::raw(body))).map(|sent| Some(sent.is_ok()))
+        });
+        match sent {
+            Either::A(Some(sent)) => Either3::A(sent),
+            Either::A(None) => Either3::C(Null),
+            Either::B(failure) => Either3::B(failure),
+        }
+    }
+
+    /// Bytes as they are.
+    fn send_bytes(&self, id: u32, body: &[u8]) -> Sent {
+        guard(|| match self.get(id)?.send_bytes_until(body, None) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Adds the functions that every message needs.
+    pub(crate) fn quick(self: &Rc<Channels>, env: &Env, calls: &mut Object<'_>) -> napi::Result<()> {
+        let channels = self.clone();
+        let text = env.create_function_from_closure::<(), _, _>("channelSendText", move |call| {
+            Ok(channels.send_text(call.env, call.get(0)?, call.get(1)?, &call.get::<JsString<'_>>(2)?))
+        })?;
+        calls.set("channelSendText", text)?;
+        let channels = self.clone();
+        let ascii = env.create_function_from_closure::<(), _, _>("channelSendAscii", move |call| {
+            Ok(channels.send_ascii(call.env, call.get(0)?, &call.get::<JsString<'_>>(1)?))
+        })?;
+        calls.set("channelSendAscii", ascii)?;
+        let channels = self.clone();
+        let bytes = env
+            .create_function_from_closure::<(), _, _>("channelSendBytes", move |call| Ok(channels.send_bytes(call.get(0)?, call.get::<&[u8]>(1)?)))?;
+        calls.set("channelSendBytes", bytes)
+    }
+}
