@@ -3,7 +3,7 @@
 use super::channel::Channel;
 use super::link::Link;
 use super::message::{Message, ReceivedSlice};
-use super::native::plain::Found;
+use super::native::plain::Next;
 use crate::error::{ErrorKind, Result};
 
 impl Channel {
@@ -28,10 +28,12 @@ impl Channel {
     /// # Errors
     /// As [`Channel::recv`].
     pub fn take_ready_slice(&self, out: &mut [u8]) -> Result<Option<ReceivedSlice>> {
-        if let Link::Native(native) = self.link()?
-            && let Some(Found::Plain(codec, len)) = native.take_ready_plain(out)?
-        {
-            return Ok(Some(ReceivedSlice::Plain(codec, len)));
+        if let Link::Native(native) = self.link()? {
+            match native.take_ready_plain(out)? {
+                Next::Plain(codec, len) => return Ok(Some(ReceivedSlice::Plain(codec, len))),
+                Next::Nothing => return Ok(None),
+                Next::Other => {}
+            }
         }
         Ok(self.take_ready()?.map(ReceivedSlice::Whole))
     }

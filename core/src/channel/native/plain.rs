@@ -58,12 +58,12 @@ impl Found {
 }
 
 /// What the ring has.
-enum Next {
+pub(in crate::channel) enum Next {
     /// A body of this many bytes, which was taken.
     Plain(Codec, usize),
     /// Not a byte of a frame, and the other side is there.
     Nothing,
-    /// [`Receiver::take`] has to be asked.
+    /// [`Receiver::take`] has to be asked, or [`Native::take_ready`].
     Other,
 }
 
@@ -105,14 +105,13 @@ impl Native {
 }
 
 impl Native {
-    /// The body of the next message, if it is there and nothing but a body that fits; `None` when [`Native::take_ready`] has to be asked.
+    /// The body of the next message, if it is there, nothing but a body, and fits.
     #[inline]
-    pub(in crate::channel) fn take_ready_plain<R: Room + ?Sized>(&self, out: &mut R) -> Result<Option<Found>> {
+    pub(in crate::channel) fn take_ready_plain<R: Room + ?Sized>(&self, out: &mut R) -> Result<Next> {
         self.line.check("channel.recv")?;
-        let Some(mut receiver) = self.try_lead() else { return Ok(None) };
+        let Some(mut receiver) = self.try_lead() else { return Ok(Next::Other) };
         // What is wrong with the ring is found again, and told, by whoever asks for the whole message.
-        let plain = receiver.take_plain(&self.line, out).ok().flatten();
-        Ok(plain.map(|(codec, len)| Found::Plain(codec, len)))
+        Ok(receiver.take_plain(&self.line, out).unwrap_or(Next::Other))
     }
 }
 
