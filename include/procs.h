@@ -1683,6 +1683,14 @@ procs_status procs_channel_send(const procs_channel *channel, procs_message *mes
 // Sends bytes as a raw message, without a message handle. Errors: as `procs_channel_send`.
 procs_status procs_channel_send_bytes(const procs_channel *channel, const void *data, size_t len, int64_t timeout_ms);
 
+// A block of the memory that is shared with the other side, to build a large message in place: fill `procs_shm_block_data`, then
+// `procs_message_from_block` or `procs_message_add_block`. What was received lies in place as well: `procs_message_body`. Owned: free it with
+// `procs_shm_block_free`.
+//
+// Errors: PROCS_E_EXHAUSTED when the other side has not given back enough of `max_queued_bytes`; PROCS_E_UNSUPPORTED for a channel without shared
+// memory.
+procs_status procs_channel_alloc(const procs_channel *channel, size_t len, procs_shm_block **block);
+
 // The next message; waits for it at most `timeout_ms`. Owned: free it with `procs_message_free`.
 //
 // Errors: PROCS_E_CLOSED when everything was received and the other side has closed or is gone; PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a
@@ -1801,6 +1809,16 @@ procs_status procs_message_new(int codec, const void *data, size_t len, procs_me
 
 // Adds a buffer that travels beside the body, copied. At most 4096.
 procs_status procs_message_add_buffer(procs_message *message, const void *data, size_t len);
+
+// Makes a message whose body is the first `len` bytes of the block. Sent on the channel whose `procs_channel_alloc` gave the block they are not
+// copied, whatever their number; sent elsewhere they are. The block stays yours: free it when you like, and write to it no more. Owned: free the
+// message with `procs_message_free`.
+//
+// Errors: PROCS_E_INVALID_ARGUMENT when the block has fewer bytes.
+procs_status procs_message_from_block(int codec, const procs_shm_block *block, size_t len, procs_message **message);
+
+// As `procs_message_add_buffer` for the first `len` bytes of a block, which are not copied: see `procs_message_from_block`.
+procs_status procs_message_add_block(procs_message *message, const procs_shm_block *block, size_t len);
 
 // Adds a descriptor, of which the library takes a duplicate: `fd` stays yours.
 //

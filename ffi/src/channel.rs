@@ -5,6 +5,7 @@ use crate::channel_options::{self, procs_channel_options};
 use crate::child::{child, not_yet, procs_child};
 use crate::choices::timeout;
 use crate::guard::{guard, guard_value};
+use crate::memory_arena::{BlockObject, procs_shm_block};
 use crate::message::{MessageObject, message, procs_message};
 use crate::ptr::{self, Operation, Out, OutStruct, Sized8, array, array_mut};
 use crate::request::{RequestObject, procs_request};
@@ -218,6 +219,23 @@ pub unsafe extern "C" fn procs_channel_send_bytes(channel: *const procs_channel,
         let object = self::channel(operation, channel)?;
         let limit = until(timeout(operation, "timeout_ms", timeout_ms)?);
         object.0.send_bytes_until(array(operation, "data", data.cast::<u8>(), len)?, limit)
+    })
+}
+
+/// A block of the memory that is shared with the other side, to build a large message in place: fill `procs_shm_block_data`, then
+/// `procs_message_from_block` or `procs_message_add_block`. What was received lies in place as well: `procs_message_body`. Owned: free it with
+/// `procs_shm_block_free`.
+///
+/// Errors: PROCS_E_EXHAUSTED when the other side has not given back enough of `max_queued_bytes`; PROCS_E_UNSUPPORTED for a channel without shared
+/// memory.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_channel_alloc(channel: *const procs_channel, len: usize, block: *mut *mut procs_shm_block) -> procs_status {
+    let operation = "procs_channel_alloc";
+    guard(operation, || {
+        let object = self::channel(operation, channel)?;
+        let out = Out::new(operation, "block", block)?;
+        out.set(slab::insert(BlockObject(object.0.alloc(len)?))?);
+        Ok(())
     })
 }
 

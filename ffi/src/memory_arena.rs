@@ -155,7 +155,7 @@ pub struct procs_shm_block {
     _opaque: [u8; 0],
 }
 
-struct BlockObject(Block);
+pub(crate) struct BlockObject(pub(crate) Block);
 
 impl Object for BlockObject {
     type Handle = procs_shm_block;
@@ -163,7 +163,7 @@ impl Object for BlockObject {
     const NOUN: &'static str = "shm_block";
 }
 
-fn block(operation: Operation, handle: *const procs_shm_block) -> Result<Ref<BlockObject>> {
+pub(crate) fn block(operation: Operation, handle: *const procs_shm_block) -> Result<Ref<BlockObject>> {
     slab::get(operation, handle)
 }
 

@@ -3,6 +3,7 @@
 use crate::capture::exclusive;
 use crate::choices::find;
 use crate::guard::{guard, guard_value};
+use crate::memory_arena::{self, procs_shm_block};
 use crate::ptr::{Operation, Out, array, duplicate_fd};
 use crate::slab::{self, Object, Ref, lock};
 use crate::status::{invalid, procs_status};
@@ -97,6 +98,40 @@ pub unsafe extern "C" fn procs_message_add_buffer(message: *mut procs_message, d
         let object = self::message(operation, message)?;
         let bytes = array(operation, "data", data.cast::<u8>(), len)?;
         exclusive(operation, &object.0)?.buffers.push(bytes.into());
+        Ok(())
+    })
+}
+
+/// Makes a message whose body is the first `len` bytes of the block. Sent on the channel whose `procs_channel_alloc` gave the block they are not
+/// copied, whatever their number; sent elsewhere they are. The block stays yours: free it when you like, and write to it no more. Owned: free the
+/// message with `procs_message_free`.
+///
+/// Errors: PROCS_E_INVALID_ARGUMENT when the block has fewer bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_message_from_block(
+    codec: c_int,
+    block: *const procs_shm_block,
+    len: usize,
+    message: *mut *mut procs_message,
+) -> procs_status {
+    let operation = "procs_message_from_block";
+    guard(operation, || {
+        let out = Out::new(operation, "message", message)?;
+        let codec = find(operation, "codec", codec, Codec::ALL)?;
+        let body = memory_arena::block(operation, block)?.0.share(len)?;
+        out.set(MessageObject::handle(Message::encoded(codec, body))?);
+        Ok(())
+    })
+}
+
+/// As `procs_message_add_buffer` for the first `len` bytes of a block, which are not copied: see `procs_message_from_block`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn procs_message_add_block(message: *mut procs_message, block: *const procs_shm_block, len: usize) -> procs_status {
+    let operation = "procs_message_add_block";
+    guard(operation, || {
+        let object = self::message(operation, message)?;
+        let shared = memory_arena::block(operation, block)?.0.share(len)?;
+        exclusive(operation, &object.0)?.buffers.push(shared.into());
         Ok(())
     })
 }

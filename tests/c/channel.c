@@ -166,6 +166,36 @@ static void into_memory(void) {
     ok("into memory");
 }
 
+/* Built in shared memory, read in shared memory: the block's own bytes, not a copy of them. */
+static void in_place(void) {
+    procs_channel *here, *there;
+    procs_message *message, *received;
+    procs_shm_block *block, *beside;
+    size_t len, size = 1 << 20;
+    CHECK(procs_channel_pair(NULL, &here, &there) == PROCS_OK);
+    CHECK(procs_channel_alloc(here, size, &block) == PROCS_OK && procs_channel_alloc(here, 5, &beside) == PROCS_OK);
+    char *bytes = procs_shm_block_data(block);
+    memset(bytes, 'x', size);
+    memcpy(procs_shm_block_data(beside), "hello", 5);
+    CHECK(procs_message_from_block(PROCS_CODEC_RAW, block, size - 1, &message) == PROCS_OK);
+    CHECK(procs_message_add_block(message, beside, 4) == PROCS_OK && procs_message_add_block(message, beside, 6) == PROCS_E_INVALID_ARGUMENT);
+    CHECK(procs_message_from_block(PROCS_CODEC_RAW, block, size + 1, &received) == PROCS_E_INVALID_ARGUMENT);
+    CHECK(procs_channel_send(here, message, 20000) == PROCS_OK && procs_message_free(message) == PROCS_OK);
+    CHECK(procs_shm_block_free(beside) == PROCS_OK && procs_channel_recv(there, 20000, &received) == PROCS_OK);
+    const char *body = procs_message_body(received, &len);
+    CHECK(len == size - 1 && body[0] == 'x' && body[len - 1] == 'x');
+    /* Only this test may do so: a write on one side is seen on the other. */
+    bytes[len - 1] = 'y';
+    CHECK(((volatile const char *)body)[len - 1] == 'y');
+    const char *buffer = procs_message_buffer(received, 0, &len);
+    CHECK(len == 4 && memcmp(buffer, "hell", 4) == 0);
+    CHECK(procs_shm_block_free(block) == PROCS_OK && procs_message_free(received) == PROCS_OK);
+    /* The same pages serve again. */
+    CHECK(procs_channel_alloc(here, size, &block) == PROCS_OK && procs_shm_block_data(block) == bytes);
+    CHECK(procs_shm_block_free(block) == PROCS_OK && procs_channel_free(here) == PROCS_OK && procs_channel_free(there) == PROCS_OK);
+    ok("in place");
+}
+
 static void calls_to_a_child(void) {
     procs_channel_options channel_options;
     procs_channel *channel;
@@ -313,6 +343,17 @@ static void refused(void) {
     REFUSED(procs_channel_recv_into(here, 0, NULL));
     char byte;
     size_t len;
+    procs_shm_block *block = NULL;
+    REFUSED(procs_channel_alloc(NULL, 1, &block));
+    REFUSED(procs_channel_alloc(here, 0, &block));
+    REFUSED(procs_channel_alloc(here, 1, NULL));
+    REFUSED(procs_message_from_block(PROCS_CODEC_RAW, NULL, 0, &message));
+    REFUSED(procs_message_add_block(NULL, NULL, 0));
+    CHECK(procs_channel_alloc(here, 1, &block) == PROCS_OK);
+    REFUSED(procs_message_from_block(9, block, 1, &message));
+    REFUSED(procs_message_from_block(PROCS_CODEC_RAW, block, 1, NULL));
+    REFUSED(procs_message_from_block(PROCS_CODEC_RAW, block, 2, &message));
+    CHECK(procs_shm_block_free(block) == PROCS_OK);
     REFUSED(procs_channel_recv_bytes(NULL, 0, &byte, 1, &len, &message));
     REFUSED(procs_channel_recv_bytes(here, -2, &byte, 1, &len, &message));
     REFUSED(procs_channel_recv_bytes(here, 0, NULL, 1, &len, &message));
@@ -362,6 +403,7 @@ int main(int argc, char **argv) {
     int before = open_descriptors();
     messages_to_a_child();
     into_memory();
+    in_place();
     calls_to_a_child();
     events_of_a_child();
     between_threads();

@@ -121,6 +121,12 @@ const TABLE: &[Row] = &[
         python: &["Channel", "send", "recv", "send_bytes", "recv_bytes", "pair", "close", "Message"],
         node: &["Channel", "send", "recv", "pair", "close", "ChannelMessage"],
     },
+    Row {
+        concept: "built and read in place",
+        c: &["procs_channel_alloc", "procs_message_from_block", "procs_message_add_block", "procs_message_body"],
+        python: &["alloc", "recv_buffer"],
+        node: &[],
+    },
     Row { concept: "body into memory of one's own", c: &["procs_channel_recv_bytes"], python: &["recv_bytes_into"], node: &[] },
     Row {
         concept: "ask and answer",

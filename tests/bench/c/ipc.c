@@ -1,4 +1,4 @@
-/* libprocs' channel from C: `ours-c-ipc native mode=M sizes=N,N seconds=S peer-cpu=C`, the child is this program again; or
+/* libprocs' channel from C: `ours-c-ipc native mode=M sizes=N,N seconds=S peer-cpu=C`, the child is this program again, `in-place` the same by reference; or
  * `ours-c-ipc node echo=PATH`, the child is a plain Node script. */
 #include "../limits/messages.h"
 #include <procs.h>
@@ -27,6 +27,42 @@ static void receive_bytes(void *self, char *data, size_t len) {
     procs_message *whole;
     if (procs_channel_recv_bytes(e->channel, -1, data, len, &there, &whole) != PROCS_OK) fail("procs_channel_recv_bytes");
     if (there != len || whole != NULL) fail("a message of another size");
+}
+
+enum { BUILT_FROM = 1024 };
+
+/* The same by reference: built in a block of the memory that both sides share, of which each touches the first bytes, and read there. */
+static void send_in_place(void *self, const char *data, size_t len) {
+    end *e = self;
+    procs_shm_block *block;
+    procs_message *message;
+    if (len <= BUILT_FROM) {
+        send_bytes(self, data, len);
+        return;
+    }
+    if (procs_channel_alloc(e->channel, len, &block) != PROCS_OK) fail("procs_channel_alloc");
+    memcpy(procs_shm_block_data(block), data, sizeof(bench_order));
+    if (procs_message_from_block(PROCS_CODEC_RAW, block, len, &message) != PROCS_OK) fail("procs_message_from_block");
+    if (procs_channel_send(e->channel, message, -1) != PROCS_OK) fail("procs_channel_send");
+    procs_message_free(message);
+    procs_shm_block_free(block);
+}
+
+static void receive_in_place(void *self, char *data, size_t len) {
+    end *e = self;
+    size_t there;
+    procs_message *message;
+    if (procs_channel_recv(e->channel, -1, &message) != PROCS_OK) fail("procs_channel_recv");
+    const void *body = procs_message_body(message, &there);
+    if (there != len) fail("a message of another size");
+    memcpy(data, body, len < sizeof(bench_order) ? len : sizeof(bench_order));
+    procs_message_free(message);
+}
+
+static bench_link link_of(end *e, char **argv) {
+    bench_link bytes = {.self = e, .send = send_bytes, .receive = receive_bytes};
+    bench_link in_place = {.self = e, .send = send_in_place, .receive = receive_in_place};
+    return strcmp(argv[1], "in-place") == 0 ? in_place : bytes;
 }
 
 static end open_end(procs_channel *channel) {
@@ -68,7 +104,7 @@ static int parent(int argc, char **argv) {
     for (int i = 1; i < argc; i++) words[i] = argv[i];
     words[argc] = "role=peer";
     procs_child *child = start(words, PROCS_WIRE_NATIVE, &e);
-    bench_link link = {.self = &e, .send = send_bytes, .receive = receive_bytes};
+    bench_link link = link_of(&e, argv);
     bench_messages(&link, argv, SIZE_MAX);
     free(words);
     return finish(child, &e);
@@ -79,7 +115,7 @@ static int serve(char **argv) {
     bench_pin(argv);
     if (procs_channel_from_env(NULL, &channel) != PROCS_OK) fail("procs_channel_from_env");
     end e = open_end(channel);
-    bench_link link = {.self = &e, .send = send_bytes, .receive = receive_bytes};
+    bench_link link = link_of(&e, argv);
     bench_serve(&link);
     return 0;
 }

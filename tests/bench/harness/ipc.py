@@ -74,6 +74,16 @@ def everyone(make, asleep=False, small=True):
     return tuple(limits(make, asleep, small) + peers(make, asleep) + ours(make))
 
 
+def in_place(make):
+    """Messages by reference, and what copies cost."""
+    return (
+        make.limit("ring-spin-futex", "C ring, spins, then futex"),
+        make.program("rust", "libprocs Rust, by reference", "ours", ("rust-channel", "in-place")),
+        make.program("c", "libprocs C, by reference", "ours", ("ours-c-ipc", "in-place")),
+        make.python("python", "libprocs Python, by reference", "ours", "procs-in-place"),
+    )
+
+
 def echoing(box, *options):
     """A plain Node script that echoes, under a parent in each language."""
     make = maker(box, f"echo={BENCH / 'node' / 'echo.cjs'}", *options)
@@ -92,6 +102,7 @@ def sections(box, plan):
     few = max(2, rounds // 2)
     small, large = maker(box, "mode=round", SIZES, seconds), maker(box, "mode=round", LARGE, seconds)
     way, large_way = maker(box, "mode=oneway", SIZES, seconds), maker(box, "mode=oneway", LARGE, seconds)
+    placed = maker(box, "mode=round", "sizes=65536,67108864", seconds)
     copy = (way.limit("memcpy", "C memcpy alone"),), (large_way.limit("memcpy", "C memcpy alone"),)
     near, far = {"pinned": True, "seconds": SECONDS}, {"pinned": True, "apart": True, "seconds": SECONDS}
     return (
@@ -101,6 +112,7 @@ def sections(box, plan):
         Section("C3", "C", "Round trip of 64 MiB, both sides on one CPU", everyone(large, asleep=True, small=False), few, **near),
         Section("C3a", "C", "Round trip of 64 MiB, one CPU for each side", everyone(large, small=False), few, **far),
         Section("C3w", "C", "64 MiB one way, one CPU for each side", everyone(large_way, small=False) + copy[1], few, **far),
+        Section("C4", "C", "Round trip by reference: built and read in place", in_place(placed), few, **far),
         Section("C6", "C", "A plain Node child that echoes, both sides on one CPU", echoing(box, seconds), rounds, **near),
         Section("C6a", "C", "A plain Node child that echoes, one CPU for each side", echoing(box, seconds), rounds, **far),
     )
@@ -159,6 +171,8 @@ def rows(_plan):
     """The goals of the area."""
     found = core_rows("rust", "Rust") + core_rows("c", "C") + python_rows()
     found += node_rows("node", "Node") + node_rows("node-fork", "Node fork")
+    for name, language in (("rust", "Rust"), ("c", "C"), ("python", "Python")):
+        found += group(f"C4-{name}-64m", f"{language}: 64 MiB round trip by reference", "C4", "us_64m", name, {"": "≤10"})
     for name, language in (("rust", "Rust"), ("c", "C"), ("python", "Python"), ("node-fork", "Node fork")):
         found += group(f"C6-{name}-64", f"{language}: round trip with a plain Node child", "C6", "us_64", name, {"node": "≥1"})
         found += group(f"C6a-{name}-rate", f"{language}: echoes of a plain Node child", "C6a", "kmsg", name, {"node": "≥1"})

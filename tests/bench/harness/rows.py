@@ -31,10 +31,10 @@ class Row:
 
 #: Metrics in which less is better.
 LOWER_IS_BETTER = {"call_us", "call_p99_us", "total_us", "total_p99_us", "cpu_s", "rss_ratio",
-                   *(f"{kind}_{size}" for kind in ("us", "p99_us") for size in ("64", "1k", "64k", "1m", "64m", "placed"))}
+                   *(f"{kind}_{size}" for kind in ("us", "p99_us") for size in ("64", "1k", "64k", "1m", "64m"))}
 UNITS = {"call_us": "µs", "total_us": "µs", "call_p99_us": "µs", "total_p99_us": "µs", "per_s": "/s", "gib_s": "GiB/s",
          "mlines_s": "M lines/s", "cpu_s": "s", "rss_ratio": "× the output",
-         **{f"us_{size}": "µs" for size in ("64", "1k", "64k", "1m", "64m", "placed")},
+         **{f"us_{size}": "µs" for size in ("64", "1k", "64k", "1m", "64m")},
          "mmsg_64": "M/s", "mmsg_1k": "M/s", "gib_64k": "GiB/s", "gib_1m": "GiB/s", "gib_64m": "GiB/s", "kmsg": "k/s"}
 
 

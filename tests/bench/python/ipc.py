@@ -92,20 +92,57 @@ class ChannelBytes:
         self.send, self.receive = channel.send_bytes, channel.recv_bytes
 
 
-def procs_bytes(values):
-    """A case on a channel to this file as a program."""
+def measured(values, link, case):
+    """Measures with this file as a program."""
     import procs
-    child = procs.fork(__file__, "procs-child", *sys.argv[2:], codec="raw")
-    messages.measure(ChannelBytes(child.channel), values)
+    child = procs.fork(__file__, case, *sys.argv[2:], codec="raw")
+    messages.measure(link(child.channel), values)
     if child.wait() != 0:
         sys.exit("child failed")
 
 
-def procs_child(values):
-    """Its child."""
+def serving(values, link):
+    """What that program does."""
     import procs
     pin(values)
-    messages.serve(ChannelBytes(procs.parent_channel(codec="raw")))
+    messages.serve(link(procs.parent_channel(codec="raw")))
+
+
+class ChannelInPlace:
+    """The same by reference: built in a block of the memory that both sides share, of which each touches the first bytes, and read there."""
+
+    def __init__(self, channel):
+        self.channel, self.receive = channel, channel.recv_buffer
+
+    def send(self, data):
+        """A block as long as the message."""
+        if len(data) <= messages.ORDER.size:
+            self.channel.send_bytes(data)
+            return
+        block = self.channel.alloc(len(data))
+        with block.buf as memory:
+            memory[:8] = b"in place"
+        self.channel.send_bytes(block)
+
+
+def procs_in_place(values):
+    """A case by reference."""
+    measured(values, ChannelInPlace, "procs-child-in-place")
+
+
+def procs_child_in_place(values):
+    """Its child."""
+    serving(values, ChannelInPlace)
+
+
+def procs_bytes(values):
+    """A case on a channel to this file as a program."""
+    measured(values, ChannelBytes, "procs-child")
+
+
+def procs_child(values):
+    """Its child."""
+    serving(values, ChannelBytes)
 
 
 def procs_node(values):
@@ -121,7 +158,8 @@ def procs_node(values):
         sys.exit("script failed")
 
 
-OURS = {"procs-bytes": procs_bytes, "procs-child": procs_child, "procs-node": procs_node}
+OURS = {"procs-bytes": procs_bytes, "procs-child": procs_child, "procs-node": procs_node, "procs-in-place": procs_in_place,
+        "procs-child-in-place": procs_child_in_place}
 PEERS = {"pipe-bytes": with_pipe(PipeBytes), "pipe-objects": with_pipe(PipeObjects), "queue": queue, "pyzmq": pyzmq}
 
 

@@ -25,11 +25,34 @@ impl Link for Ours {
     }
 }
 
-/// `native` as a program gets it, `no-spin` with the option that never looks twice.
+/// The same messages by reference: built in a block of the memory that both sides share, of which each touches the first bytes, and read there.
+struct InPlace(Channel);
+
+impl Link for InPlace {
+    fn send(&mut self, data: &[u8]) -> io::Result<()> {
+        if data.len() <= messages::ORDER {
+            return Ok(self.0.send_bytes(data)?);
+        }
+        let mut block = self.0.alloc(data.len())?;
+        block.write(0, &data[..messages::ORDER])?;
+        self.0.send(Message::raw(block)).map_err(io::Error::other)
+    }
+
+    /// Only the first bytes are looked at; `into` is as long as the message.
+    fn receive(&mut self, len: usize, into: &mut Vec<u8>) -> io::Result<()> {
+        let message = self.0.recv()?;
+        into.resize(message.body.len(), 0);
+        let seen = len.min(messages::ORDER).min(into.len());
+        into[..seen].copy_from_slice(&message.body[..seen]);
+        Ok(())
+    }
+}
+
+/// `native` as a program gets it, `in-place` by reference, `no-spin` with the option that never looks twice.
 fn channel_options(case: &str) -> io::Result<ChannelOptions> {
     let mut options = ChannelOptions::default();
     match case {
-        "native" => (),
+        "native" | "in-place" => (),
         "no-spin" => options.spin = Spin::Off,
         "node" => options.wire = Wire::Node,
         other => return Err(io::Error::other(format!("unknown case {other}"))),
@@ -43,19 +66,23 @@ fn pin(cpu: usize) -> io::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
-fn parent(options: &Options, channel: &ChannelOptions) -> io::Result<()> {
+fn parent(case: &str, options: &Options, channel: &ChannelOptions) -> io::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     let (mut child, channel) = command.args(std::env::args_os().skip(1)).arg("role=peer").fork_with(channel)?;
-    messages::measure(&mut Ours(channel), options)?;
+    match case {
+        "in-place" => messages::measure(&mut InPlace(channel), options)?,
+        _ => messages::measure(&mut Ours(channel), options)?,
+    }
     let status = child.wait()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("child ended with {status:?}"))) }
 }
 
-fn child(options: &Options, channel: &ChannelOptions) -> io::Result<()> {
+fn child(case: &str, options: &Options, channel: &ChannelOptions) -> io::Result<()> {
     if let Ok(cpu) = options.text("peer-cpu") {
         pin(cpu.parse().map_err(io::Error::other)?)?;
     }
-    messages::serve(&mut Ours(Channel::from_env_with(channel)?))
+    let channel = Channel::from_env_with(channel)?;
+    if case == "in-place" { messages::serve(&mut InPlace(channel)) } else { messages::serve(&mut Ours(channel)) }
 }
 
 /// JSON to and from a script that sends back what it is sent.
@@ -103,5 +130,5 @@ fn main() -> io::Result<()> {
     if case == "node" {
         return script(&options, &channel);
     }
-    if options.text("role").is_ok() { child(&options, &channel) } else { parent(&options, &channel) }
+    if options.text("role").is_ok() { child(&case, &options, &channel) } else { parent(&case, &options, &channel) }
 }

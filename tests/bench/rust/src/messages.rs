@@ -64,15 +64,14 @@ fn receive(link: &mut impl Link, len: usize, into: &mut Vec<u8>) -> io::Result<(
 }
 
 /// One batch of round trips; gives its seconds.
-fn round_trips(link: &mut impl Link, message: &[u8], count: u32, samples: &mut Vec<f64>) -> io::Result<f64> {
-    let mut answer = Vec::with_capacity(message.len());
+fn round_trips(link: &mut impl Link, (message, answer): (&[u8], &mut Vec<u8>), count: u32, samples: &mut Vec<f64>) -> io::Result<f64> {
     samples.clear();
     link.send(&order(ECHO, count, message.len()))?;
     let begin = Instant::now();
     let mut last = begin;
     for _ in 0..count {
         link.send(message)?;
-        receive(link, message.len(), &mut answer)?;
+        receive(link, message.len(), answer)?;
         let now = Instant::now();
         samples.push((now - last).as_nanos() as f64 / 1e3);
         last = now;
@@ -119,9 +118,10 @@ fn label(size: usize) -> String {
 
 /// Median and 99th percentile of the round trip.
 fn measure_round(link: &mut impl Link, message: &[u8], seconds: f64) -> io::Result<String> {
-    let mut samples = Vec::with_capacity(1 << 20);
-    let (count, taken) = doubled(|count| round_trips(link, message, count, &mut samples), seconds / 4.0)?;
-    round_trips(link, message, ((seconds / taken * f64::from(count)) as u32).max(1), &mut samples)?;
+    // One buffer for all batches, as in C: fresh memory would be measured instead.
+    let (mut samples, mut answer) = (Vec::with_capacity(1 << 20), vec![0; message.len()]);
+    let (count, taken) = doubled(|count| round_trips(link, (message, &mut answer), count, &mut samples), seconds / 4.0)?;
+    round_trips(link, (message, &mut answer), ((seconds / taken * f64::from(count)) as u32).max(1), &mut samples)?;
     let (name, middle, late) = (label(message.len()), quantile(&mut samples, 0.5), quantile(&mut samples, 0.99));
     Ok(format!("\"us_{name}\": {middle:.4}, \"p99_us_{name}\": {late:.4}"))
 }
