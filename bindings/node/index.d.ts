@@ -162,7 +162,10 @@ type Out<S> = S extends cp.StdioPipe ? Readable : null;
 /** A child with a native channel, from `spawn` with the option `channel`. */
 export type ChildWithChannel = Omit<ChildProcess, 'channel'> & { readonly channel: Channel };
 
-/** As child_process.spawn, with our options, and with children that can do more. */
+/**
+ * As child_process.spawn, with our options, and with children that can do more. A program that this process has executed before is not waited
+ * for: if it cannot be executed any more although its file looks unchanged, `'error'` comes after `'spawn'`, and no `'exit'`.
+ */
 export interface Spawn {
   (command: string, args: readonly string[], options: cp.SpawnOptions & StartOptions & { channel: true | ChannelOptions }): ChildWithChannel;
   (command: string, options?: cp.SpawnOptionsWithoutStdio & StartOptions): ChildProcessWithoutNullStreams;

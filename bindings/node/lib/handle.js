@@ -101,6 +101,12 @@ class Handle {
     if (this.#awaited === 0) this.#resource.emitDestroy();
   }
 
+  /** The notice that the program was not executed after all, by errno and the core's record. */
+  failed(errno, failure) {
+    this.failure = failure;
+    this.ended(-errno, '', undefined);
+  }
+
   /** The notice of a stream's end. */
   streamEnded(index) {
     this.#tellStream(index, false);

@@ -11,6 +11,7 @@ const EXIT = 0;
 const END = 1;
 const OVER = 2;
 const ENDING = 4;
+const FAILED = 5;
 
 /** No answer: where the event loop cannot wait for children, a thread asks for a look. */
 const LOOK = 0;
@@ -79,6 +80,8 @@ function onNotice(id, what, first, signal, userMs, systemMs, maxRssBytes) {
     handle.streamOver(first);
   } else if (what === ENDING) {
     return handle.streams.areRead();
+  } else if (what === FAILED) {
+    handle.failed(first, hub.takeFailure());
   }
   return false;
 }

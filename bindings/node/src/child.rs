@@ -60,6 +60,12 @@ impl Hub {
         })
     }
 
+    /// Why the program of the child that a notice has just called failed was not executed.
+    #[napi]
+    pub fn take_failure(&self) -> Option<Failure> {
+        self.children.take_failure().as_ref().map(Failure::from)
+    }
+
     /// Hands the host's end of a pipe over as a descriptor that the caller must close; -1 when there is none (any more).
     #[napi]
     pub fn take(&self, id: u32, fd: i32) -> i32 {

@@ -1,7 +1,7 @@
 //! The children of one environment and their pipes, watched in its event loop.
 
 use procs::{Child, Collector, Deadline, Exit, OutputLimit, PipeReader, ReadySet};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ const BLOCK: usize = 256 << 10;
 pub(crate) enum Notice {
     /// It ended.
     Exit(u32, Exit),
+    /// Its program was not executed, for this errno, which a start that was not waited for tells only now.
+    Failed(u32, i32),
     /// A collected or discarded stream of this number has ended.
     End(u32, u32),
     /// A collected stream has exceeded its limit and is not read any more.
@@ -30,6 +32,7 @@ pub(crate) enum Notice {
 }
 
 const NONE: f64 = -1.0;
+const EINVAL: i32 = 22;
 
 impl Notice {
     /// Number of the child, what, and its figures: for an exit code, signal, user ms, system ms, peak bytes.
@@ -43,6 +46,7 @@ impl Notice {
                     .map_or((NONE, NONE, NONE), |usage| (milliseconds(usage.user_time), milliseconds(usage.system_time), usage.max_rss_bytes as f64));
                 [f64::from(*id), 0.0, number(exit.status.code()), number(exit.status.signal()), user, system, peak]
             }
+            Notice::Failed(id, errno) => [f64::from(*id), 5.0, f64::from(*errno), NONE, NONE, NONE, NONE],
             Notice::End(id, fd) => [f64::from(*id), 1.0, f64::from(*fd), NONE, NONE, NONE, NONE],
             Notice::Ending(id) => [f64::from(*id), 4.0, NONE, NONE, NONE, NONE, NONE],
             Notice::Link(id) => [f64::from(*id), 3.0, NONE, NONE, NONE, NONE, NONE],
@@ -88,6 +92,8 @@ pub(crate) struct Children {
     entries: RefCell<HashMap<u32, Entry>>,
     /// What the set has answered and nobody was told yet.
     ready: RefCell<VecDeque<u64>>,
+    /// Why the program of the child that was told last as failed was not executed.
+    failure: Cell<Option<procs::Error>>,
 }
 
 /// What stands for the child itself in the numbers of the set.
@@ -101,7 +107,7 @@ fn number(id: u32, fd: u32) -> u64 {
 
 impl Children {
     pub(crate) fn new() -> procs::Result<Children> {
-        Ok(Children { set: Arc::new(ReadySet::new()?), entries: RefCell::default(), ready: RefCell::default() })
+        Ok(Children { set: Arc::new(ReadySet::new()?), entries: RefCell::default(), ready: RefCell::default(), failure: Cell::default() })
     }
 
     /// What is ready when something has happened.
@@ -177,7 +183,11 @@ impl Children {
         let entry = entries.get_mut(&id)?;
         let child = entry.child.as_mut()?;
         // Not reaped yet when the child's group is just being dealt with: the set tells again.
-        child.try_wait().ok().flatten()?;
+        let failure = match child.try_wait() {
+            Ok(None) => return None,
+            Ok(Some(_)) => None,
+            Err(error) => Some(error),
+        };
         let exit = child.exit()?;
         let _ = self.set.remove(child);
         let mut child = entry.child.take()?;
@@ -185,7 +195,19 @@ impl Children {
         if entry.is_done() {
             entries.remove(&id);
         }
-        Some(Notice::Exit(id, exit))
+        Some(match failure {
+            None => Notice::Exit(id, exit),
+            Some(error) => {
+                let errno = error.os_error().unwrap_or(EINVAL);
+                self.failure.set(Some(error));
+                Notice::Failed(id, errno)
+            }
+        })
+    }
+
+    /// Why the program of the child that was told last as failed was not executed; once.
+    pub(crate) fn take_failure(&self) -> Option<procs::Error> {
+        self.failure.take()
     }
 
     /// Reads on.

@@ -123,10 +123,11 @@ impl SpawnRequest {
         self.start_with(Command::spawn)
     }
 
-    /// Starts the child, with a channel to it where one was asked for; gives that with its number.
+    /// Starts the child, with a channel to it where one was asked for; gives that with its number. A program that was executed before may
+    /// turn out at its end not to have been executed.
     pub(crate) fn start_with_channel(&self) -> procs::Result<(Child, Option<(u32, Channel)>)> {
         let Some(settings) = self.extra.as_ref().and_then(|extra| extra.channel.as_ref()) else {
-            return Ok((self.start()?, None));
+            return Ok((self.start_with(|command| command.wait_for_exec_unless_known().spawn())?, None));
         };
         let options = settings.options()?;
         let (child, channel) = self.start_with(|command| command.fork_with(&options))?;

@@ -80,6 +80,9 @@ impl ChildHandle {
         if !(0..=64).contains(&signal) {
             return Err(Error::invalid("kill", format!("signal is out of range (signal = {signal}, expected 0 to 64)")));
         }
+        if signal != 0 && signal != libc::SIGKILL {
+            self.core.await_own_signals()?;
+        }
         self.core
             .while_running(|process| process.signal(signal))?
             .map_err(|error| Error::from_io("kill", &error, format!("cannot signal the child (signal = {signal})")))

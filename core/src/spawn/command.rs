@@ -3,7 +3,7 @@
 mod running;
 mod starting;
 
-pub(super) use starting::{Limit, StartOptions};
+pub(super) use starting::{ExecWait, Limit, StartOptions};
 
 use super::options::RunOptions;
 use super::rare::Rare;

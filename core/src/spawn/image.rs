@@ -1,6 +1,6 @@
 //! Program, arguments, environment and directory of a command, checked and copied into an image.
 
-use super::command::{Command, EnvChange};
+use super::command::{Command, EnvChange, ExecWait};
 use crate::error::{Error, Result, Stage};
 use crate::sys::environ::{self, Pass};
 use crate::sys::exec::Image;
@@ -86,7 +86,12 @@ fn environment(image: &mut Image, command: &Command) -> Result<Option<Vec<u8>>> 
     {
         let searched = !command.program.as_bytes().contains(&b'/');
         let path = snapshot.path().filter(|_| searched).map(<[u8]>::to_vec);
-        image.inherit(snapshot);
+        // The kernel may read the strings after the start has returned, when the host may change them.
+        if command.start.exec_wait != ExecWait::Always && command.start.env_snapshot.is_none() {
+            snapshot.strings().for_each(|variable| image.variable(variable));
+        } else {
+            image.inherit(snapshot);
+        }
         return Ok(path);
     }
     let mut path = None;

@@ -1,5 +1,6 @@
 //! What all handles of a child share: the process, whether it has ended, and who finds that out.
 
+use super::known;
 use super::options::TreeLevel;
 use super::orphan::{Uses, reap_later};
 use super::start::LiveCount;
@@ -18,6 +19,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Time between looks at a child that has ended and cannot be reaped yet: there is no event to wait for.
 const HELD_PAUSE: Duration = Duration::from_millis(1);
+
+/// Time between looks at a child that has not begun to run: its thread only waits for a processor.
+const BEGIN_PAUSE: Duration = Duration::from_micros(20);
+/// How long that is waited for. A child that does not get to run for so long is frozen, and gets the signal as it is.
+const BEGIN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the child is known to have ended, and who is finding out.
 #[derive(Clone, Copy, Debug)]
@@ -139,8 +145,9 @@ impl Core {
     /// Takes back what the child used until its exec.
     #[cold]
     fn settle(&self, progress: &mut Progress) {
-        if let Some(failure) = progress.unwaited.take().and_then(Unwaited::finish) {
-            let _ = self.failure.set(Box::new(failure));
+        if let Some((failure, mut tried)) = progress.unwaited.take().and_then(Unwaited::finish) {
+            known::forget(&tried);
+            let _ = self.failure.set(Box::new((failure, tried.pop().unwrap_or_default())));
         }
     }
 
@@ -203,6 +210,26 @@ impl Core {
             Reaped::Ended(ending) => Some(self.record(&mut progress, Some(ending))),
             Reaped::Unknown => Some(self.record(&mut progress, None)),
         })
+    }
+
+    /// Whether its exec was not waited for.
+    #[cfg(test)]
+    pub(super) fn is_unwaited(&self) -> bool {
+        self.progress.lock().unwaited.is_some()
+    }
+
+    /// Waits until a child whose exec was not waited for handles signals as its program will: it may not have run yet. For signals that may
+    /// be ignored; SIGKILL needs no such wait.
+    pub(super) fn await_own_signals(&self) -> Result<()> {
+        self.process()?;
+        let deadline = Deadline::after(BEGIN_PATIENCE);
+        loop {
+            let waits = self.progress.lock().unwaited.as_ref().is_some_and(|unwaited| !unwaited.signals_are_reset());
+            if !waits || self.has_ended()? || deadline.passed() {
+                return Ok(());
+            }
+            std::thread::sleep(BEGIN_PAUSE);
+        }
     }
 
     /// Runs `act` on the process unless it is known to have ended; under the lock that reaping takes, so its number is its own.

@@ -5,6 +5,7 @@ mod child;
 mod command;
 mod future;
 mod image;
+mod known;
 mod life;
 pub(crate) mod offload;
 mod options;

@@ -2,8 +2,9 @@
 
 use super::cancel::CancelHandle;
 use super::child::{Child, ChildHandle};
-use super::command::Command;
+use super::command::{Command, ExecWait};
 use super::image;
+use super::known::{self, Sight};
 use super::life::{Beginning, Core, Tree};
 use super::offload::run_on_spawner;
 use super::orphan::{Uses, look_after_unwatched, reap_later};
@@ -133,7 +134,11 @@ impl Command {
     /// `NotFound`, `PermissionDenied`, `InvalidArgument`, `Exhausted`, `TooLarge` with the failed [`Stage`] and errno; no process, descriptor
     /// or zombie is left. `Timeout` and `Cancelled` only with [`offload`](Command::offload) or a parent-death signal.
     pub fn spawn(&mut self) -> Result<Child> {
-        let after = if self.start.no_exec_wait { After::End } else { After::Exec };
+        let after = match self.start.exec_wait {
+            ExecWait::Always => After::Exec,
+            ExecWait::UnlessKnown => After::ExecUnlessKnown,
+            ExecWait::Never => After::End,
+        };
         self.start([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], Deadline::from_timeout(self.run.timeout), after)
     }
 
@@ -199,14 +204,19 @@ impl Command {
         let tree = Tree { cgroup: setup.cgroup().cloned(), kill: self.run.kill_tree, level, leads_group: setup.leads_group() };
         let Streams { childs, hosts, .. } = streams;
         let (started_at, started) = (SystemTime::now(), Instant::now());
-        let unwaited = match after {
-            After::End if !plan::needs_spawner(&self.start) => launcher.launch_unwaited(setup),
+        let sight =
+            (after == After::ExecUnlessKnown && known::is_plain(self, &setup, &launcher.image)).then(|| known::look(&launcher.image)).flatten();
+        let unwaited = match (after, &sight) {
+            (After::End, _) | (_, Some(Sight::Known)) if !plan::needs_spawner(&self.start) => launcher.launch_unwaited(setup),
             _ => Err((launcher, setup)),
         };
         let (process, retries, unwaited) = match unwaited {
             Ok((process, unwaited)) => (process, 0, Some(unwaited)),
             Err((launcher, setup)) => {
                 let (process, retries) = self.launch((launcher, setup, childs), deadline)?;
+                if let Some(Sight::New(program)) = sight {
+                    known::remember(program);
+                }
                 (process, retries, None)
             }
         };
@@ -273,6 +283,8 @@ type Prepared = (Box<Launcher>, Setup, Vec<OwnedFd>);
 enum After {
     /// Once the program is executing.
     Exec,
+    /// The same, but at once for a program that was executed before.
+    ExecUnlessKnown,
     /// At once, where possible, because the caller waits for the end; a failure is known then.
     End,
 }

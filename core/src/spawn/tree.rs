@@ -61,6 +61,9 @@ impl<'a> Tree<'a> {
 
     /// Sends a signal to the child and everything that the level reaches.
     pub(super) fn signal(&mut self, signal: i32) -> Result<()> {
+        if signal != libc::SIGKILL {
+            self.core.await_own_signals()?;
+        }
         self.find()?;
         let group = self.level >= TreeLevel::Group && self.core.tree.leads_group;
         let sent = self.core.while_running(|process| {

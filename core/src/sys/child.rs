@@ -19,7 +19,7 @@ use super::raw::syscall;
 use crate::error::Stage;
 use core::ffi::{c_char, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// Where the child reports a failure; lives in a MAP_SHARED page, because under valgrind and on the fork path memory is not shared.
 #[repr(C)]
@@ -27,12 +27,20 @@ pub(super) struct Report {
     /// 1 + index into `Stage::ALL`, or 0 while nothing failed.
     stage: AtomicI32,
     errno: AtomicI32,
+    /// Whether signals that the host ignores end this child as any other.
+    reset: AtomicBool,
 }
 
 impl Report {
     pub(super) fn clear(&self) {
         self.stage.store(0, Ordering::Relaxed);
         self.errno.store(0, Ordering::Relaxed);
+        self.reset.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the child has its own dispositions of signals.
+    pub(super) fn signals_are_reset(&self) -> bool {
+        self.reset.load(Ordering::Acquire)
     }
 
     /// The failed stage and errno.
@@ -168,6 +176,10 @@ pub(super) extern "C" fn enter(plan: *mut c_void) -> ! {
 #[inline(always)]
 fn prepare(plan: &Plan) -> Step {
     reset_signals(plan);
+    if !plan.parent_waits {
+        // SAFETY: the report lies in a shared page that outlives the child.
+        unsafe { &*plan.report }.reset.store(true, Ordering::Release);
+    }
     let mut born_under = 0;
     if let Some(special) = &plan.special {
         born_under = special.begin()?;

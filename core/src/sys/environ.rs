@@ -19,6 +19,8 @@ pub(crate) struct Snapshot {
     seen: Vec<*const c_char>,
     /// The array for exec, null-terminated.
     passed: Vec<*const c_char>,
+    /// What exec counts of those that are passed on.
+    size: usize,
     /// The value of PATH.
     path: Option<Vec<u8>>,
     /// The string that PATH was read from.
@@ -45,6 +47,19 @@ impl Snapshot {
     /// The value of PATH.
     pub(crate) fn path(&self) -> Option<&[u8]> {
         self.path.as_deref()
+    }
+
+    /// What exec counts of it: the strings and the array.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The variables that are passed on. For a snapshot of this moment: the strings are the host's.
+    pub(crate) fn strings(&self) -> impl Iterator<Item = &[u8]> {
+        let passed = self.passed.split_last().map_or(&[][..], |(_, strings)| strings);
+        // SAFETY: the pointers are still in the environment, so they lead to its terminated strings; changes by other threads are for the
+        // host to avoid, as in `each`.
+        passed.iter().map(|pointer| unsafe { CStr::from_ptr(*pointer) }.to_bytes())
     }
 
     /// Whether this is still the environment. A string that the host gave to putenv(3) may have been changed where it lies: PATH, the only one that
@@ -137,7 +152,7 @@ pub(crate) fn snapshot(pass: Pass) -> Option<Arc<Snapshot>> {
     if !unchanged(&seen) || copied > seen.len() {
         return None;
     }
-    let mut snapshot = Snapshot { passed: Vec::with_capacity(seen.len() + 1), seen, path: None, path_at: std::ptr::null() };
+    let mut snapshot = Snapshot { passed: Vec::with_capacity(seen.len() + 1), seen, size: 0, path: None, path_at: std::ptr::null() };
     for pointer in &snapshot.seen {
         // SAFETY: the array has just been found unchanged around a walk under the lock, so this is a terminated string of the environment.
         let text = unsafe { CStr::from_ptr(*pointer) }.to_bytes();
@@ -149,6 +164,7 @@ pub(crate) fn snapshot(pass: Pass) -> Option<Arc<Snapshot>> {
         }
         if !pass.hides(name) {
             snapshot.passed.push(*pointer);
+            snapshot.size += text.len() + 1 + size_of::<*const c_char>();
         }
     }
     snapshot.passed.push(std::ptr::null());

@@ -1,7 +1,7 @@
 //! The prepared image of a program: every string and pointer array that exec needs, made before the clone.
 
 use super::environ::Snapshot;
-use std::ffi::{OsStr, c_char};
+use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::ptr;
@@ -78,16 +78,31 @@ impl Image {
         self.envp.push(start);
     }
 
+    /// Adds an environment variable as it stands in an environment.
+    pub(crate) fn variable(&mut self, variable: &[u8]) {
+        let start = self.store(&[variable]);
+        self.envp.push(start);
+    }
+
     /// Sets the working directory.
     pub(crate) fn cwd(&mut self, dir: &[u8]) {
         self.cwd = Some(self.store(&[dir]));
     }
 
-    /// The path that is tried last.
-    pub(super) fn last_candidate(&self) -> PathBuf {
-        let start = self.candidates.last().copied().unwrap_or(self.bytes.len());
-        let path = self.bytes.get(start..).unwrap_or_default().split(|byte| *byte == 0).next().unwrap_or_default();
-        PathBuf::from(OsStr::from_bytes(path))
+    /// The paths to try, in order.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = &CStr> {
+        self.candidates.iter().filter_map(|start| CStr::from_bytes_until_nul(self.bytes.get(*start..)?).ok())
+    }
+
+    /// What exec counts of the arguments and the environment, or somewhat more.
+    pub(crate) fn size(&self) -> usize {
+        let inherited = self.inherited.as_ref().map_or(0, |environment| environment.size());
+        self.bytes.len() + inherited + (self.argv.len() + self.envp.len()) * size_of::<usize>()
+    }
+
+    /// The same, to keep.
+    pub(super) fn tried(&self) -> Vec<PathBuf> {
+        self.candidates().map(|path| PathBuf::from(OsStr::from_bytes(path.to_bytes()))).collect()
     }
 
     /// Builds the null-terminated arrays.

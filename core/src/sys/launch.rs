@@ -56,7 +56,8 @@ unsafe impl Send for Launcher {}
 // A forked copy of the host shares report pages with its parent: never used by both.
 #[allow(clippy::vec_box, reason = "a launcher keeps its address from take to give back, whoever holds it")]
 static POOL: PerProcess<Mutex<Vec<Box<Launcher>>>> = PerProcess::new();
-const POOL_MAX: usize = 16;
+/// As many as an event loop may have between start and end. One holds some 20 KiB.
+const POOL_MAX: usize = 128;
 
 impl Launcher {
     /// Takes one from the pool or makes one.
@@ -234,11 +235,16 @@ impl std::fmt::Debug for Unwaited {
 }
 
 impl Unwaited {
-    /// To be called once the child has ended: recycles everything and tells why the program was not executed, and the path tried last.
-    pub(crate) fn finish(mut self) -> Option<(Failure, PathBuf)> {
+    /// Whether a signal reaches the child as it will reach the program: before that, one that the host ignores would be lost on it.
+    pub(crate) fn signals_are_reset(&self) -> bool {
+        self.0.as_ref().is_none_or(|(launcher, _)| launcher.report().signals_are_reset())
+    }
+
+    /// To be called once the child has ended: recycles everything and tells why the program was not executed, and the paths tried.
+    pub(crate) fn finish(mut self) -> Option<(Failure, Vec<PathBuf>)> {
         let (launcher, _) = self.0.take()?;
         let failure = launcher.report().failure();
-        let failure = failure.map(|(stage, errno)| (Failure::errno(stage, errno), launcher.image.last_candidate()));
+        let failure = failure.map(|(stage, errno)| (Failure::errno(stage, errno), launcher.image.tried()));
         launcher.give_back();
         failure
     }

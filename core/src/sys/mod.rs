@@ -16,6 +16,7 @@ pub(crate) mod environ;
 pub(crate) mod exec;
 pub(crate) mod exit;
 pub(crate) mod fd;
+pub(crate) mod file_state;
 pub(crate) mod fork;
 #[allow(dead_code)] // locks and channels use it
 pub(crate) mod futex;

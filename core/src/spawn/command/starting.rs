@@ -8,6 +8,15 @@ use std::os::fd::RawFd;
 /// A limit to set: resource, soft, hard; `None` is unlimited.
 pub(crate) type Limit = (Resource, Option<u64>, Option<u64>);
 
+/// Whether a start waits until the program is executing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExecWait {
+    Always,
+    /// Unless it is a program that this process has executed before, in a start that can fail by nothing else.
+    UnlessKnown,
+    Never,
+}
+
 /// How a child is started: everything that is not the program, its arguments, environment and streams.
 #[derive(Clone, Debug)]
 pub(crate) struct StartOptions {
@@ -30,7 +39,7 @@ pub(crate) struct StartOptions {
     pub(crate) keep_fds: bool,
     pub(crate) blocking_stdio: bool,
     pub(crate) offload: bool,
-    pub(crate) no_exec_wait: bool,
+    pub(crate) exec_wait: ExecWait,
     pub(crate) program_after_chdir: bool,
     pub(crate) allow_relative_path: bool,
     pub(crate) keep_control_env: bool,
@@ -79,7 +88,7 @@ impl Standard for StartOptions {
         keep_fds: false,
         blocking_stdio: false,
         offload: false,
-        no_exec_wait: false,
+        exec_wait: ExecWait::Always,
         program_after_chdir: false,
         allow_relative_path: false,
         keep_control_env: false,
@@ -211,7 +220,16 @@ impl Command {
     /// Whether `spawn` waits until the program is executing (default). Without, it returns about 25 µs earlier, and why a program could not
     /// be executed is told by `wait` instead of by `spawn`. Ignored where the system or another option does not allow it.
     pub fn wait_for_exec(&mut self, wait: bool) -> &mut Command {
-        self.start.change(!wait, |options| options.no_exec_wait = !wait);
+        self.start.change(!wait, |options| options.exec_wait = if wait { ExecWait::Always } else { ExecWait::Never });
+        self
+    }
+
+    /// As `wait_for_exec(false)` for a program that this process has executed before, as long as its file is unchanged and nothing is asked
+    /// for but streams 0 to 2, arguments and environment; else as `wait_for_exec(true)`. For event loops: they are held up only by the first
+    /// start of each program. A program that is not executed after all is reported by the functions that wait, as `Err`.
+    #[doc(hidden)]
+    pub fn wait_for_exec_unless_known(&mut self) -> &mut Command {
+        self.start.exec_wait = ExecWait::UnlessKnown;
         self
     }
 
