@@ -33,6 +33,12 @@ pub(crate) fn pause() {
     std::hint::spin_loop();
 }
 
+/// Lets another thread that waits for this processor run first, if there is one.
+#[inline]
+pub(crate) fn give_way() {
+    std::thread::yield_now();
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

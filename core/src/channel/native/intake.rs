@@ -170,6 +170,12 @@ impl Receiver {
         self.spinner.wait(|| ring.peer().cpu.load(Ordering::Relaxed), rest, || self.input.may_have_more(line))
     }
 
+    /// Lets a peer on this processor run first, if that pays. Whether there may be more.
+    pub(super) fn give_way(&mut self, line: &Line) -> bool {
+        let Some(ring) = line.ring() else { return false };
+        self.spinner.give_way(|| ring.peer().cpu.load(Ordering::Relaxed), || self.input.may_have_more(line))
+    }
+
     /// Whether the other side closed in order, as far as it is known.
     pub(super) fn closed_in_order(&self) -> bool {
         self.closed_in_order

@@ -155,7 +155,7 @@ impl Native {
         if let Some(ring) = self.line.ring().filter(|_| may_spin) {
             receiver.release(&self.line);
             ring.say_cpu();
-            if receiver.spin(&self.line, 0) {
+            if receiver.spin(&self.line, 0) || receiver.give_way(&self.line) {
                 return Ok(true);
             }
         }
