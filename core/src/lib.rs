@@ -46,4 +46,6 @@ pub use spawn::{
     signal_number, wait_any,
 };
 #[doc(hidden)]
+pub use sys::blocks::ReadMemory;
+#[doc(hidden)]
 pub use sys::hints::{advise_huge_pages, exported_symbol, read_uninit};

@@ -5,7 +5,7 @@
 const net = require('node:net');
 const { inspect } = require('node:util');
 const { nodeError } = require('./errors.js');
-const native = require('./native.js');
+const { Room } = require('./room.js');
 
 /** Codes of the native module; 0 and up is a descriptor of this process. */
 const PIPE = -1;
@@ -145,74 +145,37 @@ function release(stream) {
   }
 }
 
-/** What a pipe holds as the system makes it; a larger one is read in larger slabs. */
-const PIPE_BYTES = 64 * 1024;
-const LARGE_SLAB = 256 * 1024;
-/** A rest of a slab smaller than this is given up. */
-const LEAST_ROOM = 8 * 1024;
-/** A chunk up to this size is copied out: whoever keeps it would keep the whole slab. */
-const SMALL_CHUNK = 4 * 1024;
-
-/**
- * The memory that a child's output is read into. Chunks are slices of a slab, so small reads share one and large ones fill it: fewer trips
- * into JavaScript than with the runtime's own 64 KiB a read.
- */
-class Slabs {
-  #slab = Buffer.allocUnsafeSlow(PIPE_BYTES);
-  #used = 0;
-  #size = PIPE_BYTES;
-
-  constructor(fd) {
-    this.fd = fd;
-  }
-
-  /** Room for the next read. */
-  room() {
-    if (this.#slab.length - this.#used < LEAST_ROOM) {
-      this.#slab = Buffer.allocUnsafeSlow(this.#size);
-      this.#used = 0;
-    }
-    return this.#slab.subarray(this.#used);
-  }
-
-  /** The chunk of a read into `room`. */
-  take(count, room) {
-    if (count <= SMALL_CHUNK) return Buffer.from(room.subarray(0, count));
-    this.#used += count;
-    if (count === PIPE_BYTES) {
-      // The read found the pipe full. Before that, a larger one would be wasted, and a user's pipes have a common budget.
-      this.grow();
-    }
-    return room.subarray(0, count);
-  }
-
-  /** Lets the pipe hold more, once. */
-  grow() {
-    if (this.#size === LARGE_SLAB) return;
-    this.#size = LARGE_SLAB;
-    native.growPipe(this.fd);
-  }
-}
-
 /** A child's output. By another name only inside: the runtime's own streams of children are plain sockets. */
 const Output = class Socket extends net.Socket {
-  #slabs;
+  #room;
 
   constructor(fd) {
-    const slabs = new Slabs(fd);
+    const room = new Room(fd);
     super({
       fd,
       readable: true,
       writable: false,
-      onread: { buffer: () => slabs.room(), callback: (count, room) => this.push(slabs.take(count, room)) },
+      onread: { buffer: () => room.next(), callback: (count) => this.#take(count) },
     });
-    this.#slabs = slabs;
+    this.#room = room;
+  }
+
+  #take(count) {
+    const room = this.#room;
+    // Text is a copy; what it was decoded from is nobody's any more.
+    return this.push(this._readableState.decoder ? room.lend(count) : room.take(count));
   }
 
   pause() {
     // What is not read now must not hold up the child sooner than a socket pair of child_process does.
-    if (this._handle) this.#slabs.grow();
+    if (this._handle) this.#room.grow();
     return super.pause();
+  }
+
+  _destroy(error, callback) {
+    super._destroy(error, callback);
+    // The handle is closing: nothing is read into the room any more.
+    this.#room.close();
   }
 };
 

@@ -1,5 +1,6 @@
 //! The state of one environment: its ways back to JavaScript, and what it started.
 
+use crate::blocks::Blocks;
 use crate::children::Children;
 use crate::event::{AnswerArgs, Event, Wake};
 use crate::executor::Executor;
@@ -22,6 +23,8 @@ pub struct Hub {
     pub(crate) children: Rc<Children>,
     pub(crate) links: Rc<Links>,
     pub(crate) channels: Rc<Channels>,
+    /// Made for the first large stream.
+    pub(crate) blocks: OnceCell<Rc<Blocks>>,
     executor: OnceCell<Executor>,
     pub(crate) waiter: Waiter,
     holds: Cell<u32>,
@@ -44,7 +47,8 @@ pub fn open_hub(env: Env, receive: Function<'_, AnswerArgs, ()>, notice: Functio
     let receiver = Receiver::new(&env, &notice)?;
     let wake = Arc::new(wake);
     let waiter = Waiter::start(&env, &children, receiver, &wake)?;
-    Ok(Hub { wake, children, links: Rc::default(), channels: Rc::default(), executor: OnceCell::new(), waiter, holds: Cell::new(0) })
+    let (blocks, executor) = (OnceCell::new(), OnceCell::new());
+    Ok(Hub { wake, children, links: Rc::default(), channels: Rc::default(), blocks, executor, waiter, holds: Cell::new(0) })
 }
 
 impl Hub {

@@ -7,6 +7,7 @@
 
 #![deny(unsafe_code)]
 
+mod blocks;
 pub mod child;
 mod children;
 mod collect;

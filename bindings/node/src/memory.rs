@@ -2,11 +2,14 @@
 
 #![allow(unsafe_code)]
 
+use crate::blocks::Blocks;
 use napi::bindgen_prelude::{Buffer, BufferSlice, FromNapiValue, Uint8ArraySlice};
 use napi::{Env, JsString, JsValue, check_status, sys};
 use procs::Bytes;
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
+use std::ops::Range;
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 /// From this size on, a buffer around the captured bytes is cheaper than a copy in the runtime's own memory.
@@ -54,6 +57,26 @@ fn wrap(env: &Env, mut bytes: Bytes, given_back: impl FnOnce() + 'static) -> nap
             given_back();
         })
     };
+    wrapped?.into_buffer(env)
+}
+
+/// The memory of all blocks as a Buffer, for the runtime to read into; `None` where the runtime forbids foreign memory. To be asked for once.
+pub(crate) fn whole_of(env: &Env, blocks: &Rc<Blocks>) -> napi::Result<Option<Buffer>> {
+    let kept = blocks.clone();
+    // SAFETY: address and length are those of memory that `kept` keeps until the buffer is collected. Its bytes are initialised, and only this thread
+    // reads and writes them.
+    let wrapped = unsafe { BufferSlice::from_external(env, blocks.memory.as_ptr(), blocks.memory.len(), kept, |_, kept| drop(kept)) }?;
+    // Where it was copied instead, what is read into it is not in the blocks.
+    if std::ptr::eq(wrapped.as_ptr(), blocks.memory.as_ptr()) { wrapped.into_buffer(env).map(Some) } else { Ok(None) }
+}
+
+/// A range of a block, which the caller has counted as used, as a Buffer of its own; gives it back when it is collected.
+pub(crate) fn chunk_of(env: &Env, blocks: &Rc<Blocks>, index: usize, range: Range<usize>) -> napi::Result<Buffer> {
+    let kept = blocks.clone();
+    let data = blocks.memory.as_ptr().wrapping_add(range.start);
+    // SAFETY: the range lies in the memory that `kept` keeps until the buffer is collected; until then nobody else is told to write there. The
+    // runtime has the memory twice, but never at one address: chunks do not begin where the whole does.
+    let wrapped = unsafe { BufferSlice::from_external(env, data, range.len(), kept, move |_, kept| kept.give_back(index)) };
     wrapped?.into_buffer(env)
 }
 

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod alive;
+pub(crate) mod blocks;
 pub(crate) mod cgroup;
 pub(crate) mod child;
 pub(crate) mod clone;

@@ -1,0 +1,117 @@
+'use strict';
+
+// The chunks of large streams: memory that is used again, and never while somebody has it.
+
+const assert = require('node:assert/strict');
+const { createHash } = require('node:crypto');
+const { once } = require('node:events');
+const path = require('node:path');
+const test = require('node:test');
+const procs = require('..');
+
+const MODULE = JSON.stringify(path.resolve(__dirname, '../index.cjs'));
+const HUB = JSON.stringify(path.resolve(__dirname, '../lib/hub.js'));
+const FULL = process.env.PROCS_TEST_FULL === '1';
+const WATCHED = { timeout: FULL ? 600_000 : 60_000 };
+const BYTES = FULL ? 1_000_000_000 : 100_000_000;
+
+const digest = (bytes) => createHash('md5').update(bytes).digest('hex');
+const numbers = () => procs.spawn('sh', ['-c', `seq 1 200000000 | head -c ${BYTES}`], { stdio: ['ignore', 'pipe', 'inherit'] });
+
+/** Whether the bytes are the beginning of the numbers from 1 on, each in a line. */
+class Numbers {
+  rest = '';
+  next = 1;
+  total = 0;
+
+  take(chunk) {
+    this.total += chunk.length;
+    const lines = (this.rest + chunk.toString('latin1')).split('\n');
+    this.rest = lines.pop();
+    for (const line of lines) if (Number(line) !== this.next++) throw new Error(`line ${line} where ${this.next - 1} was expected`);
+  }
+}
+
+const HANDLERS = {
+  'thrown away': () => {},
+  'all kept': (chunk, index, kept) => kept.push([chunk, digest(chunk)]),
+  'some kept': (chunk, index, kept) => { if (index % 7 === 0) kept.push([chunk, digest(chunk)]); },
+  'some kept in part': (chunk, index, kept) => { if (index % 9 === 0) { const part = chunk.subarray(100, 200); kept.push([part, digest(part)]); } },
+  'taken from under it': (chunk, index, kept) => {
+    // A stream of bytes takes the memory of what it is given.
+    if (index % 3 === 0) new ReadableStream({ type: 'bytes', start: (controller) => controller.enqueue(chunk) });
+    else if (index % 3 === 1) kept.push([chunk, digest(chunk)]);
+    else chunk.fill(0);
+  },
+};
+
+for (const [name, handle] of Object.entries(HANDLERS)) {
+  test(`H13: chunks of a large stream keep their bytes: ${name}`, WATCHED, async () => {
+    const child = numbers();
+    const seen = new Numbers();
+    const kept = [];
+    let index = 0;
+    child.stdout.on('data', (chunk) => {
+      seen.take(chunk);
+      assert.equal(chunk.length > 16384 ? chunk.buffer.byteLength : chunk.length, chunk.length, 'memory of its own');
+      handle(chunk, index++, kept);
+    });
+    await once(child, 'close');
+    assert.equal(seen.total, BYTES);
+    assert.equal(kept.filter(([chunk, before]) => digest(chunk) !== before).length, 0);
+  });
+}
+
+test('H13: decoded, paused, iterated and partly read streams are whole', WATCHED, async () => {
+  const ways = {
+    decoded: (stream, take) => stream.setEncoding('latin1').on('data', take),
+    'decoded later': (stream, take) => {
+      let chunks = 0;
+      stream.on('data', (chunk) => {
+        if (++chunks === 20) stream.setEncoding('latin1');
+        take(chunk);
+      });
+    },
+    paused: (stream, take) => stream.on('data', (chunk) => {
+      take(chunk);
+      stream.pause();
+      setImmediate(() => stream.resume());
+    }),
+    iterated: async (stream, take) => { for await (const chunk of stream) take(chunk); },
+    'read in pieces': (stream, take) => stream.on('readable', () => {
+      for (let chunk; (chunk = stream.read(100_000) ?? stream.read()) !== null;) take(chunk);
+    }),
+  };
+  for (const [way, begin] of Object.entries(ways)) {
+    const child = numbers();
+    const seen = new Numbers();
+    begin(child.stdout, (chunk) => seen.take(chunk));
+    await once(child, 'close');
+    assert.equal(seen.total, BYTES, way);
+  }
+});
+
+test('H13: every block comes back, however its stream ends', WATCHED, async () => {
+  const body = `const { hub } = require(${HUB});
+    const { once } = require('node:events');
+    (async () => {
+      for (let round = 0; round < 30; round++) {
+        const child = procs.spawn('head', ['-c', '3000000', '/dev/zero']);
+        let total = 0;
+        child.stdout.on('data', (chunk) => {
+          total += chunk.length;
+          if (round % 3 === 1 && total > 1e6) child.stdout.destroy();
+          if (round % 3 === 2 && total > 1e6) child.kill('SIGKILL');
+        });
+        await once(child, 'close');
+      }
+      const all = hub.blockMemory().length / 262144;
+      for (let tries = 0; tries < 1000 && hub.blocksFree() < all; tries++) {
+        gc();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      console.log(hub.blocksFree() === all);
+    })();`;
+  const { stdout } = await procs.run(process.execPath, ['--expose-gc', '-e', `const procs = require(${MODULE}); ${body}`], { timeout: 50_000 });
+  assert.equal(stdout, 'true\n');
+});
