@@ -10,7 +10,7 @@ from . import _native
 from ._aio_loop import ends_of, result_of
 from ._aio_streams import StreamReader, open_writer
 from ._errors import NoProcessError
-from ._options import PIPE, start_error, streams
+from ._options import PIPE, argument_vector, start_error, streams
 from ._popen import Popen, ladder
 from ._records import StopReport
 
@@ -47,7 +47,10 @@ class Process:
         return self._popen.usage
 
     async def wait(self):
-        """Waits for the end and returns the return code. The child runs on when the await is cancelled."""
+        """Waits for the end and returns the return code. The child runs on when the await is cancelled.
+
+        Raises the ``OSError`` of a start that was not waited for, see ``create_subprocess_exec``; ``returncode`` is 127 then.
+        """
         popen = self._popen
         if popen.returncode is None:
             ends = ends_of(self._loop)
@@ -57,6 +60,10 @@ class Process:
             except asyncio.CancelledError:
                 ends.forget(popen._child, end)
                 raise
+            except OSError as error:
+                popen.fail(error)
+        if popen.failure is not None:
+            raise popen.failure
         return popen.returncode
 
     def _alive(self):
@@ -120,6 +127,10 @@ class _Started(Popen):
     """A child whose pipes stay descriptors, for streams of the loop."""
 
     piped = False
+    # Why the program was not executed, where the start did not wait for that. Its process ended with 127 then.
+    failure = None
+    _given = {}
+    _spawn = staticmethod(_native.spawn_from_loop)
 
     @classmethod
     def plain(cls, args, stdin, stdout, stderr):
@@ -132,12 +143,32 @@ class _Started(Popen):
             self.piped = PIPE in options.values()
         sys.audit("subprocess.Popen", args[0], args, None, None)
         try:
-            child = self._child = _native.spawn(args, options)
+            child = self._child = self._spawn(args, options)
         except OSError as error:
             raise start_error(error, args, {})
         self._child_created = True
         self.pid = child.pid
         return self
+
+    def _execute_child(self, args, given, channel, bufsize):
+        self._given = given
+        super()._execute_child(args, given, channel, bufsize)
+
+    def fail(self, error):
+        """Notes the error of a start that was not waited for; any other error of a wait is raised."""
+        if getattr(error, "stage", None) is None:
+            raise error
+        given = self._given
+        argv = argument_vector(self.args, given.get("shell", False), given.get("executable"))
+        self.failure, self.returncode = start_error(error, argv, given), 127
+
+    def poll(self):
+        """The return code if the child has ended, else None."""
+        try:
+            return super().poll()
+        except OSError as error:
+            self.fail(error)
+            return self.returncode
 
     def _open_files(self, options, bufsize):
         self.piped = PIPE in options.values()

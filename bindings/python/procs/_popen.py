@@ -81,6 +81,7 @@ class Popen:
     text_mode = encoding = errors = None
     _capture = _result = None
     _communication_started = False
+    _spawn = staticmethod(_native.spawn)
 
     def __init__(self, args, bufsize=-1, executable=None, stdin=None, stdout=None, stderr=None, preexec_fn=None, close_fds=True,
                  shell=False, cwd=None, env=None, universal_newlines=None, startupinfo=None, creationflags=0,
@@ -117,7 +118,7 @@ class Popen:
         sys.audit("subprocess.Popen", program, argv, given.get("cwd"), given.get("env"))
         try:
             if channel is None or channel is False:
-                self._child = _native.spawn(argv, options)
+                self._child = self._spawn(argv, options)
             else:
                 settings = {} if channel is True else dict(channel)
                 self._child, self.channel = _native.spawn_with_channel(argv, options, settings.pop("codec", "json"), settings)

@@ -115,7 +115,9 @@ async def run_many(commands, jobs=None, progress=None, **options):
 async def create_subprocess_exec(program, *args, stdin=None, stdout=None, stderr=None, limit=None, **kwds):
     """Starts a program; a ``Process`` with asyncio's shape. ``limit`` is accepted and not needed: no line is too long.
 
-    The other keyword arguments are those of ``Popen``. The child is started at once, within the call.
+    The other keyword arguments are those of ``Popen``. The child is started at once, within the call, which waits until the program
+    is executing, unless this process has executed it before and its file is unchanged since: then the loop goes on while the kernel
+    loads it. Should it not be executed this time, ``wait`` and ``communicate`` raise the ``OSError``, and ``returncode`` is 127.
     """
     if kwds and kwds.pop("shell", False):
         raise ValueError("shell must be False")

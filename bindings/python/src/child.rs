@@ -38,6 +38,19 @@ pub(crate) fn spawn(py: Python<'_>, argv: &Bound<'_, PyAny>, options: Option<&Bo
     })
 }
 
+/// As `spawn`, for an event loop, which is not held up until a program is executing that was executed before. Why it was not executed this
+/// time is told by what waits: an `OSError` with a `stage`.
+#[pyfunction]
+#[pyo3(signature = (argv, options=None))]
+pub(crate) fn spawn_from_loop(py: Python<'_>, argv: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Child> {
+    guard(py, || {
+        let mut request = Request::new(argv, options)?;
+        request.command.wait_for_exec_unless_known();
+        let child = py.detach(|| request.command.spawn()).or_raise(py)?;
+        Ok(Child::new(child))
+    })
+}
+
 impl Child {
     pub(crate) fn new(child: procs::Child) -> Child {
         Child { handle: child.handle().clone(), spawn_retries: child.spawn_retries(), owner: Mutex::new(Some(child)) }

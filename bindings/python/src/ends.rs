@@ -4,8 +4,8 @@ use crate::child::Child;
 use crate::error::{IntoPy, guard};
 use crate::outcome::returncode;
 use procs::ReadySet;
-use pyo3::exceptions::PyStopIteration;
 use pyo3::exceptions::asyncio::{CancelledError, InvalidStateError};
+use pyo3::exceptions::{PyBaseException, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -132,7 +132,8 @@ struct Callback {
 struct State {
     /// The protocol's mark of a future that is being awaited.
     blocking: bool,
-    result: Option<PyResult<i32>>,
+    /// The error as an object that the collector can look into: its traceback leads back here.
+    result: Option<Result<i32, Py<PyBaseException>>>,
     cancelled: bool,
     callbacks: Vec<Callback>,
 }
@@ -154,7 +155,7 @@ impl End {
         if state.cancelled {
             return Ok(());
         }
-        state.result = Some(result);
+        state.result = Some(result.map_err(|error| error.into_value(py)));
         let callbacks = std::mem::take(&mut state.callbacks);
         drop(state);
         let mut failed = Ok(());
@@ -226,7 +227,7 @@ impl End {
         match &state.result {
             _ if state.cancelled => Err(CancelledError::new_err(())),
             Some(Ok(code)) => Ok(*code),
-            Some(Err(error)) => Err(error.clone_ref(py)),
+            Some(Err(error)) => Err(PyErr::from_value(error.bind(py).clone().into_any())),
             None => Err(InvalidStateError::new_err("the child has not ended")),
         }
     }
@@ -274,6 +275,9 @@ impl End {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.event_loop)?;
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        if let Some(Err(error)) = &state.result {
+            visit.call(error)?;
+        }
         for callback in &state.callbacks {
             visit.call(&callback.function)?;
             visit.call(&callback.context)?;
@@ -282,7 +286,11 @@ impl End {
     }
 
     fn __clear__(&self) {
-        let callbacks = std::mem::take(&mut self.state().callbacks);
-        drop(callbacks);
+        let mut state = self.state();
+        let callbacks = std::mem::take(&mut state.callbacks);
+        // A wait that failed is over, whoever still asks.
+        let error = if matches!(state.result, Some(Err(_))) { state.result.take() } else { None };
+        drop(state);
+        drop((callbacks, error));
     }
 }

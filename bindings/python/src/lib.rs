@@ -100,6 +100,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(channel::spawn_with_channel, module)?)?;
     module.add_function(wrap_pyfunction!(channel::wait_any_channel, module)?)?;
     module.add_function(wrap_pyfunction!(child::spawn, module)?)?;
+    module.add_function(wrap_pyfunction!(child::spawn_from_loop, module)?)?;
     module.add_class::<job::AsyncJob>()?;
     module.add_function(wrap_pyfunction!(child::stop_many, module)?)?;
     module.add_function(wrap_pyfunction!(job::stop_async, module)?)?;

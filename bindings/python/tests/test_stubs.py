@@ -31,6 +31,8 @@ def top_level(tree):
             names[node.name] = node
         elif isinstance(node, ast.AnnAssign):
             names[node.target.id] = node
+        elif isinstance(node, ast.Assign):
+            names.update((target.id, node) for target in node.targets)
         elif isinstance(node, ast.ImportFrom):
             beside = node.module if node.level else None
             known = defined_in(beside) if beside and (FOLDER / f"{beside}.pyi").exists() else {}
