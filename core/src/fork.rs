@@ -45,7 +45,7 @@ impl Command {
     /// As there.
     pub fn fork_with(&mut self, options: &ChannelOptions) -> Result<(Child, Channel)> {
         let number = self.free_fd();
-        let (channel, child) = match options.wire.for_program(self.program()) {
+        let (channel, child) = match options.wire.for_program(self.get_program()) {
             Wire::Node => {
                 let (channel, fd) = Channel::node_pair(options)?;
                 let variables = [(NODE_VARIABLE, number.to_string().into()), (NODE_MODE_VARIABLE, "json".into())];

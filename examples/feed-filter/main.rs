@@ -31,7 +31,7 @@ fn first_line() -> Result<(String, procs::ExitStatus)> {
 fn conversation() -> std::result::Result<(), Box<dyn std::error::Error>> {
     println!("a conversation:");
     let script = r#"while read -r word; do echo "got $word"; done"#;
-    let mut child = Command::new("sh").args(["-c", script]).stdin(Stdio::pipe()).stdout(Stdio::pipe()).spawn()?;
+    let mut child = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut answers = child.lines()?;
     for word in ["one", "two", "three"] {
         let stdin = child.stdin.as_mut().ok_or("standard input is a pipe until wait closes it")?;

@@ -27,7 +27,7 @@ fn whichever_ends_first() -> Result<()> {
     println!("3 children, in the order in which they end:");
     let mut children = Vec::new();
     for number in 1..=3 {
-        children.push((number, Command::new("cat").stdin(Stdio::pipe()).stdout(Stdio::null()).spawn()?));
+        children.push((number, Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?));
     }
     for number in [3, 1, 2] {
         // Without its input, cat ends.

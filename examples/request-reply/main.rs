@@ -11,7 +11,7 @@ fn main() -> Result<()> {
 
 fn parent() -> Result<()> {
     let program = env::current_exe().map_err(|error| Error::from_io("example", &error, "where this program is"))?;
-    let (mut child, channel) = Command::new(program).arg("serve").stdin(Stdio::pipe()).fork()?;
+    let (mut child, channel) = Command::new(program).arg("serve").stdin(Stdio::piped()).fork()?;
     let ask = |numbers: &str, timeout| channel.call(Message::json(&numbers.into())?, Some(timeout));
     let sum = |numbers: &str| -> Result<String> { Ok(ask(numbers, Duration::from_secs(20))?.to_json()?.to_string()) };
     println!("2 + 3 = {}", sum("2 3")?);

@@ -29,7 +29,7 @@ fn run_and_capture() -> Result<(), Error> {
 fn stream_lines() -> Result<(), Error> {
     println!("2. stream a long runner, line by line");
     let began = Instant::now();
-    let mut child = Command::new("sh").args(["-c", "for i in 1 2 3; do echo step $i of 3; sleep 0.3; done"]).stdout(Stdio::pipe()).spawn()?;
+    let mut child = Command::new("sh").args(["-c", "for i in 1 2 3; do echo step $i of 3; sleep 0.3; done"]).stdout(Stdio::piped()).spawn()?;
     let mut lines = child.lines()?;
     while let Some(line) = lines.next_line()? {
         println!("   after {:.1} s: {}", began.elapsed().as_secs_f64(), text(line));

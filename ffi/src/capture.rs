@@ -75,13 +75,13 @@ pub unsafe extern "C" fn procs_capture_start(options: *const procs_spawn_options
         let Plan { mut command, run, default_stdio, channel: _ } = Plan::read(operation, options)?;
         let run = run.map_or_else(RunOptions::default, |run| *run);
         if default_stdio[0] {
-            command.stdin(if run.input.is_some() { Stdio::pipe() } else { Stdio::null() });
+            command.stdin(if run.input.is_some() { Stdio::piped() } else { Stdio::null() });
         }
         if default_stdio[1] {
-            command.stdout(Stdio::pipe());
+            command.stdout(Stdio::piped());
         }
         if default_stdio[2] {
-            command.stderr(Stdio::pipe());
+            command.stderr(Stdio::piped());
         }
         let started = command.spawn()?.capture(run)?;
         out.set(slab::insert(CaptureObject::new(started))?);

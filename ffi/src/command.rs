@@ -365,7 +365,7 @@ pub(crate) fn stream(op: Operation, from: &procs_stdio) -> Result<Option<Stdio>>
         Kind::PROCS_STDIO_DEFAULT => return Ok(None),
         Kind::PROCS_STDIO_INHERIT => Stdio::inherit(),
         Kind::PROCS_STDIO_NULL => Stdio::null(),
-        Kind::PROCS_STDIO_PIPE => Stdio::pipe(),
+        Kind::PROCS_STDIO_PIPE => Stdio::piped(),
         Kind::PROCS_STDIO_FD if from.fd < 0 => return Err(choices::not_an_fd(op, "procs_stdio.fd", from.fd)),
         Kind::PROCS_STDIO_FD => Stdio::borrowed(from.fd),
         Kind::PROCS_STDIO_READ_FILE => Stdio::read_file(path()?),

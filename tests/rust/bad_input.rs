@@ -16,7 +16,7 @@ fn spawn_options_out_of_range() {
     isolated("spawn_options_out_of_range", |_| {
         let bad: &[(&str, Change)] = &[
             ("fd = -1", |c| _ = c.fd(-1, Stdio::null())),
-            ("fd = -2147483648", |c| _ = c.fd(i32::MIN, Stdio::pipe())),
+            ("fd = -2147483648", |c| _ = c.fd(i32::MIN, Stdio::piped())),
             ("uid = 4294967295", |c| _ = c.groups(&[]).uid(u32::MAX)),
             ("gid = 4294967295", |c| _ = c.gid(u32::MAX)),
             ("groups missing", |c| _ = c.uid(1)),
@@ -112,7 +112,7 @@ fn spawn_with_the_numbers_the_library_uses() {
         // Whatever number a descriptor of the library has in the host, the child may want that number for itself.
         for first in 3..40 {
             let mut command = child(&["fds"]);
-            command.fd(first, Stdio::pipe()).fd(first + 1, Stdio::null()).stdin(Stdio::pipe()).process_group(0);
+            command.fd(first, Stdio::piped()).fd(first + 1, Stdio::null()).stdin(Stdio::piped()).process_group(0);
             let text = String::from_utf8(command.output().expect("a run").stdout.into_vec()).expect("text");
             let numbers: Vec<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
             assert_eq!(numbers, ["0", "1", "2", &first.to_string(), &(first + 1).to_string()]);

@@ -13,7 +13,7 @@ use std::time::Duration;
 #[test]
 fn streams_at_the_wrong_time() {
     isolated("streams_at_the_wrong_time", |_| {
-        let mut talking = child(&["echo", "hello"]).stdin(Stdio::pipe()).stdout(Stdio::pipe()).spawn().expect("a start");
+        let mut talking = child(&["echo", "hello"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a start");
         assert_eq!(talking.stdout.as_mut().expect("a pipe").read(&mut []).expect("an empty read"), 0);
         assert_eq!(talking.stdin.as_mut().expect("a pipe").write(&[]).expect("an empty write"), 0);
         let mut lines = talking.lines().expect("its output");
@@ -31,7 +31,7 @@ fn streams_at_the_wrong_time() {
         assert!(silent.take_fd(3).is_none() && silent.take_fd(-1).is_none());
         silent.wait().expect("an end");
         // Two readers of one stream share what arrives.
-        let mut flood = child(&["flood", "500000", "1"]).stdout(Stdio::pipe()).spawn().expect("a start");
+        let mut flood = child(&["flood", "500000", "1"]).stdout(Stdio::piped()).spawn().expect("a start");
         let pipe = flood.stdout.take().expect("a pipe");
         let read_all = || {
             let (mut buffer, mut total) = (vec![0; 1000], 0);
@@ -77,7 +77,7 @@ fn captures_with_odd_options() {
         cancel.cancel();
         assert_eq!(child(&["exit", "0"]).cancel(&cancel).output().expect_err("before the start").kind(), ErrorKind::Cancelled);
         let mut capture =
-            child(&["cat"]).stdin(Stdio::pipe()).stdout(Stdio::pipe()).spawn().expect("a start").capture(RunOptions::default()).expect("a capture");
+            child(&["cat"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a start").capture(RunOptions::default()).expect("a capture");
         while !capture.run(Deadline::after(Duration::ZERO)).expect("a slice") {}
         assert!(capture.run(Deadline::NEVER).expect("again at its end") && capture.finish().expect("a result").success());
     });

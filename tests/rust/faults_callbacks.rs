@@ -66,7 +66,7 @@ fn c17_a_closed_stream_is_never_read_again() {
         std::thread::scope(|scope| {
             let opener = scope.spawn(open_files);
             for round in 0..count(5000) {
-                let mut writing = child(&["flood", "100000", "1"]).stdout(Stdio::pipe()).spawn().expect("a start");
+                let mut writing = child(&["flood", "100000", "1"]).stdout(Stdio::piped()).spawn().expect("a start");
                 let mut stream = writing.line_stream().expect("its output");
                 let mut context = std::task::Context::from_waker(std::task::Waker::noop());
                 while let std::task::Poll::Ready(Some(line)) = stream.poll_next(&mut context) {
@@ -103,7 +103,7 @@ fn c18_a_callback_may_do_anything() {
                     child.wait().expect("an end");
                 }
             };
-            let say = child(&["say", "x", "60"]).stdout(Stdio::pipe()).stdin(Stdio::pipe()).spawn().expect("a start");
+            let say = child(&["say", "x", "60"]).stdout(Stdio::piped()).stdin(Stdio::piped()).spawn().expect("a start");
             *own.lock().expect("no panic under it") = Some(say.handle().clone());
             let options = RunOptions { stdout_sink: Sink::Callback(Box::new(act)), ..Default::default() };
             let output = say.capture(options).expect("a capture").finish().expect("a result");

@@ -68,7 +68,7 @@ fn b17_deadlines_do_not_follow_the_wall_clock() {
         child.wait().expect("an end");
         let exit = child.exit().expect("a record");
         assert!(exit.wall_time < Duration::from_secs(30), "{exit:?}");
-        let child = sleeper().stdout(Stdio::pipe()).spawn().expect("a start");
+        let child = sleeper().stdout(Stdio::piped()).spawn().expect("a start");
         let mut capture = child.capture(RunOptions { timeout: Some(limit), ..Default::default() }).expect("a capture");
         assert_takes_300_ms("capture", || while !capture.run(Deadline::after(Duration::from_millis(10))).expect("a part") {});
         let output = capture.finish().expect("a result");

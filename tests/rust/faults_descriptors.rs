@@ -39,7 +39,7 @@ fn a01_no_pipe_leaks_into_another_child() {
 /// A leaked end would keep the stream open for the 30 s that the sleepers live, or until they are killed.
 fn cat_to_its_end() {
     let mut command = child(&["cat"]);
-    let mut cat = command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe()).spawn().expect("a start");
+    let mut cat = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a start");
     let (mut stdout, mut stderr) = (cat.stdout.take().expect("a pipe"), cat.stderr.take().expect("a pipe"));
     let start = Instant::now();
     drop(cat.stdin.take());
@@ -73,7 +73,7 @@ fn nothing_foreign(spawns: usize) {
     let extra = open[50].as_raw_fd();
     for _ in 0..spawns {
         assert_eq!(seen_by_child(&mut child(&["fds"])), [0, 1, 2]);
-        assert_eq!(seen_by_child(child(&["fds"]).fd(7, Stdio::pipe()).fd(4000, Stdio::borrowed(extra))), [0, 1, 2, 7, 4000]);
+        assert_eq!(seen_by_child(child(&["fds"]).fd(7, Stdio::piped()).fd(4000, Stdio::borrowed(extra))), [0, 1, 2, 7, 4000]);
         // Changing the user takes another way to the child.
         assert_eq!(seen_by_child(child(&["fds"]).groups(&[])), [0, 1, 2]);
     }
@@ -145,7 +145,7 @@ fn a03_no_way_out_through_a_leaked_directory() {
             for by in [format!("/proc/self/fd/{number}"), format!("/proc/self/fd/{number}/../..")] {
                 for identity in [false, true] {
                     let mut command = child(&["cwd"]);
-                    command.current_dir(&by).stdin(Stdio::pipe());
+                    command.current_dir(&by).stdin(Stdio::piped());
                     if identity {
                         command.groups(&[]);
                     }
@@ -276,7 +276,7 @@ fn a16_a_host_without_standard_streams() {
 /// Numbers of the descriptors that the host holds of a child: what it prints must not end up there.
 fn numbers_of_host() -> [RawFd; 4] {
     let mut command = child(&["cat"]);
-    let mut cat = command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe()).spawn().expect("a start");
+    let mut cat = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a start");
     let streams =
         [cat.stdin.as_ref().map(AsRawFd::as_raw_fd), cat.stdout.as_ref().map(AsRawFd::as_raw_fd), cat.stderr.as_ref().map(AsRawFd::as_raw_fd)];
     let numbers = [cat.as_fd().as_raw_fd(), streams[0].unwrap_or(-1), streams[1].unwrap_or(-1), streams[2].unwrap_or(-1)];
@@ -290,7 +290,7 @@ fn streams_of_child(t: &Test, piped: i32) -> BTreeMap<i32, String> {
     let mut command = child(&["fds"]);
     command.arg(&list);
     for number in (0..3).filter(|number| piped & (1 << number) != 0) {
-        command.fd(number, Stdio::pipe());
+        command.fd(number, Stdio::piped());
     }
     let ended = command.spawn().and_then(|mut child| child.wait());
     assert!(ended.is_ok_and(|status| status.success()));

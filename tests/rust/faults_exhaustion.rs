@@ -21,10 +21,10 @@ const SHAPES: [(&str, Change); 4] = [
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     }),
     ("pipes", |command| {
-        command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     }),
     ("pipes and a socket pair", |command| {
-        command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe()).fd(3, Stdio::pipe());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).fd(3, Stdio::piped());
     }),
 ];
 
@@ -71,10 +71,10 @@ const fn step(call: &'static str, stage: Stage, set: fn(&mut Command)) -> Step {
 
 const STEPS: &[Step] = &[
     step("pipe2", Stage::Stdio, |command| {
-        command.stdin(Stdio::pipe()).stdout(Stdio::pipe());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
     }),
     step("socketpair", Stage::Stdio, |command| {
-        command.fd(3, Stdio::pipe()).fd(4, Stdio::pipe());
+        command.fd(3, Stdio::piped()).fd(4, Stdio::piped());
     }),
     step("openat", Stage::Stdio, |command| {
         command.stdin(Stdio::null()).stdout(Stdio::null());

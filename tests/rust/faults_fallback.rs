@@ -130,7 +130,7 @@ fn battery(t: &Test) {
 fn battery_of_streams(t: &Test) {
     let open = fs::File::open("/").expect("the root folder");
     let foreign = procs_tests::host::own(procs_tests::host::copy_above(std::os::fd::AsRawFd::as_raw_fd(&open), 100));
-    let output = child(&["fds"]).fd(9, Stdio::pipe()).output().expect("a run");
+    let output = child(&["fds"]).fd(9, Stdio::piped()).output().expect("a run");
     let text = String::from_utf8(output.stdout.into_vec()).expect("text");
     assert_eq!(text.lines().filter_map(|line| line.split(' ').next()).collect::<Vec<_>>(), ["0", "1", "2", "9"], "{text}");
     drop(foreign);
@@ -169,7 +169,7 @@ fn battery_of_ends(t: &Test) {
     }
     assert!(command.output().expect("a run").success());
     assert!(child(&["exit", "0"]).die_with_parent(true).spawn().expect("a start").wait().expect("an end").success());
-    let (mut reader, start) = (child(&["say", "x", "60"]).stdout(Stdio::pipe()).kill_on_drop(true).spawn().expect("a start"), Instant::now());
+    let (mut reader, start) = (child(&["say", "x", "60"]).stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("a start"), Instant::now());
     let mut byte = [0];
     reader.stdout.as_mut().expect("a pipe").read_exact(&mut byte).expect("a byte");
     assert!(byte == *b"x" && start.elapsed() < Duration::from_secs(20));

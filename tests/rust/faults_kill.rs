@@ -181,7 +181,7 @@ fn b08_a_group_number_that_was_reused() {
 #[test]
 fn b09_a_stopped_child_obeys() {
     isolated("b09_a_stopped_child_obeys", |_| {
-        let mut stopped = child(&["stopped"]).stdout(Stdio::pipe()).spawn().expect("a start");
+        let mut stopped = child(&["stopped"]).stdout(Stdio::piped()).spawn().expect("a start");
         await_ready(&mut stopped);
         let start = Instant::now();
         let report = stopped.stop(&Stop::graceful(Duration::from_secs(5))).expect("a stop");
@@ -195,7 +195,7 @@ fn b09_a_stopped_child_obeys() {
 fn b09_one_that_ignores_is_killed_after_its_grace() {
     isolated("b09_one_that_ignores_is_killed_after_its_grace", |_| {
         for tree in [false, true] {
-            let mut deaf = child(&["ignore-term"]).stdout(Stdio::pipe()).kill_tree(tree).spawn().expect("a start");
+            let mut deaf = child(&["ignore-term"]).stdout(Stdio::piped()).kill_tree(tree).spawn().expect("a start");
             await_ready(&mut deaf);
             let start = Instant::now();
             let report = deaf.stop(&Stop::graceful(Duration::from_millis(500))).expect("a stop");
@@ -234,7 +234,7 @@ fn b10_the_grace_is_given_whole() {
 /// Needs 300 ms to obey and is given 5 s: the file tells that nobody interfered.
 fn stop_a_slow_one(dir: &Path, number: usize, round: usize) {
     let file = dir.join(format!("file-{number}-{round}"));
-    let mut slow = child(&["on-term", "3", "300"]).arg(&file).stdout(Stdio::pipe()).spawn().expect("a start");
+    let mut slow = child(&["on-term", "3", "300"]).arg(&file).stdout(Stdio::piped()).spawn().expect("a start");
     await_ready(&mut slow);
     let report = slow.stop(&Stop::graceful(Duration::from_secs(5))).expect("a stop");
     assert_eq!((report.status, report.ended_by), (Some(ExitStatus::Exited(3)), Some(StopAction::Signal(libc::SIGTERM))));

@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::task::{Context, Poll, Wake, Waker};
 
 fn lines_of(command: &mut Command) -> Vec<Vec<u8>> {
-    let mut child = command.stdout(Stdio::pipe()).spawn().expect("a start");
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("a start");
     let lines: Result<Vec<_>, _> = child.lines().expect("its output").collect();
     assert!(child.wait().expect("an end").success());
     lines.expect("lines")
@@ -26,7 +26,7 @@ fn streamed(command: &mut Command) -> Vec<Vec<u8>> {
     let (sender, woken) = channel();
     let waker = Waker::from(std::sync::Arc::new(Bell(std::sync::Mutex::new(sender))));
     let mut context = Context::from_waker(&waker);
-    let mut child = command.stdout(Stdio::pipe()).spawn().expect("a start");
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("a start");
     let mut stream = child.line_stream().expect("its output");
     let mut lines = Vec::new();
     loop {
@@ -47,7 +47,7 @@ fn c08_every_byte_value_makes_the_round_trip() {
         let bytes = block.repeat(4096);
         let output = child(&["cat"]).input(bytes.clone()).output().expect("a run");
         assert!(output.stdout == bytes, "{} of {} bytes came back, or others", output.stdout.len(), bytes.len());
-        let mut chunked = child(&["cat"]).stdin(Stdio::pipe()).stdout(Stdio::pipe()).spawn().expect("a start");
+        let mut chunked = child(&["cat"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a start");
         let mut input = chunked.stdin.take().expect("a pipe");
         let feeder = {
             let bytes = bytes.clone();
@@ -112,11 +112,11 @@ fn c10_lines_of_every_shape() {
             assert_eq!(lines_of(&mut child(&["print", text])), expected, "{text:?}");
             assert_eq!(streamed(&mut child(&["print", text])), expected, "{text:?}, async");
         }
-        let mut windows = child(&["print", "a\\r\\nb\\rc\\r\\n\\r\\nd\\r"]).stdout(Stdio::pipe()).spawn().expect("a start");
+        let mut windows = child(&["print", "a\\r\\nb\\rc\\r\\n\\r\\nd\\r"]).stdout(Stdio::piped()).spawn().expect("a start");
         let lines: Vec<Vec<u8>> = windows.lines().expect("its output").strip_cr(true).map(|line| line.expect("a line")).collect();
         assert_eq!(lines[..3], [&b"a"[..], b"b\rc", b""]);
         assert!(lines[3].starts_with(b"d") && lines.len() == 4, "{lines:?}");
-        let mut kept = child(&["print", "a\\r\\nb"]).stdout(Stdio::pipe()).spawn().expect("a start");
+        let mut kept = child(&["print", "a\\r\\nb"]).stdout(Stdio::piped()).spawn().expect("a start");
         let lines: Vec<Vec<u8>> = kept.lines().expect("its output").keep_ends(true).map(|line| line.expect("a line")).collect();
         assert_eq!(lines, [&b"a\r\n"[..], b"b"]);
         windows.wait().and_then(|_| kept.wait()).expect("two ends");

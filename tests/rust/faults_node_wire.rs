@@ -14,7 +14,7 @@ const RUNNER: &str = env!("CARGO_BIN_EXE_procs-scenarios");
 const PLAIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/runners/node/plain.cjs");
 
 fn fork(act: &str) -> (Child, Channel) {
-    Command::new(SCRIPT).arg(act).stdin(Stdio::pipe()).fork().expect("a Node child with a channel")
+    Command::new(SCRIPT).arg(act).stdin(Stdio::piped()).fork().expect("a Node child with a channel")
 }
 
 fn message(value: &Value) -> Message {
@@ -85,7 +85,7 @@ fn n03_a_killed_parent_is_noticed() {
         for peer in [None, Some(RUNNER)] {
             let rounds = (0..count(50)).map(|_| {
                 let mut command = Command::new(RUNNER);
-                command.args(["--child", "node-middle"]).env("SCENARIO_PLAIN", PLAIN).stdout(Stdio::pipe());
+                command.args(["--child", "node-middle"]).env("SCENARIO_PLAIN", PLAIN).stdout(Stdio::piped());
                 if let Some(peer) = peer {
                     command.env("SCENARIO_PEER", peer);
                 }
@@ -171,7 +171,7 @@ fn n13_what_was_accepted_is_written_at_the_end() {
         // More than a socket holds, less than what may be unwritten.
         let wire = ChannelOptions { wire: Wire::Node, ..ChannelOptions::default() };
         let mut command = Command::new(env!("CARGO_BIN_EXE_procs-peer"));
-        let (mut child, channel) = command.args(["hurry", "600", "1000"]).stdout(Stdio::pipe()).fork_with(&wire).expect("a child");
+        let (mut child, channel) = command.args(["hurry", "600", "1000"]).stdout(Stdio::piped()).fork_with(&wire).expect("a child");
         let mut said = [0; b"sent\n".len()];
         child.stdout.take().expect("a pipe").read_exact(&mut said).expect("a child that has sent");
         assert_eq!(child.wait_timeout(Duration::from_millis(500)).expect("a wait"), None, "it has something left to write");

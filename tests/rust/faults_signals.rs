@@ -97,7 +97,7 @@ fn a13_locks_and_memory_of_other_threads_do_not_matter() {
                 .collect();
             for round in 0..count(5000) {
                 let mut command = child(&["exit", "7"]);
-                command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::same_as(1)).fd(3, Stdio::pipe());
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::same_as(1)).fd(3, Stdio::piped());
                 command.current_dir("/").env("A", "b").umask(0o22).nice(1).affinity(&[0]).no_new_privs(true);
                 command.limit(procs::Resource::Core, Some(0), Some(0)).process_group(0);
                 // Both ways: with the host's memory, and as a copy of the host.

@@ -27,7 +27,7 @@ fn c01_all_pipes_full_at_once() {
         crossed_streams(count(100));
         // The other way round, and through a capture that is run in slices.
         for _ in 0..count(100) {
-            let child = child(&["flood", "300000", "both", "1000"]).stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe()).spawn();
+            let child = child(&["flood", "300000", "both", "1000"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
             let mut capture =
                 child.expect("a start").capture(RunOptions { input: Some(vec![0; 3 << 20].into()), ..Default::default() }).expect("a capture");
             while !capture.run(Deadline::after(Duration::from_millis(1))).expect("a slice") {}
@@ -104,9 +104,9 @@ fn c04_what_was_written_before_the_exit_arrives() {
             let mut command = child(&["flood", "1048576", "1"]);
             let output = match round % 3 {
                 0 => command.output().expect("a run"),
-                1 => throttled(command.stdout(Stdio::pipe()).spawn().expect("a start")),
+                1 => throttled(command.stdout(Stdio::piped()).spawn().expect("a start")),
                 _ => {
-                    let ended = command.stdout(Stdio::pipe()).pipe_size(1 << 20).spawn().expect("a start");
+                    let ended = command.stdout(Stdio::piped()).pipe_size(1 << 20).spawn().expect("a start");
                     // The pipe holds all: the child is gone before the first read.
                     ended.handle().wait().expect("an end");
                     ended.wait_with_output().expect("a result")
@@ -131,7 +131,7 @@ fn throttled(child: procs::Child) -> procs::Output {
 fn c07_a_slow_reader_slows_the_child() {
     isolated_in("c07_a_slow_reader_slows_the_child", &Isolation::new().watchdog(60), |t| {
         let total = count(256) << 20;
-        let mut flood = child(&["flood", &total.to_string(), "1"]).stdout(Stdio::pipe()).spawn().expect("a start");
+        let mut flood = child(&["flood", &total.to_string(), "1"]).stdout(Stdio::piped()).spawn().expect("a start");
         let before = rss_bytes();
         let pipe = flood.stdout.as_ref().expect("a pipe").as_raw_fd();
         t.wait_until("the pipe is full", || host::unread(pipe) >= 60_000);
@@ -168,7 +168,7 @@ fn c11_a_dead_reader_does_not_kill_the_host() {
         for round in 0..count(1000) {
             let output = child(&["exit", "7"]).input(vec![b'x'; 1 << 20]).output().expect("an early end is no error");
             assert_eq!((output.status.code(), output.timed_out), (Some(7), false));
-            let mut gone = child(&["exit", "7"]).stdin(Stdio::pipe()).spawn().expect("a start");
+            let mut gone = child(&["exit", "7"]).stdin(Stdio::piped()).spawn().expect("a start");
             gone.handle().wait().expect("an end");
             let error = gone.stdin.as_mut().expect("a pipe").write_all(&vec![b'x'; 1 << 20]).expect_err("nobody reads");
             assert_eq!(error.kind(), ErrorKind::BrokenPipe, "round {round}");
@@ -190,7 +190,7 @@ fn c12_nobody_waits_for_the_keyboard() {
         let start = Instant::now();
         let output = child(&["cat"]).output().expect("a run");
         assert_eq!((output.stdout.len(), output.success()), (0, true));
-        let mut child = child(&["cat"]).stdin(Stdio::pipe()).spawn().expect("a start");
+        let mut child = child(&["cat"]).stdin(Stdio::piped()).spawn().expect("a start");
         assert!(child.wait().expect("wait closes its input").success());
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         let null = File::open("/dev/null").expect("the null device");

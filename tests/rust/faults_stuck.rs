@@ -76,7 +76,7 @@ fn b14_a_child_that_kill_does_not_end() {
 #[test]
 fn b14_a_run_gives_up_on_it() {
     isolated_in("b14_a_run_gives_up_on_it", &Isolation::new().watchdog(60), |t| {
-        let stuck = child(&["sleep", "60"]).stdout(Stdio::pipe()).timeout(Duration::from_millis(300)).spawn().expect("a start");
+        let stuck = child(&["sleep", "60"]).stdout(Stdio::piped()).timeout(Duration::from_millis(300)).spawn().expect("a start");
         let (pid, start) = (stuck.id(), Instant::now());
         let frozen = Freezer::around(t, pid);
         let options = procs::RunOptions { timeout: Some(Duration::from_millis(100)), ..Default::default() };
@@ -142,7 +142,7 @@ fn b16_signals_interrupt_every_call() {
             assert_eq!(exit_with(7).spawn().expect("a start").wait().expect("a wait"), ExitStatus::Exited(7));
             let output = child(&["cat"]).input(vec![b'x'; 1 << 20]).output().expect("a run");
             assert_eq!((output.stdout.len(), output.success()), (1 << 20, true));
-            let mut lines = child(&["lines", "1000"]).stdout(Stdio::pipe()).spawn().expect("a start");
+            let mut lines = child(&["lines", "1000"]).stdout(Stdio::piped()).spawn().expect("a start");
             assert_eq!(lines.lines().expect("its output").count(), 1000);
             lines.wait().expect("a wait");
             assert!(exit_with(0).groups(&[]).spawn().expect("a start").wait().expect("a wait").success());
@@ -167,7 +167,7 @@ fn b16_every_blocking_call_may_be_interrupted() {
             let output = cat.capture(options).expect("a capture").finish().expect("a result");
             assert_eq!((output.stdout.len(), output.success()), (300_000, true), "{output:?}");
         };
-        let start = || child(&["cat"]).stdin(Stdio::pipe()).stdout(Stdio::pipe()).spawn().expect("a start");
+        let start = || child(&["cat"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a start");
         feed(start());
         // The child is there before the injection begins, so that only the host is interrupted.
         for call in ["ppoll", "waitid", "read", "write"] {
@@ -176,7 +176,7 @@ fn b16_every_blocking_call_may_be_interrupted() {
             assert!(t.injection_log().contains("(INJECTED)"), "{call} was never called");
         }
         for call in ["clone3", "pipe2", "waitid"] {
-            let run = || assert_eq!(exit_with(7).stdout(Stdio::pipe()).spawn().expect("a start").wait().expect("a wait"), ExitStatus::Exited(7));
+            let run = || assert_eq!(exit_with(7).stdout(Stdio::piped()).spawn().expect("a start").wait().expect("a wait"), ExitStatus::Exited(7));
             t.inject(&[&format!("{call}:error=EINTR:when=1+2")], run);
             assert!(t.injection_log().contains("(INJECTED)"), "{call} was never called");
         }

@@ -97,7 +97,7 @@ fn d05_nothing_sent_is_lost_at_exit() {
 fn a_child_that_closes_its_end_and_runs_on() {
     run("a_child_that_closes_its_end_and_runs_on", |_| {
         let mut command = peer(&["close-then-wait"]);
-        command.stdin(Stdio::pipe());
+        command.stdin(Stdio::piped());
         let (mut child, channel) = command.fork().expect("a child with a channel");
         assert!(matches!(channel.next_event(PATIENCE), Ok(Some(Event::Message(message))) if message.body == *b"last"));
         assert!(matches!(channel.next_event(PATIENCE), Ok(Some(Event::Closed))));

@@ -36,7 +36,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 fn ready<const N: usize>(args: [&str; N]) -> Child {
-    let mut child = command(args).stdout(Stdio::pipe()).spawn().expect("a start");
+    let mut child = command(args).stdout(Stdio::piped()).spawn().expect("a start");
     let mut line = [0; 6];
     child.stdout.as_mut().expect("a pipe").read_exact(&mut line).expect("the line ready");
     child
@@ -95,7 +95,7 @@ fn futures_leave_nothing() {
         let mut dropped = Box::pin(command(["sleep", "60"]).output_async());
         assert!(dropped.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         drop(dropped);
-        let mut child = command(["lines", "10"]).stdout(Stdio::pipe()).spawn().expect("a start");
+        let mut child = command(["lines", "10"]).stdout(Stdio::piped()).spawn().expect("a start");
         let mut lines = child.line_stream().expect("a stream");
         let mut count = 0;
         while let Some(line) = block_on(lines.next()) {

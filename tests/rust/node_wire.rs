@@ -376,7 +376,7 @@ fn a_child_that_asks_the_package_for_its_channel() {
 #[test]
 fn bare_handles_and_pipes_of_the_child() {
     test("bare_handles_and_pipes_of_the_child", |_| {
-        let (_child, channel) = Command::new(SCRIPT).arg("bare").stdin(Stdio::pipe()).fork().expect("a Node child with a channel");
+        let (_child, channel) = Command::new(SCRIPT).arg("bare").stdin(Stdio::piped()).fork().expect("a Node child with a channel");
         let kinds = [
             ("tcp", HandleKind::TcpSocket),
             ("listener", HandleKind::TcpListener),

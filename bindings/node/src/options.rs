@@ -183,7 +183,7 @@ fn set_stdio(command: &mut Command, codes: &[i32], merge_stderr: bool) {
     for (number, &code) in (0..).zip(codes) {
         match code {
             STDIO_PIPE if number == 2 && merge_stderr => command.fd(number, Stdio::same_as(1)),
-            STDIO_PIPE => command.fd(number, Stdio::pipe()),
+            STDIO_PIPE => command.fd(number, Stdio::piped()),
             STDIO_IGNORE if number < 3 => command.fd(number, Stdio::null()),
             STDIO_IGNORE => continue,
             fd if fd == number && number < 3 => command.fd(number, Stdio::inherit()),

@@ -201,7 +201,7 @@ const PIPE: i32 = -1;
 /// The numbers of `subprocess`: PIPE -1, STDOUT -2, DEVNULL -3, else a descriptor of the host.
 fn stdio(value: &Bound<'_, PyAny>) -> PyResult<Stdio> {
     match value.extract::<i32>()? {
-        PIPE => Ok(Stdio::pipe()),
+        PIPE => Ok(Stdio::piped()),
         -2 => Ok(Stdio::same_as(1)),
         -3 => Ok(Stdio::null()),
         fd if fd >= 0 => Ok(Stdio::borrowed(fd)),

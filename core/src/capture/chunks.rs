@@ -13,7 +13,7 @@ use std::io::Read;
 ///
 /// ```
 /// use procs::{Command, Stdio};
-/// let mut child = Command::new("head").args(["-c", "300000", "/dev/zero"]).stdout(Stdio::pipe()).spawn()?;
+/// let mut child = Command::new("head").args(["-c", "300000", "/dev/zero"]).stdout(Stdio::piped()).spawn()?;
 /// let (mut chunks, mut total) = (child.chunks()?, 0);
 /// while let Some(chunk) = chunks.next_chunk()? {
 ///     total += chunk.len();

@@ -14,7 +14,7 @@ use crate::spawn::{OutputLimit, Sink};
 ///
 /// ```
 /// use procs::{Collector, Command, Deadline, OutputLimit, Stdio};
-/// let mut child = Command::new("echo").arg("x").stdout(Stdio::pipe()).spawn()?;
+/// let mut child = Command::new("echo").arg("x").stdout(Stdio::piped()).spawn()?;
 /// let mut stdout = Collector::new(child.stdout.take().unwrap(), OutputLimit::Unlimited)?;
 /// while let Some(pipe) = stdout.pipe() {
 ///     pipe.wait_readable(Deadline::NEVER)?; // an event loop waits for many at once

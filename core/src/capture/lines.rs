@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 ///
 /// ```
 /// use procs::{Command, Stdio};
-/// let mut child = Command::shell("echo one; printf two").stdout(Stdio::pipe()).spawn()?;
+/// let mut child = Command::shell("echo one; printf two").stdout(Stdio::piped()).spawn()?;
 /// let mut lines = child.lines()?;
 /// assert_eq!(lines.next_line()?, Some(&b"one"[..]));
 /// assert_eq!(lines.next_line()?, Some(&b"two"[..]));

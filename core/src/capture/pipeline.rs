@@ -146,8 +146,8 @@ impl Pipeline {
         let mut options = self.run.take();
         let deadline = Deadline::from_timeout(options.timeout);
         let stdout_sinks = Sinks::open(std::mem::replace(&mut options.stdout_sink, Sink::Buffer), options.stdout_limit)?;
-        let stdin = if options.input.is_some() { Stdio::pipe() } else { Stdio::null() };
-        let mut children = self.start([stdin, Stdio::pipe(), Stdio::pipe()], deadline)?;
+        let stdin = if options.input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut children = self.start([stdin, Stdio::piped(), Stdio::piped()], deadline)?;
 
         let stdout = children.last_mut().and_then(|child| child.stdout.take());
         let mut intakes = vec![Intake::new(stdout, stdout_sinks)];

@@ -125,7 +125,7 @@ impl Child {
 /// ```
 /// use procs::{Command, Deadline, RunOptions, Stdio};
 /// use std::time::Duration;
-/// let child = Command::shell("echo first; read line; echo $line").stdout(Stdio::pipe()).stdin(Stdio::pipe()).spawn()?;
+/// let child = Command::shell("echo first; read line; echo $line").stdout(Stdio::piped()).stdin(Stdio::piped()).spawn()?;
 /// let mut capture = child.capture(RunOptions { input: Some("second".into()), ..RunOptions::default() })?;
 /// while !capture.run(Deadline::after(Duration::from_millis(20)))? {}
 /// assert_eq!(capture.finish()?.stdout, b"first\nsecond\n");

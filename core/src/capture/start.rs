@@ -57,7 +57,7 @@ pub(super) fn start(command: &mut Command) -> Result<Capture> {
         return Err(Error::invalid("run", "standard input is given twice (input and stdin, expected one of them)"));
     }
     let prepared = Prepared::new(command.run.take().into_inner())?;
-    let stdin = if prepared.options.input.is_some() { Stdio::pipe() } else { Stdio::null() };
-    let child = command.spawn_with([stdin, Stdio::pipe(), Stdio::pipe()], prepared.deadline)?;
+    let stdin = if prepared.options.input.is_some() { Stdio::piped() } else { Stdio::null() };
+    let child = command.spawn_with([stdin, Stdio::piped(), Stdio::piped()], prepared.deadline)?;
     prepared.attach(child)
 }

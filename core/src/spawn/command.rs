@@ -61,8 +61,13 @@ impl Command {
     }
 
     /// The program.
-    pub fn program(&self) -> &OsStr {
+    pub fn get_program(&self) -> &OsStr {
         &self.program
+    }
+
+    /// The arguments without argument 0.
+    pub fn get_args(&self) -> impl ExactSizeIterator<Item = &OsStr> {
+        self.argv.as_deref().unwrap_or_default().iter().skip(1).map(OsString::as_os_str)
     }
 
     /// Argument 0 and the arguments.
@@ -76,7 +81,7 @@ impl Command {
     }
 
     /// The working directory asked for.
-    pub fn working_dir(&self) -> Option<&Path> {
+    pub fn get_current_dir(&self) -> Option<&Path> {
         self.current_dir.as_deref()
     }
 

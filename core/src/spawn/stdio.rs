@@ -95,7 +95,7 @@ impl Stdio {
     }
 
     /// A new pipe for 0 to 2; a new duplex socket pair from 3 up, as in Node.
-    pub fn pipe() -> Stdio {
+    pub fn piped() -> Stdio {
         Stdio(Kind::Pipe)
     }
 
@@ -171,6 +171,33 @@ impl From<BorrowedFd<'_>> for Stdio {
         Stdio::borrowed(fd.as_raw_fd())
     }
 }
+
+impl From<std::io::Stdout> for Stdio {
+    /// The host's own standard output, whatever else the child gets as its own. As in the standard library.
+    fn from(_: std::io::Stdout) -> Stdio {
+        Stdio::borrowed(1)
+    }
+}
+
+impl From<std::io::Stderr> for Stdio {
+    /// The host's own standard error.
+    fn from(_: std::io::Stderr) -> Stdio {
+        Stdio::borrowed(2)
+    }
+}
+
+/// Ends of pipes that the standard library made.
+macro_rules! from_std {
+    ($($end:ty),+) => {$(
+        impl From<$end> for Stdio {
+            fn from(end: $end) -> Stdio {
+                Stdio::fd(OwnedFd::from(end))
+            }
+        }
+    )+};
+}
+
+from_std!(std::io::PipeReader, std::io::PipeWriter, std::process::ChildStdin, std::process::ChildStdout, std::process::ChildStderr);
 
 impl From<crate::io::PipeReader> for Stdio {
     fn from(reader: crate::io::PipeReader) -> Stdio {

@@ -78,7 +78,7 @@ fn a_ladder_with_an_impossible_signal_is_refused_before_anything_is_done() {
 #[test]
 fn same_as_leads_through_several_descriptors_and_never_in_a_circle() {
     let mut command = Command::shell("echo one; echo two >&2; echo three >&3");
-    command.stdout(Stdio::pipe()).fd(2, Stdio::same_as(3)).fd(3, Stdio::same_as(1));
+    command.stdout(Stdio::piped()).fd(2, Stdio::same_as(3)).fd(3, Stdio::same_as(1));
     assert_eq!(command.output().unwrap().stdout, b"one\ntwo\nthree\n");
     let mut circle = Command::new("true");
     circle.fd(3, Stdio::same_as(4)).fd(4, Stdio::same_as(3));

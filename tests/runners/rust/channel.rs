@@ -75,7 +75,7 @@ fn descriptor(_: &Scene, facts: &mut Facts) -> Outcome {
 
 fn call(_: &Scene, facts: &mut Facts) -> Outcome {
     let mut command = crate::again("channel-call")?;
-    let (mut child, channel) = command.stdin(Stdio::pipe()).fork()?;
+    let (mut child, channel) = command.stdin(Stdio::piped()).fork()?;
     let ask = |value: &str, timeout| channel.call(Message::json(&value.into())?, Some(timeout));
     let put_value = |facts: &mut Facts, reply: &Message| -> Outcome {
         facts.text("value", reply.to_json()?.as_str().unwrap_or_default().as_bytes());
@@ -103,7 +103,7 @@ fn killed(_: &Scene, facts: &mut Facts) -> Outcome {
 }
 
 fn close_first(_: &Scene, facts: &mut Facts) -> Outcome {
-    let (mut child, channel) = crate::again("channel-close-first")?.stdin(Stdio::pipe()).fork()?;
+    let (mut child, channel) = crate::again("channel-close-first")?.stdin(Stdio::piped()).fork()?;
     facts.text("body", &channel.recv_timeout(PATIENCE)?.body);
     put_kind(facts, channel.recv_timeout(PATIENCE))?;
     child.stdin = None;

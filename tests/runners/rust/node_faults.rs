@@ -190,7 +190,7 @@ fn parent_killed_at_random(_: &Scene, facts: &mut Facts) -> Outcome {
     let mut numbers = Numbers(number("SCENARIO_SEED")?);
     let (mut late, mut in_order) = (Vec::new(), true);
     for _ in 0..number("SCENARIO_ROUNDS")? {
-        let mut middle = Command::new(std::env::current_exe()?).args(["--child", "node-middle-floods"]).stdout(Stdio::pipe()).spawn()?;
+        let mut middle = Command::new(std::env::current_exe()?).args(["--child", "node-middle-floods"]).stdout(Stdio::piped()).spawn()?;
         let mut stdout = middle.stdout.take().ok_or("no pipe")?;
         let mut said = vec![0; b"ready\n".len()];
         stdout.read_exact(&mut said)?;

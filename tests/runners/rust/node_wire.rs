@@ -215,7 +215,7 @@ fn child_killed(_: &Scene, facts: &mut Facts) -> Outcome {
 }
 
 fn parent_killed(_: &Scene, facts: &mut Facts) -> Outcome {
-    let mut middle = Command::new(std::env::current_exe()?).args(["--child", "node-middle"]).stdout(Stdio::pipe()).spawn()?;
+    let mut middle = Command::new(std::env::current_exe()?).args(["--child", "node-middle"]).stdout(Stdio::piped()).spawn()?;
     let mut stdout = middle.stdout.take().ok_or("no pipe")?;
     let mut said = vec![0; b"ready\n".len()];
     stdout.read_exact(&mut said)?;

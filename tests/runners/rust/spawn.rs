@@ -39,7 +39,7 @@ fn kill(scene: &Scene, facts: &mut Facts) -> Outcome {
 
 /// A child that has said `ready`.
 fn ready<const N: usize>(scene: &Scene, args: [&str; N]) -> Result<Child, Box<dyn std::error::Error>> {
-    let mut child = scene.helper(args).stdout(Stdio::pipe()).spawn()?;
+    let mut child = scene.helper(args).stdout(Stdio::piped()).spawn()?;
     let mut line = [0; 6];
     child.stdout.as_mut().ok_or("no piped stdout")?.read_exact(&mut line)?;
     if &line == b"ready\n" { Ok(child) } else { Err(format!("said {line:?}").into()) }
@@ -82,7 +82,7 @@ fn to_file(scene: &Scene, facts: &mut Facts) -> Outcome {
 }
 
 fn argv0(scene: &Scene, facts: &mut Facts) -> Outcome {
-    let mut child = scene.helper(["argv0"]).arg0("other name").stdout(Stdio::pipe()).spawn()?;
+    let mut child = scene.helper(["argv0"]).arg0("other name").stdout(Stdio::piped()).spawn()?;
     let mut said = Vec::new();
     child.stdout.as_mut().ok_or("no piped stdout")?.read_to_end(&mut said)?;
     facts.text("stdout", &said);

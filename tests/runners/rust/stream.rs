@@ -8,7 +8,7 @@ pub(crate) const TABLE: &[Row] = &[("stream-lines", lines), ("stream-long-line",
 
 /// Shows the lines that `wanted` names; those longer than 100 bytes by their sum.
 fn put_lines<const N: usize>(scene: &Scene, facts: &mut Facts, args: [&str; N], wanted: &[usize]) -> Outcome {
-    let mut child = scene.helper(args).stdout(Stdio::pipe()).spawn()?;
+    let mut child = scene.helper(args).stdout(Stdio::piped()).spawn()?;
     let mut reader = child.lines()?;
     let mut count = 0;
     let mut shown = Facts::new();

@@ -7,7 +7,7 @@ use procs_tests::Test;
 /// Starts everything that lives as long as the process, and takes that as the state to come back to.
 pub(crate) fn warm_up(t: &Test) {
     let command = &mut child(&["exit", "0"]);
-    command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).stderr(Stdio::pipe());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let (sender, ended) = std::sync::mpsc::channel();
     command.spawn().expect("a plain start").on_exit(move |_| sender.send(()).expect("a listener")).expect("a call-back");
     ended.recv().expect("the end of the child");

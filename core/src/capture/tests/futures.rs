@@ -90,7 +90,7 @@ fn a_completed_future_is_not_polled_again() {
 #[test]
 fn lines_arrive_as_they_are_written() {
     let script = "i=0; while [ $i -lt 5 ]; do echo line $i; i=$((i+1)); sleep 0.01; done; printf end";
-    let mut child = Command::shell(script).stdout(Stdio::pipe()).spawn().expect("sh");
+    let mut child = Command::shell(script).stdout(Stdio::piped()).spawn().expect("sh");
     let mut lines = child.line_stream().expect("a pipe");
     assert_eq!(child.lines().expect_err("taken").kind(), ErrorKind::InvalidState);
     let mut seen = Vec::new();
@@ -105,7 +105,7 @@ fn lines_arrive_as_they_are_written() {
 
 #[test]
 fn blocks_arrive_whole_and_in_order() {
-    let mut child = Command::shell("yes 0123456789 | head -n 100000").stdout(Stdio::pipe()).spawn().expect("sh");
+    let mut child = Command::shell("yes 0123456789 | head -n 100000").stdout(Stdio::piped()).spawn().expect("sh");
     let mut chunks = child.chunk_stream().expect("a pipe");
     let mut all = Vec::new();
     block_on(async {
@@ -119,7 +119,7 @@ fn blocks_arrive_whole_and_in_order() {
 
 #[test]
 fn a_fast_writer_is_read_without_loss() {
-    let mut child = Command::shell("yes 0123456789 | head -n 200000").stdout(Stdio::pipe()).spawn().expect("sh");
+    let mut child = Command::shell("yes 0123456789 | head -n 200000").stdout(Stdio::piped()).spawn().expect("sh");
     let mut lines = LineStream::new(child.stdout.take().expect("a pipe")).keep_ends(true);
     let count = block_on(async {
         let mut count = 0;

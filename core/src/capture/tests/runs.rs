@@ -195,7 +195,7 @@ fn a_run_that_was_cancelled_before_does_not_start() {
 
 #[test]
 fn a_capture_can_be_run_in_steps() {
-    let child = Command::shell("echo first; read line; echo $line").stdin(Stdio::pipe()).stdout(Stdio::pipe()).spawn().expect("sh");
+    let child = Command::shell("echo first; read line; echo $line").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh");
     let (hold, wait) = std::sync::mpsc::channel::<()>();
     let input = Input::Callback(Box::new(move |block| {
         // The input ends with the second call; the first waits for what the child wrote.
@@ -219,7 +219,7 @@ fn a_capture_can_be_run_in_steps() {
 #[test]
 fn wait_with_output_uses_what_the_command_said() {
     let mut command = zeros(100);
-    command.stdout(Stdio::pipe()).stdout_limit(OutputLimit::Head(10)).check(true);
+    command.stdout(Stdio::piped()).stdout_limit(OutputLimit::Head(10)).check(true);
     assert_eq!(command.spawn().expect("head").wait_with_output().expect("a success").stdout.len(), 10);
     let failed = Command::shell("exit 3").check(true).spawn().expect("sh").wait_with_output();
     assert_eq!(failed.expect_err("exit 3").kind(), ErrorKind::ChildFailed);

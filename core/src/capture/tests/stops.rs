@@ -67,7 +67,7 @@ fn a_cancel_from_another_thread_stops_the_run() {
 
 #[test]
 fn a_panic_of_a_callback_leaves_no_child() {
-    let child = Command::shell("echo x; exec sleep 60").stdout(Stdio::pipe()).spawn().expect("sh");
+    let child = Command::shell("echo x; exec sleep 60").stdout(Stdio::piped()).spawn().expect("sh");
     let handle = child.handle().clone();
     let sink = Sink::Callback(Box::new(|_| panic!("a callback that panics")));
     let mut capture = child.capture(RunOptions { stdout_sink: sink, ..RunOptions::default() }).expect("a capture");
@@ -92,7 +92,7 @@ fn a_ladder_drains_and_may_end_with_closed_input() {
         block.fill(b'x');
         Ok(block.len())
     }));
-    let child = Command::new("cat").stdin(Stdio::pipe()).stdout(Stdio::pipe()).spawn().expect("cat");
+    let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("cat");
     let options = RunOptions { input: Some(endless), stdout_sink: Sink::Discard, ..RunOptions::default() };
     let mut capture = child.capture(options).expect("a capture");
     assert!(!capture.run(Deadline::after(Duration::from_millis(5))).expect("a run"));
@@ -107,7 +107,7 @@ fn a_ladder_drains_and_may_end_with_closed_input() {
 #[test]
 fn a_child_that_outlives_a_ladder_runs_on() {
     let mut command = Command::shell("trap '' TERM; echo ready; read line; echo got $line");
-    let child = command.stdin(Stdio::pipe()).stdout(Stdio::pipe()).spawn().expect("sh");
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh");
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let input = Input::Callback(Box::new(move |block| match wait.try_recv() {
         Ok(()) => {

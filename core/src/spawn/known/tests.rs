@@ -101,7 +101,7 @@ fn a_program_that_was_executed_before_is_not_waited_for() {
     let program = scratch.copy("program", "/bin/cat");
     make_known(&program);
     let mut command = quiet(&program);
-    command.arg("-").stdin(Stdio::pipe()).stdout(Stdio::pipe());
+    command.arg("-").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("a start");
     assert!(is_unwaited(&child));
     // Streams are there at once.

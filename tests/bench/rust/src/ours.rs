@@ -43,7 +43,7 @@ fn output(job: &Job) -> io::Result<u64> {
 fn stream(job: &Job, take: impl Fn(&mut Child) -> procs::Result<u64>) -> io::Result<u64> {
     let mut child = Command::new(&job.producer)
         .args(&job.arguments)
-        .stdout(Stdio::pipe())
+        .stdout(Stdio::piped())
         .spawn()
         .map_err(io::Error::other)?;
     let taken = take(&mut child).map_err(io::Error::other)?;

@@ -1,0 +1,138 @@
+//! Programs as the standard library's documentation and tutorials write them, compiled with `std::process` and with `procs` in its place: both say
+//! the same. What differs is in `docs/from-std-process.md`.
+
+use procs_tests::isolated;
+
+/// The programs with the names of one library.
+macro_rules! programs {
+    ($($library:ident)::+) => {
+        use $($library)::+::{Child, Command, ExitStatus, Output, Stdio};
+        use std::error::Error;
+        use std::io::{BufRead, BufReader, Read, Write};
+        type Told = Result<Vec<String>, Box<dyn Error>>;
+
+        pub(super) fn captured() -> Told {
+            let output: Output = Command::new("sh").arg("-c").arg("echo hello; echo oh no >&2; exit 3").output()?;
+            Ok(vec![
+                String::from_utf8(output.stdout.into())?,
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+                format!("{:?} {}", output.status.code(), output.status.success()),
+            ])
+        }
+
+        pub(super) fn status() -> Told {
+            let status: ExitStatus = Command::new("ls").args(["-l", "/"]).stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+            let failed = Command::new("false").status().expect("failed to execute process");
+            Ok(vec![format!("{:?} {:?}", status.code(), failed.code())])
+        }
+
+        pub(super) fn fed_by_a_thread() -> Told {
+            let mut child: Child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+            let mut stdin = child.stdin.take().expect("failed to open stdin");
+            let writer = std::thread::spawn(move || stdin.write_all(b"Hello, world!"));
+            let output = child.wait_with_output()?;
+            writer.join().expect("the writer ends")?;
+            Ok(vec![String::from_utf8_lossy(&output.stdout).into_owned()])
+        }
+
+        pub(super) fn lines_while_it_runs() -> Told {
+            let mut child = Command::new("sh")
+                .args(["-c", "pwd; echo $KEY $GONE"])
+                .env("KEY", "first")
+                .envs([("KEY", "second")])
+                .env("GONE", "still there")
+                .env_remove("GONE")
+                .current_dir("/")
+                .stdout(Stdio::piped())
+                .spawn()?;
+            let mut told = Vec::new();
+            for line in BufReader::new(child.stdout.as_mut().expect("a pipe")).lines() {
+                told.push(line?);
+            }
+            told.push(format!("{:?}", child.wait()?.code()));
+            told.push(format!("{:?}", child.try_wait()?.map(|status| status.success())));
+            Ok(told)
+        }
+
+        pub(super) fn one_into_the_other() -> Told {
+            let mut echo = Command::new("echo").arg("Oh no, a tpyo!").stdout(Stdio::piped()).spawn()?;
+            let said = echo.stdout.take().expect("a pipe");
+            let mut sed = Command::new("sed").arg("s/tpyo/typo/").stdin(Stdio::from(said)).stdout(Stdio::piped()).spawn()?;
+            let mut text = String::new();
+            sed.stdout.take().expect("a pipe").read_to_string(&mut text)?;
+            Ok(vec![text, format!("{} {}", echo.wait()?.success(), sed.wait()?.success())])
+        }
+
+        pub(super) fn pipes_and_files_of_the_standard_library() -> Told {
+            let (mut reader, writer) = std::io::pipe()?;
+            let mut command = Command::new("sh");
+            command.args(["-c", "echo both; echo ways >&2"]).stdout(writer.try_clone()?).stderr(writer);
+            let status = command.status()?;
+            drop(command);
+            let mut text = String::new();
+            reader.read_to_string(&mut text)?;
+            let quiet = Command::new("echo").stdout(std::fs::File::create("/dev/null")?).status()?;
+            Ok(vec![text, format!("{} {}", status.success(), quiet.success())])
+        }
+
+        pub(super) fn killed() -> Told {
+            let mut child = Command::new("sleep").arg("60").spawn()?;
+            let running = child.try_wait()?.is_none();
+            child.kill()?;
+            let status = child.wait()?;
+            Ok(vec![format!("{running} {:?} {:?}", status.code(), signal(&status)), format!("{}", child.kill().is_ok())])
+        }
+
+        pub(super) fn looked_at() -> Told {
+            let mut command = Command::new("program");
+            command.args(["a", "b"]).current_dir("/tmp");
+            let args: Vec<_> = command.get_args().collect();
+            Ok(vec![format!("{:?} {args:?} {:?}", command.get_program(), command.get_current_dir())])
+        }
+
+        pub(super) fn not_there() -> Told {
+            let error = Command::new("no-such-program").spawn().map(|child| child.id()).expect_err("there is none");
+            let missing = Command::new("true").current_dir("/no/such/directory").status().expect_err("there is none");
+            Ok([error, missing].into_iter().map(|error| format!("{:?}", std::io::Error::from(error).kind())).collect())
+        }
+
+        pub(super) const ALL: &[(&str, fn() -> Told)] = &[
+            ("captured", captured),
+            ("status", status),
+            ("fed_by_a_thread", fed_by_a_thread),
+            ("lines_while_it_runs", lines_while_it_runs),
+            ("one_into_the_other", one_into_the_other),
+            ("pipes_and_files_of_the_standard_library", pipes_and_files_of_the_standard_library),
+            ("killed", killed),
+            ("looked_at", looked_at),
+            ("not_there", not_there),
+        ];
+    };
+}
+
+mod theirs {
+    programs!(std::process);
+
+    fn signal(status: &ExitStatus) -> Option<i32> {
+        std::os::unix::process::ExitStatusExt::signal(status)
+    }
+}
+
+mod ours {
+    programs!(procs);
+
+    fn signal(status: &ExitStatus) -> Option<i32> {
+        status.signal()
+    }
+}
+
+#[test]
+fn programs_say_the_same_with_either_library() {
+    isolated("programs_say_the_same_with_either_library", |_| {
+        for ((name, theirs), (_, ours)) in theirs::ALL.iter().zip(ours::ALL) {
+            let theirs = theirs().unwrap_or_else(|error| panic!("{name} with std::process: {error}"));
+            let ours = ours().unwrap_or_else(|error| panic!("{name} with procs: {error}"));
+            assert_eq!(ours, theirs, "{name}");
+        }
+    });
+}
