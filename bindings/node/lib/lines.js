@@ -4,6 +4,7 @@
 
 const { StringDecoder } = require('node:string_decoder');
 const { nodeError } = require('./errors.js');
+const { kSplits } = require('./room.js');
 const check = require('./validate.js');
 
 /** Splits chunks into lines and keeps what follows the last line feed. */
@@ -58,6 +59,7 @@ class Lines {
   constructor(stream, splitter) {
     this.#stream = stream;
     this.#splitter = splitter;
+    stream[kSplits] = true;
     stream.on('data', (chunk) => this.#take(this.#splitter.push(chunk)));
     stream.once('end', () => {
       this.#take(this.#splitter.end());

@@ -7,6 +7,9 @@ const { hub } = require('./hub.js');
 const native = require('./native.js');
 const { collectYoung } = require('./young.js');
 
+/** Set on a stream of which the one listener for data keeps nothing of a chunk. */
+const kSplits = Symbol('kSplits');
+
 /** What a pipe holds as the system makes it: a read of this many bytes has found it full. */
 const PIPE_BYTES = 64 * 1024;
 const BLOCK = 256 * 1024;
@@ -135,4 +138,4 @@ class Room {
   }
 }
 
-module.exports = { Room };
+module.exports = { kSplits, Room };

@@ -5,7 +5,7 @@
 const net = require('node:net');
 const { inspect } = require('node:util');
 const { nodeError } = require('./errors.js');
-const { Room } = require('./room.js');
+const { kSplits, Room } = require('./room.js');
 
 /** Codes of the native module; 0 and up is a descriptor of this process. */
 const PIPE = -1;
@@ -162,13 +162,20 @@ const Output = class Socket extends net.Socket {
 
   #take(count) {
     const room = this.#room;
+    const state = this._readableState;
     // Text is a copy; what it was decoded from is nobody's any more.
-    return this.push(this._readableState.decoder ? room.lend(count) : room.take(count));
+    if (state.decoder) return this.push(room.lend(count));
+    if (this[kSplits] && state.flowing && state.length === 0 && this.listenerCount('data') === 1) {
+      state.dataEmitted = true;
+      this.emit('data', room.lend(count));
+      return true;
+    }
+    return this.push(room.take(count));
   }
 
   pause() {
-    // What is not read now must not hold up the child sooner than a socket pair of child_process does.
-    if (this._handle) this.#room.grow();
+    // What is not read now must not hold up the child sooner than a socket pair of child_process does. Lines are taken from small reads faster.
+    if (this._handle && !this[kSplits]) this.#room.grow();
     return super.pause();
   }
 
