@@ -14,6 +14,7 @@ const { settings } = require('./message-settings.js');
 const native = require('./native.js');
 const slab = require('./slab.js');
 const check = require('./validate.js');
+const { handOut } = require('./young.js');
 
 /** Messages that are kept while nobody asks for them; the rest waits on the other side. */
 const READ_AHEAD = 64;
@@ -24,6 +25,8 @@ const BYTES = 0;
 const TEXTS = 1;
 const WHOLE = 2;
 const END = 4;
+/** Bodies from this size on lie in memory that is used again (bindings/node/src/memory.rs). */
+const LARGE = 256 * 1024;
 const NO_FDS = Object.freeze([]);
 const NOTHING_BESIDE = Object.freeze({});
 const kOwn = Symbol('kOwn');
@@ -168,7 +171,10 @@ class Channel extends EventEmitter {
       this.#arrivedAll(codec, slab.textsOf(first, at, text));
     } else if (kind === WHOLE) {
       if (first[2] === null && first[3] === null) slab.missed(first[1]);
-      for (let next = 0; next < first.length; next += 4) this.#arrived(first[next], first[next + 1], first[next + 2], first[next + 3]);
+      for (let next = 0; next < first.length; next += 4) {
+        if (first[next + 1].length >= LARGE) handOut(first[next + 1].length);
+        this.#arrived(first[next], first[next + 1], first[next + 2], first[next + 3]);
+      }
     } else if (kind === END) {
       if (first[0] !== undefined) this.#fail(fromFailure(first[0]));
       else this.#end();

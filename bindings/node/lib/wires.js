@@ -8,6 +8,7 @@
 const { hub, quick, answer } = require('./hub.js');
 const { isFailure, fromFailure } = require('./errors.js');
 const slab = require('./slab.js');
+const { handOut } = require('./young.js');
 const { Outbox } = require('./outbox.js');
 
 /** What follows a batch: nothing now, more at once, nothing ever. */
@@ -21,6 +22,8 @@ const CODECS = { raw: 0, json: 1, advanced: 3 };
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 const NO_FDS = Object.freeze([]);
+/** Bodies from this size on lie in memory that is used again (bindings/node/src/memory.rs). */
+const LARGE = 256 * 1024;
 
 /** What is told of a native channel (bindings/node/src/incoming.rs). */
 const TEXTS = 1;
@@ -189,8 +192,13 @@ class NativeWire {
   #came(kind, first, at, codec, text) {
     if (kind === TEXTS && first === 1) this.#target.oneCame(this, text, codec === CODECS.raw);
     else if (kind === TEXTS) this.#target.someCame({ state: NOTHING, texts: slab.textsOf(first, at, text), isText: codec === CODECS.raw });
-    else if (kind === WHOLE) this.#target.someCame([NOTHING, ...first]);
+    else if (kind === WHOLE) this.#some(first);
     else if (kind === END) this.#target.someCame([ENDED]);
+  }
+
+  #some(values) {
+    if (values[1].length >= LARGE) handOut(values[1].length);
+    this.#target.someCame([NOTHING, ...values]);
   }
 
   /** A text is its own encoding where every other could only make it longer; `encode` for those that are not. */

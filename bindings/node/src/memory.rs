@@ -6,7 +6,7 @@ use crate::blocks::Blocks;
 use napi::bindgen_prelude::{Buffer, BufferSlice, FromNapiValue, Uint8ArraySlice};
 use napi::{Env, JsString, JsValue, check_status, sys};
 use procs::Bytes;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_void};
 use std::ops::Range;
 use std::rc::Rc;
@@ -80,9 +80,48 @@ pub(crate) fn chunk_of(env: &Env, blocks: &Rc<Blocks>, index: usize, range: Rang
     wrapped?.into_buffer(env)
 }
 
-/// Received bytes as a Buffer. What lies in memory of the other side is copied, so that the sender never waits for the collector; a copy in the
-/// runtime's own memory was measured to be faster than foreign memory, too.
+/// From this size on, received bytes go to memory that is used again: the first touch of fresh memory is most of what a large message costs.
+const REUSE_FROM: usize = 256 << 10;
+/// The largest piece of memory that is kept, and all that is, in each environment.
+const KEEP_EACH: usize = 16 << 20;
+const KEEP_ALL: usize = 64 << 20;
+
+thread_local! {
+    /// Memory of large messages that nobody has any more; the thread is one environment's.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A copy of the bytes, in memory that was used before if there is such.
+fn warm_copy(bytes: &[u8]) -> Vec<u8> {
+    let fits = |spare: &Vec<u8>| spare.capacity() >= bytes.len() && spare.capacity() / 4 <= bytes.len();
+    let spare = SPARE.with_borrow_mut(|all| all.iter().rposition(fits).map(|at| all.swap_remove(at)));
+    let mut copy = spare.unwrap_or_else(|| Vec::with_capacity(bytes.len().next_power_of_two()));
+    copy.clear();
+    copy.extend_from_slice(bytes);
+    copy
+}
+
+/// Keeps memory for later, if it is not too much.
+fn keep(bytes: Vec<u8>) {
+    // Where the thread is ending nothing is kept.
+    let _ = SPARE.try_with(|all| {
+        let mut all = all.borrow_mut();
+        let kept: usize = all.iter().map(Vec::capacity).sum();
+        if bytes.capacity() <= KEEP_EACH && kept + bytes.capacity() <= KEEP_ALL {
+            all.push(bytes);
+        }
+    });
+}
+
+/// Received bytes as a Buffer. What lies in memory of the other side is copied, so that the sender never waits for the collector.
 pub(crate) fn to_message_buffer(env: &Env, bytes: procs::Buffer) -> napi::Result<Buffer> {
+    if bytes.is_shared() && bytes.len() >= REUSE_FROM {
+        let mut copy = warm_copy(&bytes);
+        let (data, len) = (copy.as_mut_ptr(), copy.len());
+        // SAFETY: the memory of a vector stays where it is when the vector moves, and it is the finalizer's from here on.
+        let wrapped = unsafe { BufferSlice::from_external(env, data, len, copy, |_, copy| keep(copy)) };
+        return wrapped?.into_buffer(env);
+    }
     if bytes.len() < WRAP_FROM || bytes.is_shared() {
         return BufferSlice::copy_from(env, &*bytes)?.into_buffer(env);
     }

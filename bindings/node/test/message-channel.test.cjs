@@ -132,6 +132,24 @@ test('a sender that is too fast is told, nothing is lost, and there is a limit',
   await assert.rejects(there.recv(LONG), kind('CLOSED'));
 });
 
+test('large values stay as they came while their memory is used again', async () => {
+  for (const codec of ['raw', 'json', 'v8']) {
+    const [here, there] = Channel.pair({ codec });
+    const kept = [];
+    for (let round = 0; round < 150; round++) {
+      const [size, letter] = [256 * 1024 + (round % 30) * 30_000, 'abcdefghijk'[round % 11]];
+      const text = letter.repeat(size);
+      here.send(codec === 'json' ? text : Buffer.from(text));
+      const value = await there.recv(LONG);
+      assert.equal(value.length, size);
+      if (round % 10 === 0) kept.push([value, letter]);
+    }
+    for (const [value, letter] of kept) assert.equal(String.prototype.replaceAll.call(Buffer.from(value).latin1Slice(), letter, ''), '', codec);
+    here.close();
+    there.close();
+  }
+});
+
 test('close after a full queue loses nothing', async () => {
   const [here, there] = Channel.pair();
   const text = 'y'.repeat(200_000);
