@@ -60,8 +60,8 @@ impl Special {
         Ok(())
     }
 
-    /// Asks for the death signal, then makes sure that the host had not died before: its pidfd is readable once it has, and its children have
-    /// another parent.
+    /// Asks for the death signal, then makes sure that the host had not died before. Its children have another parent from the moment its last
+    /// thread ends, its pidfd is readable a moment later; but a parent in another pid namespace is always 0, and there the pidfd has to do.
     fn arm_parent_death(&self) -> Step {
         if self.death_signal == 0 {
             return Ok(());
@@ -75,10 +75,8 @@ impl Special {
             if ready > 0 {
                 return Err((Stage::ParentDeath, -(libc::ESRCH as isize)));
             }
-            return Ok(());
         }
         let parent = call(libc::SYS_getppid, NO_ARGS);
-        // Zero is a parent in another pid namespace.
         if parent != self.host_pid as isize && parent != 0 {
             return Err((Stage::ParentDeath, -(libc::ESRCH as isize)));
         }
