@@ -8,25 +8,18 @@ const { nodeError, AbortError, ProcsError, isFailure, fromFailure, unwrap } = re
 const { beside, decode, NAMES, Message } = require('./message-codecs.js');
 const calls = require('./message-calls.js');
 const { Outbox } = require('./outbox.js');
-const { ProcessChannel, isThere } = require('./process-channel.js');
 const { Receivers, waitOptions } = require('./receivers.js');
 const { settings } = require('./message-settings.js');
 const native = require('./native.js');
 const slab = require('./slab.js');
+const { BYTES, TEXTS, WHOLE, END } = require('./told.js');
 const check = require('./validate.js');
-const { handOut } = require('./young.js');
+const { received } = require('./young.js');
 
 /** Messages that are kept while nobody asks for them; the rest waits on the other side. */
 const READ_AHEAD = 64;
 const ENDED = 2;
 const MORE = 1;
-/** What is told of a channel (bindings/node/src/incoming.rs). */
-const BYTES = 0;
-const TEXTS = 1;
-const WHOLE = 2;
-const END = 4;
-/** Bodies from this size on lie in memory that is used again (bindings/node/src/memory.rs). */
-const LARGE = 256 * 1024;
 const NO_FDS = Object.freeze([]);
 const NOTHING_BESIDE = Object.freeze({});
 const kOwn = Symbol('kOwn');
@@ -52,6 +45,8 @@ class Channel extends EventEmitter {
   #watched = false;
   /** Messages for which nobody has asked yet. */
   #waiting = [];
+  /** Listeners are given nothing just now. */
+  #deaf = false;
   /** Calls of `recv` that wait for a message. */
   #receivers = new Receivers(() => this.#arrange());
   #handler = null;
@@ -171,10 +166,7 @@ class Channel extends EventEmitter {
       this.#arrivedAll(codec, slab.textsOf(first, at, text));
     } else if (kind === WHOLE) {
       if (first[2] === null && first[3] === null) slab.missed(first[1]);
-      for (let next = 0; next < first.length; next += 4) {
-        if (first[next + 1].length >= LARGE) handOut(first[next + 1].length);
-        this.#arrived(first[next], first[next + 1], first[next + 2], first[next + 3]);
-      }
+      this.#arrivedWhole(first, 0);
     } else if (kind === END) {
       if (first[0] !== undefined) this.#fail(fromFailure(first[0]));
       else this.#end();
@@ -205,7 +197,7 @@ class Channel extends EventEmitter {
       this.#fail(fromFailure(batch));
       return false;
     }
-    for (let at = 1; at < batch.length; at += 4) this.#arrived(batch[at], batch[at + 1], batch[at + 2], batch[at + 3]);
+    this.#arrivedWhole(batch, 1);
     const [state] = batch;
     if (isFailure(state)) this.#fail(fromFailure(state));
     else if (state === ENDED) this.#end();
@@ -214,13 +206,29 @@ class Channel extends EventEmitter {
 
   /** Messages that are nothing but a body. */
   #arrivedAll(codec, bodies) {
+    if (bodies.length === 1) this.#arrived(codec, bodies[0], null, null);
+    else this.#each(bodies.length, (index) => this.#arrived(codec, bodies[index], null, null));
+  }
+
+  /** Messages of four values each, from a place on. */
+  #arrivedWhole(values, from) {
+    this.#each((values.length - from) / 4, (index) => {
+      const at = from + 4 * index;
+      received(values[at + 1]);
+      this.#arrived(values[at], values[at + 1], values[at + 2], values[at + 3]);
+    });
+  }
+
+  /** Calls `arrived` for each of so many messages, also when a listener throws: the others are then for those who come after. */
+  #each(count, arrived) {
     let next = 0;
     try {
-      while (next < bodies.length) this.#arrived(codec, bodies[next++], null, null);
+      while (next < count) arrived(next++);
     } finally {
-      // A listener has thrown: the others are for those who come after.
-      if (next < bodies.length) {
-        for (; next < bodies.length; next++) this.#keep(this.#read(codec, bodies[next], null, null));
+      if (next < count) {
+        this.#deaf = true;
+        while (next < count) arrived(next++);
+        this.#deaf = false;
         process.nextTick(() => this.#arrange());
       }
     }
@@ -233,7 +241,7 @@ class Channel extends EventEmitter {
       return;
     }
     const message = this.#read(codec, body, buffers, fds);
-    if (message !== undefined && this.#receivers.length === 0 && this.#waiting.length === 0 && this.listenerCount('message') > 0) {
+    if (message !== undefined && !this.#deaf && this.#receivers.length === 0 && this.#waiting.length === 0 && this.listenerCount('message') > 0) {
       this.emit('message', message.value, message);
     } else {
       this.#keep(message);
@@ -430,19 +438,4 @@ function made({ told, codec, queueBytes }) {
   return new Channel(kOwn, told.id, codec, queueBytes);
 }
 
-let isTaken = false;
-
-/** The channel to the parent; once in a process. Where the runtime itself talks to the parent, by Node's wire, it goes on doing so. */
-function parentChannel(options = {}) {
-  const wanted = settings(options);
-  const failure = hub.channelFromParent(wanted.told);
-  if (!isFailure(failure)) return made(wanted);
-  const error = fromFailure(failure);
-  if (error.kind !== 'NOT_FOUND' || !isThere()) throw error;
-  if (isTaken) throw new ProcsError('channel.parent: the channel was taken before', 'INVALID_STATE', 'ERR_PROCS_INVALID_STATE');
-  const channel = new ProcessChannel(wanted.codec);
-  isTaken = true;
-  return channel;
-}
-
-module.exports = { Channel, parentChannel, wantedBy, made };
+module.exports = { Channel, wantedBy, made };

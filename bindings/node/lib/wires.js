@@ -8,7 +8,8 @@
 const { hub, quick, answer } = require('./hub.js');
 const { isFailure, fromFailure } = require('./errors.js');
 const slab = require('./slab.js');
-const { handOut } = require('./young.js');
+const { TEXTS, WHOLE, END } = require('./told.js');
+const { received } = require('./young.js');
 const { Outbox } = require('./outbox.js');
 
 /** What follows a batch: nothing now, more at once, nothing ever. */
@@ -22,13 +23,6 @@ const CODECS = { raw: 0, json: 1, advanced: 3 };
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 const NO_FDS = Object.freeze([]);
-/** Bodies from this size on lie in memory that is used again (bindings/node/src/memory.rs). */
-const LARGE = 256 * 1024;
-
-/** What is told of a native channel (bindings/node/src/incoming.rs). */
-const TEXTS = 1;
-const WHOLE = 2;
-const END = 4;
 
 /**
  * While handlers of several messages run, what they send leaves together: its system call is most of what a small message costs. It is written
@@ -197,7 +191,7 @@ class NativeWire {
   }
 
   #some(values) {
-    if (values[1].length >= LARGE) handOut(values[1].length);
+    for (let at = 1; at < values.length; at += 4) received(values[at]);
     this.#target.someCame([NOTHING, ...values]);
   }
 

@@ -26,4 +26,12 @@ function handOut(bytes) {
   setImmediate(collectYoung);
 }
 
-module.exports = { collectYoung, handOut };
+/** Received bodies from this size on lie in memory that is used again (bindings/node/src/memory.rs). */
+const LARGE = 256 * 1024;
+
+/** Counts a received body. */
+function received(body) {
+  if (body.length >= LARGE) handOut(body.length);
+}
+
+module.exports = { collectYoung, handOut, received };

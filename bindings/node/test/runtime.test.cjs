@@ -112,7 +112,7 @@ test('a handler that throws at every third message hears all of them, in order',
       child.on('message', hear(() => child.disconnect()));
       child.send('go');
     }, 1);`,
-    "const [one, other] = procs.Channel.pair(); other.on('message', hear(() => other.close())); send(one);",
+    ...['json', 'v8'].map((codec) => `const [one, other] = procs.Channel.pair({ codec: '${codec}' }); other.on('message', hear(() => other.close())); send(one);`),
   ];
   for (const body of bodies) assert.equal((await script(`${heard} ${body}`)).stdout, '67 true\n', body);
 });
