@@ -47,13 +47,8 @@ class Job:
             return error
 
 
-def run_many(commands, jobs=None, progress=None, *, cancel=None, **options):
-    """Runs all commands, at most ``jobs`` at a time (default: the CPUs this process may use), and returns a list in their order.
-
-    A command is an argument list, a string, or a mapping with ``args`` and keyword arguments of ``run``; ``options`` hold for all.
-    Each item is a ``CompletedProcess`` or the exception that ``run`` would have raised: one failure does not end the others.
-    ``progress(index, item)`` is called as they end. Standard input is empty, both outputs are captured, at most 64 MiB each.
-    """
+def prepared(commands, jobs, progress, options):
+    """The commands as jobs, and how many of them run at a time."""
     try:
         commands = list(commands)
     except TypeError as error:
@@ -64,7 +59,17 @@ def run_many(commands, jobs=None, progress=None, *, cancel=None, **options):
         jobs = len(os.sched_getaffinity(0)) if jobs is None else operator.index(jobs)
     except TypeError as error:
         raise refused(error, "jobs", jobs, "how many run at a time, at least 1") from None
-    made = [Job(command, options) for command in commands]
+    return [Job(command, options) for command in commands], jobs
+
+
+def run_many(commands, jobs=None, progress=None, *, cancel=None, **options):
+    """Runs all commands, at most ``jobs`` at a time (default: the CPUs this process may use), and returns a list in their order.
+
+    A command is an argument list, a string, or a mapping with ``args`` and keyword arguments of ``run``; ``options`` hold for all.
+    Each item is a ``CompletedProcess`` or the exception that ``run`` would have raised: one failure does not end the others.
+    ``progress(index, item)`` is called as they end. Standard input is empty, both outputs are captured, at most 64 MiB each.
+    """
+    made, jobs = prepared(commands, jobs, progress, options)
     for job in made:
         job.plan.audit()
     tell = None if progress is None else lambda index, result: progress(index, made[index].item(result))

@@ -11,7 +11,6 @@ coroutine and ``wait`` for tasks are asyncio's too.
 import asyncio
 import contextlib
 import inspect
-import os
 from collections.abc import Iterable
 
 from . import _aio_subprocess as subprocess
@@ -20,7 +19,7 @@ from ._aio_channel import AsyncChannel
 from ._aio_loop import result_of as _result
 from ._aio_process import Process, adopt, create, opened, stop_together
 from ._aio_streams import StreamReader
-from ._many import Job
+from ._many import prepared
 from ._options import DEVNULL, PIPE, STDOUT
 from ._plan import Plan, checked, named, redirect
 from ._popen import ladder
@@ -65,6 +64,9 @@ async def _run(*popenargs, input=None, capture_output=False, timeout=None, check
     return checked(done) if check else done
 
 
+run.__signature__ = inspect.signature(_run)
+
+
 async def call(*popenargs, timeout=None, **kwargs):
     """``procs.call``, awaitable."""
     return (await run(*popenargs, timeout=timeout, **kwargs)).returncode
@@ -94,8 +96,8 @@ async def getoutput(cmd, *, encoding=None, errors=None):
 
 async def run_many(commands, jobs=None, progress=None, **options):
     """``procs.run_many``, awaitable. Cancelling the await ends all children."""
-    made = [Job(command, options) for command in commands]
-    free = asyncio.Semaphore(len(os.sched_getaffinity(0)) if jobs is None else int(jobs))
+    made, jobs = prepared(commands, jobs, progress, options)
+    free = asyncio.Semaphore(max(jobs, 1))
 
     async def one(index, job):
         async with free:

@@ -251,6 +251,7 @@ def test_the_message_names_the_argument_and_what_was_expected(name):
     (lambda: procs.run_many([5]), "args"),
     (lambda: procs.run_many([["true"]], jobs="x"), "jobs"),
     (lambda: procs.run_many([["true"]], progress=5), "progress"),
+    (lambda: asyncio.run(aio.run_many([["true"]], jobs="x")), "jobs"),
     (lambda: procs.wait_any(5), "children"),
     (lambda: procs.wait_any([5]), "children"),
     (lambda: procs.fork(5), "program"),
