@@ -100,7 +100,7 @@ impl Image {
         self.bytes.len() + inherited + (self.argv.len() + self.envp.len()) * size_of::<usize>()
     }
 
-    /// The same, to keep.
+    /// The paths to try, to keep.
     pub(super) fn tried(&self) -> Vec<PathBuf> {
         self.candidates().map(|path| PathBuf::from(OsStr::from_bytes(path.to_bytes()))).collect()
     }
