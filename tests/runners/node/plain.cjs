@@ -65,10 +65,15 @@ exports.parts = {
     process.send('ready', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
   },
   // Says that it is ready (Node fails when what came before anybody listened makes it disconnect), disconnects after ten messages, while more are on
-  // their way; ends with 8.
+  // their way; ends with 8. Node that has read half of a message waits with the end for one that comes after, and gives none after `disconnect()`
+  // (20.20, `target._disconnect` and `handleMessage`): the event that it waits for is given here.
   'node-leaves'() {
     let count = 0;
-    process.on('message', () => { if (++count === 10) process.disconnect(); });
+    process.on('message', () => {
+      if (++count !== 10) return;
+      process.disconnect();
+      process.emit('internalMessage', {});
+    });
     process.exitCode = 8;
     process.send('ready');
   },
