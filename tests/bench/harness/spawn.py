@@ -71,6 +71,7 @@ def ours(make):
         make.program("rust", "libprocs Rust", "ours", ("rust-ours", "spawn")),
         make.program("rust-no-wait", "libprocs Rust, not waiting for exec", "ours", ("rust-ours", "spawn-no-wait")),
         make.program("c", "libprocs C", "ours", ("ours-c-spawn", "spawn")),
+        make.program("c-no-wait", "libprocs C, not waiting for exec", "ours", ("ours-c-spawn", "spawn-no-wait")),
         make.python("python-run", "libprocs Python run", "ours", "procs-run"),
         make.python("python-popen", "libprocs Python Popen + wait", "ours", "procs-popen"),
         make.python("python-asyncio", "libprocs Python asyncio", "ours", "procs-asyncio"),
@@ -154,9 +155,12 @@ def rows(plan):
                 Row(f"A3-{name}-4g-limit", f"{language}: start → exit with a parent of 4 GB", "A3", "total_us",
                     f"{name}@4096", "clone@4096", at_most=1.08),
             ]
-    found.append(Row("A1-rust-no-wait-call", "Rust: the call alone, not waiting for exec", "A1", "call_us", "rust-no-wait", "command", at_least=4.5))
-    # What Command::status does: the start is not waited for, because the end is.
-    found.append(Row("A1-rust-no-wait-exit", "Rust: start → exit, not waiting for exec", "A1", "total_us", "rust-no-wait", "clone", at_most=1.08))
+    for name, language in (("rust-no-wait", "Rust"), ("c-no-wait", "C")):
+        found += [
+            Row(f"A1-{name}-call", f"{language}: the call alone, not waiting for exec", "A1", "call_us", name, "command", at_least=4.5),
+            # What `Command::status` and `procs_run` do: the start is not waited for, because the end is.
+            Row(f"A1-{name}-exit", f"{language}: start → exit, not waiting for exec", "A1", "total_us", name, "clone", at_most=1.08),
+        ]
     return tuple(found) + python_rows() + reported()
 
 
