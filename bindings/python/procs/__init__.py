@@ -84,3 +84,9 @@ __all__ = [
     "check_call", "check_output", "engine_info", "fork", "getoutput", "getstatusoutput", "memory_layout", "parent_channel",
     "run", "run_many", "wait_any", "wait_any_channel",
 ]
+
+# Tracebacks and annotations show a class by the name under which a program imports it.
+for _thing in [globals()[_name] for _name in __all__]:
+    if isinstance(_thing, type) and _thing.__module__.startswith("procs._"):
+        _thing.__module__ = "procs"
+del _thing

@@ -302,8 +302,9 @@ def _own_names(given, options):
 _STANDARD = frozenset((
     "bufsize executable stdin stdout stderr preexec_fn close_fds shell cwd env universal_newlines startupinfo creationflags "
     "restore_signals start_new_session pass_fds user group extra_groups encoding errors text umask pipesize process_group").split())
-_OWN = frozenset((*_PLAIN_OPTIONS, *_RUN_OPTIONS, "affinity", "limits", "max_output", "stdout_limit", "stderr_limit", "stdout_sink",
-                  "stderr_sink", "fds"))
+# What ``run`` has and ``Popen`` has not.
+RUNS_ONLY = frozenset((*_RUN_OPTIONS, "max_output", "stdout_limit", "stderr_limit", "stdout_sink", "stderr_sink"))
+_OWN = RUNS_ONLY.union(_PLAIN_OPTIONS, ("affinity", "limits", "fds"))
 
 
 def refuse_unknown(given, where):

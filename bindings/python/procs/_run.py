@@ -2,13 +2,57 @@
 # Private: the types that users see are in __init__.pyi and aio.pyi.
 """``run`` and its older relatives: one command to its end."""
 
+import operator
+import subprocess as _subprocess  # for its exception classes only
 import sys
 
 from . import _native, _options
 from ._errors import CalledProcessError
 from ._options import PIPE, STDOUT
 from ._plan import Plan, checked, named, redirect
+from ._popen import Popen
 from ._records import CompletedProcess
+
+# Tests and tracers replace `Popen`, its methods or one of the functions below, and expect what is built on them to go through theirs.
+_names = sys.modules[__package__]
+_METHODS = ("__init__", "communicate", "wait", "poll", "kill")
+# In a tuple: some look for every module's variable that is `Popen` and replace it as well.
+_OWN = (Popen, *operator.attrgetter(*_METHODS)(Popen))
+_parts = operator.attrgetter("Popen", *("Popen." + name for name in _METHODS))
+
+
+def _replaced(options):
+    """Whether somebody has put something in the place of ``Popen`` that can do what is asked for."""
+    own = _names.Popen is _OWN[0] and _parts(_names) == _OWN
+    return not own and _options.RUNS_ONLY.isdisjoint(options)
+
+
+def _run_popen(popenargs, options, input, timeout, check):
+    """``run`` by means of whatever ``Popen`` is now."""
+    with _names.Popen(*popenargs, **options) as child:
+        try:
+            stdout, stderr = child.communicate(input, timeout=timeout)
+        except _subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            raise
+        except BaseException:
+            child.kill()
+            raise
+        code = child.poll()
+        if check and code:
+            raise CalledProcessError(code, child.args, output=stdout, stderr=stderr)
+    return CompletedProcess(child.args, code, stdout, stderr)
+
+
+def _call_popen(popenargs, options, timeout):
+    """``call`` by means of whatever ``Popen`` is now."""
+    with _names.Popen(*popenargs, **options) as child:
+        try:
+            return child.wait(timeout=timeout)
+        except BaseException:
+            child.kill()
+            raise
 
 
 def _bare(args):
@@ -47,6 +91,9 @@ def run(*popenargs, input=None, capture_output=False, timeout=None, check=False,
     policy ``error`` stopped it; ``CancelledError``. An exception of a signal handler kills the child, ``KeyboardInterrupt`` after
     250 ms in which it may end by itself.
     """
+    if _replaced(kwargs):
+        redirect(kwargs, input, capture_output)
+        return _run_popen(popenargs, kwargs, input, timeout, check)
     if not kwargs and input is None and timeout is None and not capture_output and len(popenargs) == 1:
         done = _bare(popenargs[0])
     else:
@@ -58,13 +105,15 @@ def run(*popenargs, input=None, capture_output=False, timeout=None, check=False,
 
 def call(*popenargs, timeout=None, **kwargs):
     """Runs a command to its end and returns the return code."""
+    if _replaced(kwargs):
+        return _call_popen(popenargs, kwargs, timeout)
     return run(*popenargs, timeout=timeout, **kwargs).returncode
 
 
 def check_call(*popenargs, **kwargs):
     """Runs a command to its end; anything but 0 raises ``CalledProcessError``."""
     args = popenargs[0] if popenargs else kwargs.get("args")
-    code = call(*popenargs, **kwargs)
+    code = _names.call(*popenargs, **kwargs)
     if code:
         raise CalledProcessError(code, args)
     return 0
@@ -83,15 +132,18 @@ def output_options(kwargs):
 
 def check_output(*popenargs, timeout=None, **kwargs):
     """Runs a command to its end and returns its standard output; anything but 0 raises ``CalledProcessError``."""
-    return run(*popenargs, stdout=PIPE, timeout=timeout, check=True, **output_options(kwargs)).stdout
+    return _names.run(*popenargs, stdout=PIPE, timeout=timeout, check=True, **output_options(kwargs)).stdout
 
 
 def getstatusoutput(cmd, *, encoding=None, errors=None):
     """Runs a command line in a shell; ``(return code, output and errors as text without the last newline)``."""
-    done = run(cmd, shell=True, text=True, stdout=PIPE, stderr=STDOUT, encoding=encoding, errors=errors)
-    return done.returncode, done.stdout.removesuffix("\n")
+    try:
+        code, output = 0, _names.check_output(cmd, shell=True, text=True, stderr=STDOUT, encoding=encoding, errors=errors)
+    except _subprocess.CalledProcessError as error:
+        code, output = error.returncode, error.output
+    return code, output.removesuffix("\n")
 
 
 def getoutput(cmd, *, encoding=None, errors=None):
     """Runs a command line in a shell; its output and errors as text without the last newline."""
-    return getstatusoutput(cmd, encoding=encoding, errors=errors)[1]
+    return _names.getstatusoutput(cmd, encoding=encoding, errors=errors)[1]

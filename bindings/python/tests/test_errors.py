@@ -4,7 +4,9 @@ import concurrent.futures
 import copy
 import errno
 import pickle
+import re
 import subprocess
+import sys
 
 import pytest
 
@@ -134,3 +136,11 @@ def test_refusals_are_those_of_subprocess(args, options):
     if isinstance(theirs, OSError):
         assert (ours.errno, ours.strerror, ours.filename) == (theirs.errno, theirs.strerror, theirs.filename)
         assert str(ours) == str(theirs)
+
+
+def test_classes_show_the_name_under_which_they_are_imported():
+    listed = [getattr(procs, name) for name in procs.__all__]
+    assert {cls.__module__ for cls in listed if isinstance(cls, type)} == {"procs"}
+    for program in ("run(['false'], check=True)", "run(['sleep', '30'], timeout=0.01)"):
+        said = subprocess.run([sys.executable, "-c", f"import procs; procs.{program}"], stderr=subprocess.PIPE, text=True, timeout=60).stderr
+        assert re.search(r"^procs\.(CalledProcessError|TimeoutExpired): Command", said, re.M), said

@@ -191,6 +191,28 @@ def pytester():
 
 
 @case
+def pytest_subprocess():
+    """Tests whose children are faked wherever `Popen` is used."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "test_it.py").write_text(
+            "import subprocess, pytest\n"
+            "def test_fakes(fp):\n"
+            "    fp.register(['no such', fp.any()], stdout='faked', returncode=2, occurrences=4)\n"
+            "    assert subprocess.run(['no such', 'run'], capture_output=True, text=True).stdout == 'faked'\n"
+            "    assert subprocess.call(['no such', 'call']) == 2\n"
+            "    with pytest.raises(subprocess.CalledProcessError):\n"
+            "        subprocess.check_output(['no such', 'output'])\n"
+            "    assert subprocess.Popen(['no such', 'child'], stdout=subprocess.PIPE).communicate() == (b'faked', None)\n"
+            "    assert fp.call_count(['no such', fp.any()]) == 4\n"
+            "    fp.pass_command(['echo', 'real'])\n"
+            "    assert subprocess.check_output(['echo', 'real']) == b'real\\n'\n"
+            "def test_none_is_left():\n"
+            "    assert subprocess.check_output(['echo', 'real']) == b'real\\n'\n")
+        import pytest
+        print(int(pytest.main(["-q", "-p", "no:cacheprovider", "--no-header", "--tb=short", f"--basetemp={folder}/base", folder])))
+
+
+@case
 def delegator():
     """Commands that block or not, chained and talked to."""
     import delegator
