@@ -27,7 +27,7 @@ def _replaced(options):
     return not own and _options.RUNS_ONLY.isdisjoint(options)
 
 
-def _run_popen(popenargs, options, input, timeout, check):
+def _run_replacement(popenargs, options, input, timeout, check):
     """``run`` by means of whatever ``Popen`` is now."""
     with _names.Popen(*popenargs, **options) as child:
         try:
@@ -45,7 +45,7 @@ def _run_popen(popenargs, options, input, timeout, check):
     return CompletedProcess(child.args, code, stdout, stderr)
 
 
-def _call_popen(popenargs, options, timeout):
+def _call_replacement(popenargs, options, timeout):
     """``call`` by means of whatever ``Popen`` is now."""
     with _names.Popen(*popenargs, **options) as child:
         try:
@@ -93,7 +93,7 @@ def run(*popenargs, input=None, capture_output=False, timeout=None, check=False,
     """
     if _replaced(kwargs):
         redirect(kwargs, input, capture_output)
-        return _run_popen(popenargs, kwargs, input, timeout, check)
+        return _run_replacement(popenargs, kwargs, input, timeout, check)
     if not kwargs and input is None and timeout is None and not capture_output and len(popenargs) == 1:
         done = _bare(popenargs[0])
     else:
@@ -106,7 +106,7 @@ def run(*popenargs, input=None, capture_output=False, timeout=None, check=False,
 def call(*popenargs, timeout=None, **kwargs):
     """Runs a command to its end and returns the return code."""
     if _replaced(kwargs):
-        return _call_popen(popenargs, kwargs, timeout)
+        return _call_replacement(popenargs, kwargs, timeout)
     return run(*popenargs, timeout=timeout, **kwargs).returncode
 
 
