@@ -160,6 +160,12 @@ class SystemCallError(ProcsError, OSError):
     kind = "IO"
 
 
+class InvalidNumberError(SystemCallError, InvalidArgumentError):
+    """A number was refused that the system would have refused, with the system's ``errno``."""
+
+    kind = "INVALID_ARGUMENT"
+
+
 class PanicError(ProcsError, RuntimeError):
     """A bug in libprocs."""
 

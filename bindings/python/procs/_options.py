@@ -2,12 +2,16 @@
 # Private: the types that users see are in __init__.pyi and aio.pyi.
 """Keyword arguments of ``run`` and ``Popen``, checked as ``subprocess`` checks them, as options of the core."""
 
+import errno
+import functools
+import io
 import locale
+import operator
 import os
 import sys
 import warnings
 
-from ._errors import InvalidArgumentError, SubprocessError, UnsupportedError
+from ._errors import InvalidArgumentError, InvalidNumberError, SubprocessError, UnsupportedError
 
 PIPE = -1
 STDOUT = -2
@@ -27,7 +31,7 @@ _USERS_NAMES = {"pipe_size": "pipesize", "new_session": "start_new_session", "ui
                 "keep_fds": "close_fds"}
 _EXPECTED = {
     "args": _COMMAND, "executable": "a str, bytes or path-like object", "cwd": "a str, bytes or path-like object",
-    "fds": "a dict of child numbers to descriptors, PIPE or objects with fileno()", "umask": "0 to 0o7777", "nice": "an integer from -20 to 19",
+    "fds": "a dict of child numbers to descriptors, PIPE or objects with fileno()", "umask": "0 to 0o777", "nice": "an integer from -20 to 19",
     "affinity": "numbers of CPUs", "limits": "a dict of resources to a number, a (soft, hard) tuple or None for unlimited",
     "process_group": "the number of a process group, or 0 for a new one", "pipesize": "bytes", "user": "a name or 0 to 4294967295",
     "group": "a name or 0 to 4294967295", "extra_groups": "a list of names and numbers", "signals": '"restore", "default" or "inherit"',
@@ -80,12 +84,16 @@ def stream(target, name="stdin"):
     if target is STDOUT and name != "stderr":
         raise ValueError("STDOUT can only be used for stderr")
     if isinstance(target, int):
-        return int(target)
-    try:
-        find = target.fileno
-    except AttributeError as error:
-        raise refused(error, name, target, _STREAM) from None
-    return find()
+        number = int(target)
+    else:
+        try:
+            find = target.fileno
+        except AttributeError as error:
+            raise refused(error, name, target, _STREAM) from None
+        number = find()
+    if isinstance(number, int) and number < DEVNULL:
+        raise InvalidNumberError(errno.EBADF, f"spawn: not a descriptor ({name} = {number}, expected {_STREAM})")
+    return number
 
 
 def users_level():
@@ -94,6 +102,12 @@ def users_level():
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "procs":
         level, frame = level + 1, frame.f_back
     return level
+
+
+@functools.lru_cache(64)
+def _check_codec(encoding, errors):
+    """Raises what the file of a pipe would raise once the program runs."""
+    io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=errors)
 
 
 def text_mode(given):
@@ -108,6 +122,9 @@ def text_mode(given):
         if sys.flags.warn_default_encoding:
             warnings.warn("'encoding' argument not specified.", EncodingWarning, users_level())
         encoding = "utf-8" if sys.flags.utf8_mode else locale.getencoding()
+    if mode and PIPE in (given.get("stdin"), given.get("stdout"), given.get("stderr")):
+        check = _check_codec if type(encoding) is str and isinstance(errors, str | None) else _check_codec.__wrapped__
+        check(encoding, errors)
     return mode, encoding, errors
 
 
@@ -159,9 +176,9 @@ def _iterated(values, name, expected=None):
         raise refused(error, name, values, expected) from None
 
 
-def _not_negative(value, name):
+def _index(value, name):
     try:
-        return value >= 0
+        return operator.index(value)
     except TypeError as error:
         raise refused(error, name, value) from None
 
@@ -345,12 +362,10 @@ def native_options(given):
         options["new_session"] = True
     if not get("restore_signals", True):
         options["signals"] = "inherit"
-    group = get("process_group")
-    if group is not None and _not_negative(group, "process_group"):
-        options["process_group"] = group
-    umask = get("umask", -1)
-    if umask is not None and _not_negative(umask, "umask"):
-        options["umask"] = umask
+    for name in ("process_group", "umask"):
+        number = get(name)
+        if number is not None and (number := _index(number, name)) >= 0:
+            options[name] = number
     pipesize = get("pipesize", -1)
     if pipesize is not None and not isinstance(pipesize, int):
         raise TypeError("pipesize must be an integer")

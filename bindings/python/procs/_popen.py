@@ -2,6 +2,7 @@
 # Private: the types that users see are in __init__.pyi and aio.pyi.
 """``Popen``: one child with pipes as Python files, shaped like ``subprocess.Popen``."""
 
+import errno
 import io
 import itertools
 import operator
@@ -13,7 +14,7 @@ import types
 import warnings
 
 from . import _native, _options
-from ._errors import SubprocessError, TimeoutExpired
+from ._errors import InvalidArgumentError, InvalidNumberError, SubprocessError, TimeoutExpired
 from ._lines import LINE_BLOCK, byte_batches, text_batches, untouched
 from ._options import PIPE
 from ._pipes import BLOCK, open_reader
@@ -222,6 +223,8 @@ class Popen:
                 self._child.send_signal(number)
             except ProcessLookupError:
                 pass  # it ended in between
+            except InvalidArgumentError as error:
+                raise InvalidNumberError(errno.EINVAL, str(error)) from None
 
     def terminate(self):
         """Sends SIGTERM."""

@@ -1,9 +1,12 @@
 """The bad-input list for Python: an exception that says what was wrong, nothing started, nothing left; never a crash or a hang."""
 
 import asyncio
+import errno
 import inspect
 import math
 import os
+import re
+import subprocess
 
 import pytest
 
@@ -268,3 +271,49 @@ def test_a_child_names_what_it_refuses():
         for call, name in [(lambda: child.send_signal("x"), "sig"), (lambda: child.stop(steps=5), "steps"), (lambda: child.stop(steps=[("x",)]), "steps")]:
             with pytest.raises(TypeError, match=rf"\({name} = .*, expected "):
                 call()
+
+
+@pytest.mark.parametrize("options", [{"encoding": "no such"}, {"encoding": "hex"}, {"encoding": 5}, {"encoding": [1]}, {"errors": 5, "encoding": "utf-8"}])
+@pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
+def test_an_encoding_is_refused_before_the_program_runs(options, name, tmp_path):
+    command, more = ["touch", str(tmp_path / "started")], {name: subprocess.PIPE, **options}
+    with pytest.raises((LookupError, TypeError)) as expected:
+        subprocess.run(command, **more)
+    for call in (procs.run, procs.Popen, lambda *args, **given: asyncio.run(aio.run(*args, **given))):
+        with pytest.raises(expected.type, match=f"^{re.escape(str(expected.value))}$"):
+            call(command, **more)
+    assert not list(tmp_path.iterdir())
+
+
+class Three:
+    def __index__(self):
+        return 3
+
+
+@pytest.mark.parametrize("options", [{"umask": "x"}, {"umask": 1.5}, {"umask": float("nan")}, {"process_group": "x"}, {"process_group": 0.0}, {"stdin": -4},
+                                     {"stdout": -1000}, {"umask": Three()}])
+def test_numbers_are_taken_and_refused_as_subprocess_does(options):
+    seen = []
+    for module in (subprocess, procs):
+        try:
+            seen.append(module.run("umask", shell=True, **{"stdout": subprocess.PIPE, **options}).stdout)
+        except (TypeError, OSError) as error:
+            seen.append((isinstance(error, TypeError), getattr(error, "errno", None), str(error) if isinstance(error, TypeError) else None))
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("number", [9999, -3, 65])
+def test_signals_that_do_not_exist_are_an_os_error_as_well(number):
+    async def on_loop():
+        child = await aio.create_subprocess_exec("cat", stdin=subprocess.PIPE)
+        with pytest.raises(OSError, match="signal") as refused:
+            child.send_signal(number)
+        child.stdin.close()
+        await child.wait()
+        return refused.value
+
+    with procs.Popen(["cat"], stdin=subprocess.PIPE) as child, pytest.raises(OSError, match="signal") as refused:
+        child.send_signal(number)
+    for error in (refused.value, asyncio.run(on_loop())):
+        assert isinstance(error, ValueError)
+        assert (error.errno, error.kind) == (errno.EINVAL, "INVALID_ARGUMENT")
