@@ -5,6 +5,7 @@
 const { hub, quick } = require('./hub.js');
 const { ProcsError, isFailure, unwrap } = require('./errors.js');
 const calls = require('./message-calls.js');
+const { shapeOf } = require('./texts.js');
 
 /** Number of the codec of bytes as they are. */
 const RAW = 0;
@@ -55,7 +56,7 @@ class Outbox {
 
   #now(codec, body, buffers, fds) {
     if (buffers !== undefined || fds !== undefined) return hub.channelSend(this.#id, codec, body, buffers, fds);
-    if (typeof body === 'string') return quick.channelSendText(this.#id, codec, body);
+    if (typeof body === 'string') return quick.channelSendText(this.#id, codec, body, shapeOf(body));
     return codec === RAW ? quick.channelSendBytes(this.#id, body) : hub.channelSend(this.#id, codec, body, undefined, undefined);
   }
 

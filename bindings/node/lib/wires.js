@@ -8,6 +8,7 @@
 const { hub, quick, answer } = require('./hub.js');
 const { isFailure, fromFailure } = require('./errors.js');
 const slab = require('./slab.js');
+const { shapeOf } = require('./texts.js');
 const { TEXTS, WHOLE, END } = require('./told.js');
 const { received } = require('./young.js');
 const { Outbox } = require('./outbox.js');
@@ -197,7 +198,7 @@ class NativeWire {
 
   /** A text is its own encoding where every other could only make it longer; `encode` for those that are not. */
   sendText(text, encode) {
-    const sent = this.#outbox.length === 0 ? quick.channelSendAscii(this.#id, text) : null;
+    const sent = this.#outbox.length === 0 ? quick.channelSendPlain(this.#id, text, shapeOf(text)) : null;
     if (sent === true) return 0;
     return typeof sent === 'object' && sent !== null ? sent : this.send(encode(text), -1);
   }

@@ -9,7 +9,11 @@ const WEIGHT = 33 * 1024 * 1024;
 /** Bytes after which it is worth a look, which costs a fraction of a millisecond. */
 const OFTEN = 16 * 1024 * 1024;
 
+/** The same for received bodies: so few are on their way that the caches keep their memory. */
+const OFTEN_RECEIVED = 4 * 1024 * 1024;
+
 let handedOut = 0;
+let handedOver = 0;
 
 /** Has the young objects looked at, here and now. */
 function collectYoung() {
@@ -26,12 +30,16 @@ function handOut(bytes) {
   setImmediate(collectYoung);
 }
 
-/** Received bodies from this size on lie in memory that is used again (bindings/node/src/memory.rs). */
+/** Received bodies from this size on lie in memory that is used again (bindings/node/src/spare.rs). */
 const LARGE = 256 * 1024;
 
-/** Counts a received body. */
+/** Counts a received body. A text is told to the collector, which frees it with the old objects only. */
 function received(body) {
-  if (body.length >= LARGE) handOut(body.length);
+  if (typeof body === 'string' || body.length < LARGE) return;
+  handedOver += body.length;
+  if (handedOver < OFTEN_RECEIVED) return;
+  handedOver = 0;
+  setImmediate(collectYoung);
 }
 
 module.exports = { collectYoung, handOut, received };

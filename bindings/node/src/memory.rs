@@ -3,10 +3,12 @@
 #![allow(unsafe_code)]
 
 use crate::blocks::Blocks;
+use crate::narrow;
+use crate::spare::{REUSE_FROM, keep, room_for};
 use napi::bindgen_prelude::{Buffer, BufferSlice, FromNapiValue, Uint8ArraySlice};
 use napi::{Env, JsString, JsValue, check_status, sys};
 use procs::Bytes;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::ops::Range;
 use std::rc::Rc;
@@ -80,43 +82,11 @@ pub(crate) fn chunk_of(env: &Env, blocks: &Rc<Blocks>, index: usize, range: Rang
     wrapped?.into_buffer(env)
 }
 
-/// From this size on, received bytes go to memory that is used again: the first touch of fresh memory is most of what a large message costs.
-const REUSE_FROM: usize = 256 << 10;
-/// The largest piece of memory that is kept, and all that is, in each environment.
-const KEEP_EACH: usize = 16 << 20;
-const KEEP_ALL: usize = 64 << 20;
-
-thread_local! {
-    /// Memory of large messages that nobody has any more; the thread is one environment's.
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A copy of the bytes, in memory that was used before if there is such.
-fn warm_copy(bytes: &[u8]) -> Vec<u8> {
-    let fits = |spare: &Vec<u8>| spare.capacity() >= bytes.len() && spare.capacity() / 4 <= bytes.len();
-    let spare = SPARE.with_borrow_mut(|all| all.iter().rposition(fits).map(|at| all.swap_remove(at)));
-    let mut copy = spare.unwrap_or_else(|| Vec::with_capacity(bytes.len().next_power_of_two()));
-    copy.clear();
-    copy.extend_from_slice(bytes);
-    copy
-}
-
-/// Keeps memory for later, if it is not too much.
-fn keep(bytes: Vec<u8>) {
-    // Where the thread is ending nothing is kept.
-    let _ = SPARE.try_with(|all| {
-        let mut all = all.borrow_mut();
-        let kept: usize = all.iter().map(Vec::capacity).sum();
-        if bytes.capacity() <= KEEP_EACH && kept + bytes.capacity() <= KEEP_ALL {
-            all.push(bytes);
-        }
-    });
-}
-
 /// Received bytes as a Buffer. What lies in memory of the other side is copied, so that the sender never waits for the collector.
 pub(crate) fn to_message_buffer(env: &Env, bytes: procs::Buffer) -> napi::Result<Buffer> {
     if bytes.is_shared() && bytes.len() >= REUSE_FROM {
-        let mut copy = warm_copy(&bytes);
+        let mut copy = room_for(bytes.len());
+        copy.extend_from_slice(&bytes);
         let (data, len) = (copy.as_mut_ptr(), copy.len());
         // SAFETY: the memory of a vector stays where it is when the vector moves, and it is the finalizer's from here on.
         let wrapped = unsafe { BufferSlice::from_external(env, data, len, copy, |_, copy| keep(copy)) };
@@ -159,44 +129,63 @@ pub(crate) fn to_segment_buffer(env: &Env, arena: &procs::Arena, block: &procs::
     if std::ptr::eq(wrapped.as_ptr(), base) { wrapped.into_buffer(env).map(Some) } else { Ok(None) }
 }
 
-/// From this size on, text is written to memory that the other side shares.
-const SHARE_FROM: usize = 64 << 10;
-
-/// The bytes of a text if all of it is ASCII, in memory shared with the other side of the channel if they are many.
-pub(crate) fn ascii_of(env: &Env, text: &JsString<'_>, channel: &procs::Channel) -> Option<procs::Buffer> {
+/// The bytes of a text if all of it is ASCII.
+pub(crate) fn ascii_of(env: &Env, text: &JsString<'_>) -> Option<Vec<u8>> {
     let (env, text) = (env.raw(), text.raw());
-    let mut len = 0;
-    // SAFETY: both are of the call that is being answered; without a buffer only the length is asked for.
-    let status = unsafe { sys::napi_get_value_string_utf16(env, text, std::ptr::null_mut(), 0, &raw mut len) };
-    if status != sys::Status::napi_ok {
-        return None;
-    }
+    let len = length_of(env, text);
     // With the zero that the runtime writes behind it.
     let size = len + 1;
-    let block = if len > SHARE_FROM { channel.alloc(size).ok() } else { None };
-    let mut bytes = if block.is_some() { Vec::new() } else { vec![0; size] };
-    let place = block.as_ref().map_or(bytes.as_mut_ptr(), procs::Block::as_ptr);
+    let mut bytes = vec![0; size];
     let mut written = 0;
-    // SAFETY: `place` has `size` bytes, of a vector or of a block that nobody else has yet.
-    let status = unsafe { sys::napi_get_value_string_utf8(env, text, place.cast(), size, &raw mut written) };
+    // SAFETY: the vector has `size` bytes.
+    let status = unsafe { sys::napi_get_value_string_utf8(env, text, bytes.as_mut_ptr().cast(), size, &raw mut written) };
     if status != sys::Status::napi_ok || written != len {
         return None;
     }
-    let Some(block) = block else {
-        bytes.truncate(len);
-        return bytes.is_ascii().then(|| bytes.into());
-    };
     // As many bytes as the text has units, and each of them a character of its own: nothing is missing.
-    let ascii = block.as_slice().is_ok_and(|bytes| bytes[..len].is_ascii());
-    if ascii { block.share(len).ok().map(procs::Buffer::from) } else { None }
+    bytes.truncate(len);
+    bytes.is_ascii().then_some(bytes)
+}
+
+/// A text whose characters all fit one byte in UTF-8, in memory that is shared with the other side of the channel: as the runtime has it if all of it is
+/// ASCII, which is no more than a copy.
+pub(crate) fn narrow_of(env: &Env, text: &JsString<'_>, channel: &procs::Channel) -> Option<procs::Buffer> {
+    let (env, text) = (env.raw(), text.raw());
+    let len = length_of(env, text);
+    // With the zero that the runtime writes behind it.
+    let size = len + 1;
+    let block = channel.alloc(size).ok()?;
+    let mut written = 0;
+    // SAFETY: `block` has `size` bytes and nobody else has it yet.
+    let status = unsafe { sys::napi_get_value_string_latin1(env, text, block.as_ptr().cast(), size, &raw mut written) };
+    if status != sys::Status::napi_ok || written != len {
+        return None;
+    }
+    let bytes = &block.as_slice().ok()?[..len];
+    if !bytes.is_ascii() {
+        return Some(narrow::to_utf8(bytes).into());
+    }
+    block.share(len).ok().map(procs::Buffer::from)
+}
+
+/// Units of a text; 0 for what is none.
+fn length_of(env: sys::napi_env, text: sys::napi_value) -> usize {
+    let mut len = 0;
+    // SAFETY: both are of the call that is being answered; without a buffer only the length is asked for.
+    unsafe { sys::napi_get_value_string_utf16(env, text, std::ptr::null_mut(), 0, &raw mut len) };
+    len
+}
+
+/// A text with characters of any kind in UTF-8.
+pub(crate) fn wide_of(env: &Env, text: &JsString<'_>) -> Option<Vec<u8>> {
+    // SAFETY: a text of the call that is being answered.
+    unsafe { String::from_napi_value(env.raw(), text.raw()) }.map(String::into_bytes).ok()
 }
 
 /// The bytes of a text in UTF-8, with room for one more.
 pub(crate) fn bytes_of(env: &Env, text: &JsString<'_>) -> Vec<u8> {
     let (raw, value) = (env.raw(), text.raw());
-    let mut len = 0;
-    // SAFETY: both are of the call that is being answered; without a buffer only the length is asked for.
-    unsafe { sys::napi_get_value_string_utf16(raw, value, std::ptr::null_mut(), 0, &raw mut len) };
+    let len = length_of(raw, value);
     let mut bytes = Vec::<u8>::with_capacity(len + 2);
     let mut written = 0;
     // SAFETY: the vector has this much room, the zero behind the text included.
@@ -209,21 +198,22 @@ pub(crate) fn bytes_of(env: &Env, text: &JsString<'_>) -> Vec<u8> {
             return bytes;
         }
     }
-    // SAFETY: a text of the call that is being answered.
-    unsafe { String::from_napi_value(raw, value) }.map(String::into_bytes).unwrap_or_default()
+    wide_of(env, text).unwrap_or_default()
 }
 
 /// Text for JavaScript. Most of it has nothing to decode.
 pub(crate) fn text_of<'env>(env: &'env Env, bytes: &[u8]) -> napi::Result<JsString<'env>> {
-    if bytes.is_ascii() && bytes.len() > OWN_FROM {
-        return own_text(env, bytes.to_vec().into());
+    if bytes.len() > OWN_FROM
+        && let Some(narrow) = narrow::from_utf8(bytes)
+    {
+        return own_text(env, Narrow::Message(narrow));
     }
     short_text(env, bytes)
 }
 
 /// As [`text_of`], for bytes that nobody else needs: large ones are not copied if they are ASCII.
 pub(crate) fn text_of_output(env: &Env, bytes: Bytes) -> napi::Result<JsString<'_>> {
-    if bytes.is_ascii() && bytes.len() > OWN_FROM { own_text(env, bytes) } else { short_text(env, &bytes) }
+    if bytes.is_ascii() && bytes.len() > OWN_FROM { own_text(env, Narrow::Output(bytes)) } else { short_text(env, &bytes) }
 }
 
 /// A text in the runtime's heap.
@@ -242,16 +232,32 @@ const OWN_FROM: usize = 256 << 10;
 type CreateExternal =
     unsafe extern "C" fn(sys::napi_env, *mut c_char, usize, sys::napi_finalize, *mut c_void, *mut sys::napi_value, *mut bool) -> sys::napi_status;
 
-/// A text over the bytes, which are ASCII; in the runtime's heap where it cannot have others.
-fn own_text(env: &Env, bytes: Bytes) -> napi::Result<JsString<'_>> {
+/// The bytes of a text, one for each character.
+enum Narrow {
+    Output(Bytes),
+    /// Memory that is used again.
+    Message(Vec<u8>),
+}
+
+impl Narrow {
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        match self {
+            Narrow::Output(bytes) => bytes.as_mut_slice(),
+            Narrow::Message(bytes) => bytes,
+        }
+    }
+}
+
+/// A text over the bytes; in the runtime's heap where it cannot have others.
+fn own_text(env: &Env, mut bytes: Narrow) -> napi::Result<JsString<'_>> {
     static CREATE: OnceLock<Option<CreateExternal>> = OnceLock::new();
     let create = CREATE.get_or_init(|| {
         let found = crate::poller::symbol(c"node_api_create_external_string_latin1");
         // SAFETY: the runtime declares the function of this name with this type.
         found.map(|found| unsafe { std::mem::transmute::<*mut c_void, CreateExternal>(found) })
     });
-    let Some(create) = *create else { return short_text(env, &bytes) };
-    let len = bytes.len();
+    let Some(create) = *create else { return env.create_string_latin1(bytes.as_mut_slice()) };
+    let len = bytes.as_mut_slice().len();
     let own = Box::into_raw(Box::new(bytes));
     // SAFETY: `own` has just been made and nobody else has it.
     let data = unsafe { (*own).as_mut_slice() }.as_mut_ptr();
@@ -263,7 +269,7 @@ fn own_text(env: &Env, bytes: Bytes) -> napi::Result<JsString<'_>> {
     if status != sys::Status::napi_ok {
         account(env.raw(), -(len as i64));
         // SAFETY: nothing was made of it, so it is still ours alone.
-        return short_text(env, &unsafe { Box::from_raw(own) });
+        return env.create_string_latin1(unsafe { Box::from_raw(own) }.as_mut_slice());
     }
     // SAFETY: the value is a string that this call has just got.
     unsafe { JsString::from_napi_value(env.raw(), text) }
@@ -281,8 +287,11 @@ fn account(env: sys::napi_env, change: i64) {
 /// The text is gone.
 unsafe extern "C" fn free(env: sys::napi_env, _data: *mut c_void, own: *mut c_void) {
     // SAFETY: the hint of `own_text`, given back once.
-    let own = unsafe { Box::from_raw(own.cast::<Bytes>()) };
-    account(env, -(own.len() as i64));
+    let mut own = *unsafe { Box::from_raw(own.cast::<Narrow>()) };
+    account(env, -(own.as_mut_slice().len() as i64));
+    if let Narrow::Message(bytes) = own {
+        keep(bytes);
+    }
 }
 
 /// Memory of JavaScript for small messages, many in one piece: memory of their own costs more than everything else about them.

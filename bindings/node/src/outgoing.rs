@@ -2,31 +2,42 @@
 
 use crate::error::{Failure, guard};
 use crate::incoming::Channels;
-use crate::memory::{ascii_of, bytes_of};
+use crate::memory::{ascii_of, bytes_of, narrow_of, wide_of};
 use crate::message_channel::blocked;
 use crate::message_parts::codec_of;
 use napi::bindgen_prelude::{Either, Either3, Null, Object};
 use napi::{Env, JsString};
-use procs::{ErrorKind, Message};
+use procs::{Buffer, ErrorKind, Message};
 use std::rc::Rc;
 
 /// True for a message that went, false when the other side has to read first.
 type Sent = Either<bool, Failure>;
 
+/// What `lib/texts.js` knows of a text: that its characters all fit one byte, that it has no half of a pair.
+const NARROW: u32 = 1;
+const WHOLE: u32 = 2;
+
 impl Channels {
     /// Text in the codec of this number.
-    fn send_text(&self, env: &Env, id: u32, codec: u32, text: &JsString<'_>) -> Sent {
+    fn send_text(&self, env: &Env, id: u32, codec: u32, (text, shape): (&JsString<'_>, u32)) -> Sent {
         guard(|| {
-            let message = Message::encoded(codec_of(codec)?, bytes_of(env, text));
-            Ok(blocked(self.get(id)?.try_send(message))?.is_ok())
+            let channel = self.get(id)?;
+            let narrow = if shape == NARROW { narrow_of(env, text, &channel) } else { None };
+            let message = Message::encoded(codec_of(codec)?, narrow.unwrap_or_else(|| bytes_of(env, text).into()));
+            Ok(blocked(channel.try_send(message))?.is_ok())
         })
     }
 
-    /// Text as raw bytes; null when it is not ASCII.
-    fn send_ascii(&self, env: &Env, id: u32, text: &JsString<'_>) -> Either3<bool, Failure, Null> {
+    /// Text as raw bytes; null when it is not known to be something that comes back as it is.
+    fn send_plain(&self, env: &Env, id: u32, text: &JsString<'_>, shape: u32) -> Either3<bool, Failure, Null> {
         let sent = guard(|| {
             let channel = self.get(id)?;
-            let Some(body) = ascii_of(env, text, &channel) else { return Ok(None) };
+            let body = match shape {
+                NARROW => narrow_of(env, text, &channel),
+                WHOLE => wide_of(env, text).map(Buffer::from),
+                _ => ascii_of(env, text).map(Buffer::from),
+            };
+            let Some(body) = body else { return Ok(None) };
             blocked(channel.try_send(Message::raw(body))).map(|sent| Some(sent.is_ok()))
         });
         match sent {
@@ -49,14 +60,14 @@ impl Channels {
     pub(crate) fn quick(self: &Rc<Channels>, env: &Env, calls: &mut Object<'_>) -> napi::Result<()> {
         let channels = self.clone();
         let text = env.create_function_from_closure::<(), _, _>("channelSendText", move |call| {
-            Ok(channels.send_text(call.env, call.get(0)?, call.get(1)?, &call.get::<JsString<'_>>(2)?))
+            Ok(channels.send_text(call.env, call.get(0)?, call.get(1)?, (&call.get::<JsString<'_>>(2)?, call.get(3)?)))
         })?;
         calls.set("channelSendText", text)?;
         let channels = self.clone();
-        let ascii = env.create_function_from_closure::<(), _, _>("channelSendAscii", move |call| {
-            Ok(channels.send_ascii(call.env, call.get(0)?, &call.get::<JsString<'_>>(1)?))
+        let plain = env.create_function_from_closure::<(), _, _>("channelSendPlain", move |call| {
+            Ok(channels.send_plain(call.env, call.get(0)?, &call.get::<JsString<'_>>(1)?, call.get(2)?))
         })?;
-        calls.set("channelSendAscii", ascii)?;
+        calls.set("channelSendPlain", plain)?;
         let channels = self.clone();
         let bytes = env
             .create_function_from_closure::<(), _, _>("channelSendBytes", move |call| Ok(channels.send_bytes(call.get(0)?, call.get::<&[u8]>(1)?)))?;

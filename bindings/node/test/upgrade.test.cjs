@@ -125,6 +125,62 @@ test('both sides change over; either side ends it', async () => {
   assert.strictEqual(said.at(-1), 'last');
 });
 
+/** Sends back what it is sent, as it is and within an object. */
+const MIRROR = script('mirror.cjs', `
+require(${PACKAGE});
+process.on('message', (message) => process.send(message === 'wire' ? process.channel.wire ?? 'node' : message));
+`);
+
+test('texts of every kind and size come back as they were', async () => {
+  const child = procs.fork(MIRROR);
+  const echo = async (message) => {
+    child.send(message);
+    return (await once(child, 'message'))[0];
+  };
+  while (await echo('wire') !== 'native');
+  const kinds = {
+    ascii: (fill) => `${fill}x`,
+    latin: (fill) => `${fill}é`,
+    // Across two of the pieces that it is looked at in.
+    across: (fill) => `${fill.slice(0, 32 * 1024 - 1)}é${fill}`,
+    wide: (fill) => `${fill}Ł`,
+    pair: (fill) => `${fill}😀`,
+    half: (fill) => `${fill}\ud83d`,
+    zero: (fill) => `${fill}\0`,
+    // Characters of one byte that the engine keeps in two.
+    narrowed: (fill) => `Ł${fill}é`.slice(1),
+  };
+  for (const size of [64 * 1024, 64 * 1024 + 1, 256 * 1024 + 1, 1024 * 1024]) {
+    const fill = `"\\\n${'abcdefghijk'.repeat(size / 11)}`.slice(0, size - 1);
+    for (const [kind, make] of Object.entries(kinds)) {
+      const text = make(fill);
+      // Compared here: a difference would fill the report.
+      assert.ok(await echo(text) === text, `${kind}, ${size}`);
+      const { inside } = await echo({ inside: text });
+      assert.ok(inside === text, `${kind} inside of an object, ${size}`);
+    }
+  }
+  child.disconnect();
+  assert.deepStrictEqual(await once(child, 'exit'), [0, null]);
+});
+
+test('what earlier texts were made of is used again only when they are gone', async () => {
+  const child = procs.fork(MIRROR);
+  const kept = [];
+  for (let round = 0; round < 300; round++) {
+    const text = `${round}:`.padEnd(512 * 1024, String.fromCharCode(97 + round % 26));
+    child.send(text);
+    const [back] = await once(child, 'message');
+    if (round % 5 === 0) kept.push([round, back]);
+    if (kept.length > 20) kept.shift();
+    for (const [number, text] of kept) {
+      assert.ok(text.startsWith(`${number}:`) && text.at(-1) === String.fromCharCode(97 + number % 26) && text.length === 512 * 1024, `${number}`);
+    }
+  }
+  child.disconnect();
+  assert.deepStrictEqual(await once(child, 'exit'), [0, null]);
+});
+
 test('a child that answers and disconnects before the offer comes ends well', async () => {
   // Busy until the parent's message and its offer have both come, so that they are read together.
   const child = procs.fork(script('leaves-early.cjs', `require(${PACKAGE});
