@@ -32,6 +32,8 @@ pub use channel::{
 pub use deadline::{Deadline, interruptible};
 pub use error::{Error, ErrorKind, Result, Stage};
 pub use fork::Event;
+#[doc(hidden)]
+pub use io::Flow;
 pub use io::{PipeReader, PipeWriter, ReadySet, close_fd, duplicate_fd};
 pub use shm::{
     Arena, ArenaOptions, AtomicCell, Block, BlockPlace, Counter, Counters, Field, Histogram, HistogramSnapshot, LockFuture, Number, OnceEnd,

@@ -52,6 +52,31 @@ fn c14_small_pipes_are_enough() {
 }
 
 #[test]
+fn c14_large_output_comes_unchanged_whatever_splice_says() {
+    isolated_in("c14_large_output_comes_unchanged_whatever_splice_says", &Isolation::new().watchdog(60), |t| {
+        const BYTES: usize = 9_000_001;
+        let whole: Vec<u8> = (0..BYTES).map(|i| b'a' + (i % 26) as u8).collect();
+        for rule in ["splice:error=ENOSYS", "splice:error=EPERM:when=3", "splice:error=EINTR:when=1+2"] {
+            let flood = || child(&["flood", &BYTES.to_string(), "1"]);
+            let stored = t.inject(&[rule], || flood().output().expect("a run").stdout);
+            assert!(t.injection_log().contains("(INJECTED)"), "{rule}: splice was never called");
+            assert!(stored == whole, "{rule}");
+            let streamed = t.inject(&[rule], || {
+                let mut flood = flood().stdout(Stdio::piped()).spawn().expect("a start");
+                let (mut chunks, mut all) = (flood.chunks().expect("a stream"), Vec::new());
+                while let Some(chunk) = chunks.next_chunk().expect("bytes") {
+                    all.extend_from_slice(chunk);
+                }
+                flood.wait().expect("an end");
+                all
+            });
+            assert!(t.injection_log().contains("(INJECTED)"), "{rule}: splice was never called");
+            assert!(streamed == whole, "{rule}");
+        }
+    });
+}
+
+#[test]
 fn c02_children_that_wait_for_each_other() {
     isolated_in("c02_children_that_wait_for_each_other", &Isolation::new().watchdog(60), |t| {
         for round in 0..count(50) {

@@ -1,9 +1,9 @@
 //! A stream in large blocks.
 
-use super::lines::{grow_pipe, read_block};
+use super::lines::{Take, plainly, read_block, through_flow};
 use crate::error::Result;
 use crate::io::PipeReader;
-use crate::io::transfer::{CHUNK, Growth};
+use crate::io::transfer::{CHUNK, Flow};
 use std::io::Read;
 
 /// A stream as blocks of up to 256 KiB, as they arrive. Reading blocks; a pipe of a child is enlarged to 1 MiB once a read finds it full.
@@ -25,14 +25,14 @@ use std::io::Read;
 pub struct Chunks<R = PipeReader> {
     reader: R,
     block: Box<[u8]>,
-    grow: Option<fn(&R)>,
-    growth: Growth,
+    take: Take<R>,
+    flow: Flow,
 }
 
 impl<R: Read> Chunks<R> {
     /// The blocks of any reader.
     pub fn new(reader: R) -> Chunks<R> {
-        Chunks { reader, block: vec![0; CHUNK].into_boxed_slice(), grow: None, growth: Growth::default() }
+        Chunks { reader, block: vec![0; CHUNK].into_boxed_slice(), take: plainly, flow: Flow::default() }
     }
 
     /// The next block, not empty, valid until the next call; `None` at end of file.
@@ -40,12 +40,7 @@ impl<R: Read> Chunks<R> {
     /// # Errors
     /// The reader's own failure.
     pub fn next_chunk(&mut self) -> Result<Option<&[u8]>> {
-        let count = read_block(&mut self.reader, &mut self.block)?;
-        if let Some(grow) = self.grow
-            && self.growth.due(count)
-        {
-            grow(&self.reader);
-        }
+        let count = read_block(self.take, &mut self.reader, &mut self.flow, &mut self.block)?;
         Ok((count > 0).then(|| &self.block[..count]))
     }
 
@@ -57,7 +52,7 @@ impl<R: Read> Chunks<R> {
 
 impl Chunks<PipeReader> {
     pub(super) fn of_pipe(pipe: PipeReader) -> Chunks<PipeReader> {
-        Chunks { grow: Some(grow_pipe), ..Chunks::new(pipe) }
+        Chunks { take: through_flow, ..Chunks::new(pipe) }
     }
 }
 

@@ -3,9 +3,9 @@
 use super::bytes::Bytes;
 use super::output::StreamReport;
 use super::sink::Sinks;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::io::PipeReader;
-use crate::io::transfer::{self, CHUNK, Growth, LARGE_PIPE, Scratch};
+use crate::io::transfer::{self, CHUNK, Flow, Scratch};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// A stream and where it goes. Read only after poll says that a read will not block, so that the pipe can stay in blocking mode.
@@ -13,15 +13,13 @@ pub(super) struct Intake {
     pipe: Option<PipeReader>,
     sinks: Sinks,
     total: u64,
-    growth: Growth,
-    /// A read found the pipe full: it is made larger, unless that read was the last.
-    grow: bool,
+    flow: Flow,
 }
 
 impl Intake {
     /// Reads `pipe` into `sinks`; without a pipe the stream is empty.
     pub(super) fn new(pipe: Option<PipeReader>, sinks: Sinks) -> Intake {
-        Intake { pipe, sinks, total: 0, growth: Growth::default(), grow: false }
+        Intake { pipe, sinks, total: 0, flow: Flow::default() }
     }
 
     /// The descriptor to read once it is ready; `None` at end of file and while a sink has to take more first.
@@ -67,26 +65,19 @@ impl Intake {
 
     /// Reads once from a stream that is ready.
     pub(super) fn read(&mut self) {
-        let Some(pipe) = &self.pipe else { return };
-        // Not at once: the read may have exceeded a limit, and a child that finds room would be through before it is stopped.
-        if std::mem::take(&mut self.grow) {
-            transfer::grow_pipe(pipe.as_fd(), LARGE_PIPE);
-        }
-        let count = match (self.sinks.direct_room(), &mut self.sinks.store) {
-            (Some(room), Some(store)) => store.read_direct(pipe.as_fd(), room),
-            _ => read_elsewhere(pipe, &mut self.sinks),
-        };
-        match count {
-            Ok(0) => self.pipe = None,
-            Ok(count) => {
-                self.total += count as u64;
-                self.grow = self.growth.due(count);
+        while let Some(pipe) = &self.pipe {
+            match read_once(pipe, &mut self.flow, &mut self.sinks) {
+                Ok(0) => self.pipe = None,
+                Ok(count) => self.total += count as u64,
+                // A descriptor of the caller's that does not block: there is nothing after all.
+                Err(error) if error.os_error() == Some(libc::EAGAIN) => {}
+                Err(error) => {
+                    self.sinks.fail(error);
+                    self.pipe = None;
+                }
             }
-            // A descriptor of the caller's that does not block: there is nothing after all.
-            Err(error) if error.os_error() == Some(libc::EAGAIN) => {}
-            Err(error) => {
-                self.sinks.fail(error);
-                self.pipe = None;
+            if !self.flow.holds() {
+                return;
             }
         }
     }
@@ -129,19 +120,35 @@ impl Intake {
     }
 }
 
+/// Reads to where the bytes are kept, lets a sink read for itself, or reads for it.
+fn read_once(pipe: &PipeReader, flow: &mut Flow, sinks: &mut Sinks) -> Result<usize> {
+    let room = sinks.direct_room();
+    let (fd, max) = flow.source(pipe.as_fd(), room.unwrap_or(CHUNK)).map_err(unreadable)?;
+    let count = match (room, &mut sinks.store) {
+        (Some(_), Some(store)) => store.read_direct(fd, max),
+        _ => read_elsewhere(fd, max, sinks),
+    }?;
+    flow.took(count);
+    Ok(count)
+}
+
 /// Lets the sink read for itself, or reads for it.
-fn read_elsewhere(pipe: &PipeReader, sinks: &mut Sinks) -> crate::error::Result<usize> {
-    match sinks.direct.as_mut().and_then(|read| read(pipe.as_fd())) {
-        Some(result) => result.map_err(|error| Error::from_io("capture", &error, "cannot read the child's output")),
-        None => read_through(pipe, sinks),
+fn read_elsewhere(fd: BorrowedFd<'_>, max: usize, sinks: &mut Sinks) -> Result<usize> {
+    match sinks.direct.as_mut().and_then(|read| read(fd)) {
+        Some(result) => result.map_err(unreadable),
+        None => read_through(fd, max, sinks),
     }
 }
 
 /// Reads a block into memory that the thread reuses and passes it on.
-fn read_through(pipe: &PipeReader, sinks: &mut Sinks) -> crate::error::Result<usize> {
+fn read_through(fd: BorrowedFd<'_>, max: usize, sinks: &mut Sinks) -> Result<usize> {
     let mut scratch = Scratch::take();
-    let block = &mut scratch.bytes()[..CHUNK];
-    let count = transfer::read(pipe.as_fd(), block).map_err(|error| Error::from_io("capture", &error, "cannot read the child's output"))?;
+    let block = &mut scratch.bytes()[..max];
+    let count = transfer::read(fd, block).map_err(unreadable)?;
     sinks.accept(&block[..count]);
     Ok(count)
+}
+
+fn unreadable(error: std::io::Error) -> Error {
+    Error::from_io("capture", &error, "cannot read the child's output")
 }

@@ -4,7 +4,7 @@ use super::splitter::{Ends, Splitter};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::io::PipeReader;
-use crate::io::transfer::{self, Growth, LARGE_PIPE};
+use crate::io::transfer::Flow;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -31,15 +31,14 @@ pub struct Lines<R = PipeReader> {
     splitter: Splitter,
     ends: Ends,
     done: bool,
-    /// Called once with the reader when a read found the pipe full.
-    grow: Option<fn(&R)>,
-    growth: Growth,
+    take: Take<R>,
+    flow: Flow,
 }
 
 impl<R: Read> Lines<R> {
     /// The lines of any reader.
     pub fn new(reader: R) -> Lines<R> {
-        Lines { reader, splitter: Splitter::new(), ends: Ends::default(), done: false, grow: None, growth: Growth::default() }
+        Lines { reader, splitter: Splitter::new(), ends: Ends::default(), done: false, take: plainly, flow: Flow::default() }
     }
 
     /// Whether lines include their line feed. Default: false.
@@ -80,12 +79,7 @@ impl<R: Read> Lines<R> {
         if self.done {
             return Ok(false);
         }
-        let count = read_block(&mut self.reader, self.splitter.room())?;
-        if let Some(grow) = self.grow
-            && self.growth.due(count)
-        {
-            grow(&self.reader);
-        }
+        let count = read_block(self.take, &mut self.reader, &mut self.flow, self.splitter.room())?;
         self.splitter.filled(count);
         self.done = count == 0;
         Ok(!self.done)
@@ -95,7 +89,7 @@ impl<R: Read> Lines<R> {
 impl Lines<PipeReader> {
     /// The lines of a pipe, which is enlarged once a read finds it full or much was read.
     pub fn of_pipe(pipe: PipeReader) -> Lines<PipeReader> {
-        Lines { grow: Some(grow_pipe), ..Lines::new(pipe) }
+        Lines { take: through_flow, ..Lines::new(pipe) }
     }
 }
 
@@ -154,15 +148,23 @@ impl<R> std::fmt::Debug for Lines<R> {
     }
 }
 
-/// Enlarges a pipe; a refusal changes nothing.
-pub(super) fn grow_pipe(pipe: &PipeReader) {
-    transfer::grow_pipe(pipe.as_fd(), LARGE_PIPE);
+/// How a reader is read once.
+pub(super) type Take<R> = fn(&mut R, &mut Flow, &mut [u8]) -> io::Result<usize>;
+
+/// Any reader, about which nothing is known.
+pub(super) fn plainly<R: Read>(reader: &mut R, _: &mut Flow, block: &mut [u8]) -> io::Result<usize> {
+    reader.read(block)
+}
+
+/// A child's pipe, which is made larger when that pays.
+pub(super) fn through_flow(pipe: &mut PipeReader, flow: &mut Flow, block: &mut [u8]) -> io::Result<usize> {
+    flow.read(pipe.as_fd(), block)
 }
 
 /// Reads once, again after an interruption.
-pub(super) fn read_block(reader: &mut impl Read, block: &mut [u8]) -> Result<usize> {
+pub(super) fn read_block<R>(take: Take<R>, reader: &mut R, flow: &mut Flow, block: &mut [u8]) -> Result<usize> {
     loop {
-        match reader.read(block) {
+        match take(reader, flow, block) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result.map_err(|error| Error::from_io("read", &error, "cannot read the stream")),
         }

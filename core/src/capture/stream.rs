@@ -1,11 +1,10 @@
 //! Lines and blocks of a stream for async code, without a runtime.
 
-use super::lines::grow_pipe;
 use super::splitter::{Ends, Splitter};
 use crate::error::{Error, Result};
 use crate::io::PipeReader;
 use crate::io::reactor::{self, Interest, Watch};
-use crate::io::transfer::{self, CHUNK, Growth};
+use crate::io::transfer::{self, CHUNK, Flow};
 use std::future::poll_fn;
 use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
@@ -15,12 +14,12 @@ struct AsyncPipe {
     /// First, so that it is gone before the pipe is closed.
     watch: Option<Watch>,
     pipe: PipeReader,
-    growth: Growth,
+    flow: Flow,
 }
 
 impl AsyncPipe {
     fn new(pipe: PipeReader) -> AsyncPipe {
-        AsyncPipe { watch: None, pipe, growth: Growth::default() }
+        AsyncPipe { watch: None, pipe, flow: Flow::default() }
     }
 
     /// Reads a block if there is one, else asks to be woken; 0 is end of file.
@@ -31,11 +30,7 @@ impl AsyncPipe {
             self.watch = Some(reactor::watch_fd(self.pipe.as_fd(), Interest::Read, cx.waker())?);
             return Poll::Pending;
         }
-        let count = transfer::read(self.pipe.as_fd(), block).map_err(failed)?;
-        if self.growth.due(count) {
-            grow_pipe(&self.pipe);
-        }
-        Poll::Ready(Ok(count))
+        Poll::Ready(self.flow.read(self.pipe.as_fd(), block).map_err(failed))
     }
 }
 

@@ -7,41 +7,11 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+pub(crate) use super::flow::{CHUNK, DEFAULT_PIPE, Flow, LARGE_PIPE};
 pub(crate) use crate::sys::fd::{grow_pipe, read, read_vec, set_nonblocking, write};
 pub(crate) use crate::sys::memory::GrowBuffer;
 pub(crate) use crate::sys::poll::{EventFd, Events, PollFd, poll, readable_now};
 pub(crate) use crate::sys::scan::{BLOCK, line_feeds};
-
-/// Size of one read of a stream that is passed on or thrown away, in bytes.
-pub(crate) const CHUNK: usize = 256 << 10;
-
-/// Size of a pipe that nobody changed; a read of this many bytes has found the pipe full. Source: pipe(7).
-pub(crate) const DEFAULT_PIPE: usize = 64 << 10;
-
-/// Size asked for by [`Growth`]. Not before: unprivileged users share a budget of 64 MiB. Source: pipe(7).
-pub(crate) const LARGE_PIPE: usize = 1 << 20;
-
-/// Bytes after which a stream counts as large although its reader was always fast enough never to find the pipe full.
-const LARGE_STREAM: usize = 4 * DEFAULT_PIPE;
-
-/// When to enlarge a pipe: once a read finds it full, or much was read.
-#[derive(Debug, Default)]
-pub(crate) struct Growth {
-    read: usize,
-    done: bool,
-}
-
-impl Growth {
-    /// Notes a read; true the one time that the pipe is to be enlarged.
-    pub(crate) fn due(&mut self, count: usize) -> bool {
-        if self.done {
-            return false;
-        }
-        self.read += count;
-        self.done = count >= DEFAULT_PIPE || self.read >= LARGE_STREAM;
-        self.done
-    }
-}
 
 /// The most that a write to a pipe that is ready for writing takes without blocking. Source: PIPE_BUF of pipe(7).
 pub(crate) const ATOMIC_WRITE: usize = 4096;

@@ -102,6 +102,20 @@ pub(crate) fn grow_pipe(fd: BorrowedFd<'_>, bytes: usize) -> bool {
     unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) != -1 }
 }
 
+/// Moves at most `max` bytes from one pipe to another; 0 at the end. Blocks while there are none, unless one of them does not block.
+pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, max: usize) -> io::Result<usize> {
+    let (from, to, none) = (from.as_raw_fd(), to.as_raw_fd(), std::ptr::null_mut());
+    // SAFETY: without offsets splice takes no pointers.
+    retry(|| check_size(unsafe { libc::splice(from, none, to, none, max, libc::SPLICE_F_MOVE) }))
+}
+
+/// Makes every write to a pipe a packet, as a child may do with its end.
+#[cfg(test)]
+pub(crate) fn set_packets(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: fcntl takes no pointers here.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_DIRECT) }).map(drop)
+}
+
 /// Reads into `buf`; 0 at end of file.
 pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the pointer and length are those of `buf`.
