@@ -13,6 +13,8 @@ mkdir -p "$logs"
 export PATH=$venv/bin:$PATH
 # The helper child of the test package, for the runners that cargo does not start.
 export PROCS_TEST_CHILD=$target/release/procs-child
+# Machines of continuous integration may be slow and busy: what is awaited is awaited for longer.
+! in_ci || export PROCS_TEST_SLOW=${PROCS_TEST_SLOW:-3}
 
 # The lines with which the runners close: cargo test, pytest, node --test, the C suite, the type checkers.
 closing_lines() {

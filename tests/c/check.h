@@ -43,6 +43,12 @@ static int count(int full) {
     return full < 10 ? 1 : full / 10;
 }
 
+/* A time for a slow or loaded machine: as often as PROCS_TEST_SLOW says. */
+static double slowly(double ms) {
+    const char *slow = getenv("PROCS_TEST_SLOW");
+    return ms * (slow != NULL ? atof(slow) : 1);
+}
+
 /* Which way run.sh runs this. */
 static int runs_as(const char *kind) {
     const char *wanted = getenv("PROCS_TEST_KIND");

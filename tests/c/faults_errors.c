@@ -250,7 +250,7 @@ static void a22_busy(void) {
     procs_child *child;
     double began = now_ms();
     CHECK(procs_spawn(&o, &child) == PROCS_E_IO && procs_last_error_os() == ETXTBSY && strcmp(procs_last_error_stage(), "exec") == 0);
-    CHECK(now_ms() - began >= 30 && now_ms() - began < 1500);
+    CHECK(now_ms() - began >= 30 && now_ms() - began < 20000);
     close(fd);
     exits(o, 7);
 }

@@ -136,7 +136,7 @@ static void b07_cgroup(void) {
         double began = now_ms();
         CHECK(procs_child_kill_tree(root, &report) == PROCS_OK);
         WAIT_UNTIL(alive(members, TREE) == 0);
-        CHECK(now_ms() - began < 5000);
+        CHECK(now_ms() - began < 20000);
         CHECK(report.level == PROCS_TREE_CGROUP && report.ended_by == PROCS_STOP_KILL && report.survivor_count == 0);
         end_of(root);
     }
@@ -203,7 +203,7 @@ static void b09(void) {
     double began = now_ms();
     CHECK(procs_child_stop(child, NULL, &report) == PROCS_OK);
     CHECK(report.exit_kind == PROCS_EXIT_SIGNAL && report.exit_signal == SIGTERM && report.ended_by == PROCS_STOP_SIGNAL);
-    CHECK(report.ended_by_signal == SIGTERM && now_ms() - began < 3000 && procs_child_free(child) == PROCS_OK);
+    CHECK(report.ended_by_signal == SIGTERM && now_ms() - began < 20000 && procs_child_free(child) == PROCS_OK);
 }
 
 static void b09_deaf(void) {
@@ -219,7 +219,7 @@ static void b09_deaf(void) {
         await_ready(child);
         double began = now_ms();
         CHECK(procs_child_stop(child, &stop, &report) == PROCS_OK);
-        CHECK(now_ms() - began >= 500 && now_ms() - began < 3000);
+        CHECK(now_ms() - began >= 500 && now_ms() - began < 20000);
         CHECK(report.exit_signal == SIGKILL && report.ended_by == PROCS_STOP_KILL && procs_child_free(child) == PROCS_OK);
     }
 }
@@ -269,7 +269,7 @@ static void b11(void) {
         o.kill_tree = 1;
         double began = now_ms();
         procs_output *output = run(o);
-        CHECK(procs_output_timed_out(output) && now_ms() - began < 3000 && procs_output_free(output) == PROCS_OK);
+        CHECK(procs_output_timed_out(output) && now_ms() - began < 20000 && procs_output_free(output) == PROCS_OK);
         WAIT_UNTIL(holders("sleep") == 0);
     }
 }

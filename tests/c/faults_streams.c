@@ -173,7 +173,7 @@ static void c05_deaf(void) {
     o.grace_ms = 300;
     double began = now_ms();
     procs_output *output = run(o);
-    CHECK(now_ms() - began >= 300 && now_ms() - began < 4000);
+    CHECK(now_ms() - began >= 300 && now_ms() - began < 20000);
     CHECK(procs_output_status(output, &status) == PROCS_OK && status.signal == SIGKILL && procs_output_free(output) == PROCS_OK);
 }
 
@@ -267,7 +267,7 @@ static void c12(void) {
     o.stdin_from.kind = PROCS_STDIO_PIPE;
     procs_child *child = start(o);
     CHECK(procs_child_wait(child, -1, NULL) == PROCS_OK && procs_child_free(child) == PROCS_OK); /* closes its input */
-    CHECK(now_ms() - began < 5000);
+    CHECK(now_ms() - began < 20000);
     CHECK(dup2(kept, 0) == 0 && close(kept) == 0 && close(ends[0]) == 0 && close(ends[1]) == 0);
 }
 

@@ -61,11 +61,14 @@ static void b14(void) {
     double took = now_ms() - began;
     thaw(); /* before anything may fail: nothing else could end it */
     CHECK(killed == PROCS_OK && waited == PROCS_E_TIMEOUT && stopped == PROCS_OK && report.exit_kind == PROCS_EXIT_NONE && freed == PROCS_OK);
-    CHECK(took < 3000);
+    CHECK(took < 20000);
 }
 
+static _Atomic int given_up;
+
+/* When it has been given up, or after 20 s. */
 static void *thaw_late(void *unused) {
-    poll(NULL, 0, 3000);
+    for (int i = 0; i < 4000 && !given_up; i++) poll(NULL, 0, 5);
     thaw();
     return unused;
 }
@@ -82,11 +85,13 @@ static void b14_run(void) {
     freeze(procs_child_pid(child));
     in_threads(1, thaw_late, &thread);
     double began = now_ms();
-    CHECK(procs_capture_finish(capture, &output) == PROCS_OK);
-    CHECK(now_ms() - began < 2800);
+    procs_status finished = procs_capture_finish(capture, &output);
+    double took = now_ms() - began;
+    given_up = 1;
+    join(1, &thread); /* before anything may fail: nothing else could end it */
+    CHECK(finished == PROCS_OK && took < 19000);
     CHECK(procs_output_timed_out(output) && procs_output_status(output, &status) == PROCS_OK && status.kind != PROCS_EXIT_CODE);
     CHECK(procs_output_free(output) == PROCS_OK && procs_capture_free(capture) == PROCS_OK && procs_child_free(child) == PROCS_OK);
-    join(1, &thread);
 }
 
 static _Atomic long ticks;
@@ -121,7 +126,7 @@ static void battery(void) {
 
     child = start(CHILD("sleep", "60"));
     double began = now_ms();
-    CHECK(procs_child_wait(child, 100, &status) == PROCS_E_TIMEOUT && now_ms() - began >= 100 && now_ms() - began < 2000);
+    CHECK(procs_child_wait(child, 100, &status) == PROCS_E_TIMEOUT && now_ms() - began >= 100 && now_ms() - began < 20000);
     CHECK(procs_child_send_signal(child, SIGTERM) == PROCS_OK && end_of(child).signal == SIGTERM);
 
     o = CHILD("grandchild-wait", "60");
@@ -195,7 +200,7 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
     do {                                                          \
         double began = now_ms();                                  \
         CHECK(call);                                              \
-        CHECK(now_ms() - began >= 299 && now_ms() - began < 3000); \
+        CHECK(now_ms() - began >= 299 && now_ms() - began < 20000); \
     } while (0)
 
 static void b17(void) {
@@ -209,7 +214,7 @@ static void b17(void) {
     jumping = 1;
     timed.timeout_ms = 300;
     TAKES_300_MS(procs_run(&timed, &output) == PROCS_OK && procs_output_timed_out(output));
-    CHECK(procs_output_usage(output, &usage) == PROCS_OK && usage.wall_time_us >= 299000 && usage.wall_time_us < 3000000);
+    CHECK(procs_output_usage(output, &usage) == PROCS_OK && usage.wall_time_us >= 299000 && usage.wall_time_us < 20000000);
     CHECK(procs_output_free(output) == PROCS_OK);
     procs_child *child = start(o);
     TAKES_300_MS(procs_child_wait(child, 300, NULL) == PROCS_E_TIMEOUT);

@@ -157,7 +157,7 @@ fn a_call_that_takes_too_long() {
             // The cancel was there before anybody began: nothing is left to serve.
             assert!(there.try_next_request().expect("the channel is open").is_none(), "{mode}");
             std::thread::scope(|scope| {
-                let caller = scope.spawn(|| here.call(Message::raw("slow"), Some(Duration::from_millis(100))));
+                let caller = scope.spawn(|| here.call(Message::raw("slow"), Some(Duration::from_secs(1))));
                 let request = there.next_request(PATIENCE).expect("a request").expect("in time");
                 assert_eq!(caller.join().expect("the caller").expect_err("no reply").kind(), ErrorKind::Timeout, "{mode}");
                 procs_tests::poll_until("the server learns it", || request.is_cancelled());

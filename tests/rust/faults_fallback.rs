@@ -4,7 +4,7 @@ mod common;
 
 use common::child;
 use procs::{Command, ErrorKind, ExitStatus, Pipeline, Stage, Stdio};
-use procs_tests::{Isolation, Test, cookie_holders, count, isolated, isolated_in, kill_loop};
+use procs_tests::{Isolation, Random, Test, cookie_holders, count, isolated, isolated_in, kill_loop, limit};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 #[test]
 #[ignore = "a host that another test starts"]
 fn a21_host() {
-    let Some(port) = std::env::var_os("A21_PORT").and_then(|text| text.to_str()?.parse::<u16>().ok()) else {
+    let Ok(address) = std::env::var("A21_ADDRESS") else {
         return;
     };
-    let _listener = TcpListener::bind(("127.0.0.1", port)).expect("the port");
+    let _listener = TcpListener::bind(address).expect("the port");
     for round in 0.. {
         let mut command = child(&["exit", "0"]);
         match round % 3 {
@@ -34,17 +34,22 @@ fn a21_host() {
 #[test]
 fn a21_no_helper_keeps_the_hosts_port() {
     isolated_in("a21_no_helper_keeps_the_hosts_port", &Isolation::new().watchdog(120), |t| {
-        let port = TcpListener::bind(("127.0.0.1", 0)).expect("a port").local_addr().expect("its number").port();
+        // An address that no connection of another program leaves from, and a port that the kernel gives to nobody who did not ask for it.
+        let mut random = Random::from_env(t.name());
+        let address = (0..100)
+            .map(|_| (format!("127.{}.{}.7", 1 + random.below(254), random.below(256)), 20_000 + random.below(10_000) as u16))
+            .find(|(host, port)| TcpListener::bind((host.as_str(), *port)).is_ok())
+            .expect("a free port");
         let start = |_| {
             let mut command = std::process::Command::new(std::env::current_exe().expect("this test"));
-            command.args(["--exact", "a21_host", "--ignored", "--nocapture"]).env("A21_PORT", port.to_string());
+            command.args(["--exact", "a21_host", "--ignored", "--nocapture"]).env("A21_ADDRESS", format!("{}:{}", address.0, address.1));
             command
         };
         kill_loop(count(100), Duration::from_millis(30), start, |round| {
             let killed = Instant::now();
             t.wait_until("nothing of the host is left", || cookie_holders(t.cookie()).is_empty());
-            assert!(killed.elapsed() < Duration::from_secs(3), "round {round}: helpers lived on for {:?}", killed.elapsed());
-            TcpListener::bind(("127.0.0.1", port)).expect("the port is free at once");
+            assert!(killed.elapsed() < limit(10), "round {round}: helpers lived on for {:?}", killed.elapsed());
+            TcpListener::bind((address.0.as_str(), address.1)).expect("the port is free at once");
         });
     });
 }
@@ -97,18 +102,30 @@ fn a22_a_file_that_stays_open_is_an_error() {
         let error = Command::new(&path).spawn().expect_err("open for writing");
         assert_eq!((error.os_error(), error.stage()), (Some(libc::ETXTBSY), Some(Stage::Exec)), "{error:?}");
         let elapsed = start.elapsed();
-        assert!(elapsed >= Duration::from_millis(30) && elapsed < Duration::from_millis(500), "three pauses of 10 ms took {elapsed:?}");
-        // Closed while the start is being repeated: it succeeds and says so.
-        let closer = std::thread::spawn(move || {
-            while start.elapsed() < elapsed + Duration::from_millis(5) {
-                std::thread::yield_now();
-            }
-            drop(file);
+        assert!(elapsed >= Duration::from_millis(30) && elapsed < limit(10), "three pauses of 10 ms took {elapsed:?}");
+        drop(file);
+        // Closed while the start is being repeated: it succeeds and says so. A busy machine may close too late, or before the first try.
+        t.wait_until("a start was repeated", || {
+            let file = fs::OpenOptions::new().write(true).open(&path).expect("the script");
+            let start = Instant::now();
+            let closer = std::thread::spawn(move || {
+                while start.elapsed() < Duration::from_millis(5) {
+                    std::thread::yield_now();
+                }
+                drop(file);
+            });
+            let started = Command::new(&path).spawn();
+            closer.join().expect("the closing thread");
+            let mut child = match started {
+                Ok(child) => child,
+                Err(error) => {
+                    assert_eq!(error.os_error(), Some(libc::ETXTBSY), "{error:?}");
+                    return false;
+                }
+            };
+            assert_eq!(child.wait().expect("an end"), ExitStatus::Exited(7));
+            (1..=3).contains(&child.spawn_retries())
         });
-        let mut child = Command::new(&path).spawn().expect("closed in time");
-        assert_eq!(child.wait().expect("an end"), ExitStatus::Exited(7));
-        assert!(child.spawn_retries() <= 3);
-        closer.join().expect("the closing thread");
     });
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::child;
 use procs::{Command, ErrorKind, ExitStatus, Stage, Stdio};
-use procs_tests::{Isolation, Test, cookie_holders, count, helper, host, isolated, isolated_in, kill_loop};
+use procs_tests::{Isolation, Test, cookie_holders, count, helper, host, isolated, isolated_in, kill_loop, limit};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -113,7 +113,7 @@ fn a19_no_child_survives_a_killed_host() {
                 |round| {
                     let killed = Instant::now();
                     t.wait_until("every child is gone", || cookie_holders(t.cookie()).is_empty());
-                    assert!(killed.elapsed() < Duration::from_secs(3), "round {round}: children lived on for {:?}", killed.elapsed());
+                    assert!(killed.elapsed() < limit(10), "round {round}: children lived on for {:?}", killed.elapsed());
                 },
             );
         });
@@ -147,26 +147,27 @@ fn children_besides_strace() -> usize {
     numbers.iter().filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() != "strace")).count()
 }
 
-/// With the slow program's exec held up for 3 s: starts it, expects the timeout, and that others are not held up.
+/// With the slow program's exec held up for 3 s (times `PROCS_TEST_SLOW`): starts it, expects the timeout, and that others are not held up.
 fn slow_exec(t: &Test, run_slow: impl FnOnce(&mut Command) -> procs::Error) {
     let slow = t.dir().join("slow");
     fs::copy(helper(), &slow).expect("a copy");
-    t.inject_on_path(&["execve:delay_enter=3000000"], &slow, || {
+    let delay = limit(3);
+    t.inject_on_path(&[&format!("execve:delay_enter={}", delay.as_micros())], &slow, || {
         let start = Instant::now();
         let mut command = Command::new(&slow);
         command.args(["sleep", "60"]).timeout(Duration::from_millis(500)).stdin(Stdio::null());
         let error = run_slow(&mut command);
         let elapsed = start.elapsed();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
-        assert!(elapsed >= Duration::from_millis(500) && elapsed < Duration::from_millis(1500), "the timeout came after {elapsed:?}");
+        assert!(elapsed >= Duration::from_millis(500) && elapsed < delay / 2, "the timeout came after {elapsed:?}");
         for number in 0..20 {
             let began = Instant::now();
             let status = child(&["exit", "0"]).offload(true).spawn().expect("a start").wait().expect("an end");
-            assert!(status.success() && began.elapsed() < Duration::from_secs(1), "start {number} took {:?}", began.elapsed());
+            assert!(status.success() && began.elapsed() < delay / 3, "start {number} took {:?}", began.elapsed());
         }
-        assert!(start.elapsed() < Duration::from_secs(3), "the others were held up: {:?}", start.elapsed());
+        assert!(start.elapsed() < delay, "the others were held up: {:?}", start.elapsed());
         t.wait_until("the abandoned child appeared, was killed and reaped", || children_besides_strace() == 0);
-        assert!(start.elapsed() >= Duration::from_secs(3), "the slow program was never started");
+        assert!(start.elapsed() >= delay, "the slow program was never started");
     });
 }
 
@@ -191,7 +192,7 @@ fn a20_a_cancelled_start_is_undone() {
         let slow = t.dir().join("slow");
         fs::copy(helper(), &slow).expect("a copy");
         let cancel = procs::CancelHandle::new().expect("a handle");
-        t.inject_on_path(&["execve:delay_enter=1000000"], &slow, || {
+        t.inject_on_path(&[&format!("execve:delay_enter={}", limit(2).as_micros())], &slow, || {
             let later = cancel.clone();
             let canceller = std::thread::spawn(move || later.cancel());
             let error = Command::new(&slow).args(["sleep", "60"]).cancel(&cancel).offload(true).spawn().expect_err("cancelled");

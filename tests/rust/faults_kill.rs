@@ -4,7 +4,7 @@ mod common;
 
 use common::child;
 use procs::{Command, ErrorKind, ExitStatus, Stdio, Stop, StopAction, TreeLevel};
-use procs_tests::{Isolation, Test, cookie_holders, count, helper, host, isolated, isolated_in, root, tool};
+use procs_tests::{Isolation, Test, cookie_holders, count, helper, host, isolated, isolated_in, limit, root, tool};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -184,10 +184,10 @@ fn b09_a_stopped_child_obeys() {
         let mut stopped = child(&["stopped"]).stdout(Stdio::piped()).spawn().expect("a start");
         await_ready(&mut stopped);
         let start = Instant::now();
-        let report = stopped.stop(&Stop::graceful(Duration::from_secs(5))).expect("a stop");
+        let report = stopped.stop(&Stop::graceful(limit(30))).expect("a stop");
         assert_eq!(report.status, Some(ExitStatus::Signaled { signal: libc::SIGTERM, core_dumped: false }));
         assert_eq!(report.ended_by, Some(StopAction::Signal(libc::SIGTERM)));
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(start.elapsed() < limit(10), "{:?}", start.elapsed());
     });
 }
 
@@ -201,7 +201,7 @@ fn b09_one_that_ignores_is_killed_after_its_grace() {
             let report = deaf.stop(&Stop::graceful(Duration::from_millis(500))).expect("a stop");
             let elapsed = start.elapsed();
             assert_eq!((report.status.and_then(ExitStatus::signal), report.ended_by), (Some(libc::SIGKILL), Some(StopAction::Kill)));
-            assert!(elapsed >= Duration::from_millis(500) && elapsed < Duration::from_millis(1500), "{elapsed:?}");
+            assert!(elapsed >= Duration::from_millis(500) && elapsed < limit(10), "{elapsed:?}");
         }
     });
 }
@@ -231,12 +231,12 @@ fn b10_the_grace_is_given_whole() {
     });
 }
 
-/// Needs 300 ms to obey and is given 5 s: the file tells that nobody interfered.
+/// Needs 300 ms to obey and is given 30 s: the file tells that nobody interfered.
 fn stop_a_slow_one(dir: &Path, number: usize, round: usize) {
     let file = dir.join(format!("file-{number}-{round}"));
     let mut slow = child(&["on-term", "3", "300"]).arg(&file).stdout(Stdio::piped()).spawn().expect("a start");
     await_ready(&mut slow);
-    let report = slow.stop(&Stop::graceful(Duration::from_secs(5))).expect("a stop");
+    let report = slow.stop(&Stop::graceful(limit(30))).expect("a stop");
     assert_eq!((report.status, report.ended_by), (Some(ExitStatus::Exited(3)), Some(StopAction::Signal(libc::SIGTERM))));
     assert_eq!(fs::read(file).expect("the file"), b"done\n");
 }
@@ -247,9 +247,8 @@ fn b11_a_timeout_ends_what_the_shell_started() {
         for _ in 0..count(50) {
             let start = Instant::now();
             let output = Command::shell("sleep 100 & sleep 100").timeout(Duration::from_millis(300)).kill_tree(true).output().expect("a run");
-            assert!(output.timed_out && start.elapsed() < Duration::from_secs(2), "{:?}: {output:?}", start.elapsed());
+            assert!(output.timed_out && start.elapsed() < limit(10), "{:?}: {output:?}", start.elapsed());
             t.wait_until("both are gone", || cookie_holders(t.cookie()).is_empty());
-            assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
         }
     });
 }

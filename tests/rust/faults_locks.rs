@@ -4,7 +4,7 @@ use procs::{
     Child, Command, Counters, ErrorKind, SharedBarrier, SharedEvent, SharedMemory, SharedMutex, SharedOnce, SharedRwLock, SharedSemaphore, Stdio,
     duplicate_fd,
 };
-use procs_tests::{Isolation, Random, Test, count, isolated_in, notice_limit};
+use procs_tests::{Isolation, Random, Stalls, Test, count, isolated_in};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -97,6 +97,7 @@ fn kill_holders(t: &Test, what: &str, rounds: usize, mut next: impl FnMut(&Share
     let memory = memory();
     let said = memory.cell_u32(SAID).expect("a cell");
     let mut longest = Duration::ZERO;
+    let stalls = Stalls::watch();
     for round in 0..rounds {
         said.store(0);
         let mut holder = start("e08_holder", memory.try_clone_fd().expect("a descriptor"), what);
@@ -106,7 +107,7 @@ fn kill_holders(t: &Test, what: &str, rounds: usize, mut next: impl FnMut(&Share
         let killed = Instant::now();
         next(&memory);
         longest = longest.max(killed.elapsed());
-        assert!(longest < notice_limit(), "{what}, round {round}: noticed after {longest:?}");
+        assert!(longest < stalls.notice_limit(), "{what}, round {round}: noticed after {longest:?}");
         holder.wait().expect("an end");
     }
     longest
@@ -258,6 +259,7 @@ fn e08_who_waits_long_is_told_of_a_death_without_looking() {
         }),
     ];
     killing("e08_who_waits_long_is_told_of_a_death_without_looking", |t| {
+        let stalls = Stalls::watch();
         for (what, take) in ways {
             let memory = memory();
             SharedBarrier::create(&memory, BARRIER, 3).expect("a barrier");
@@ -276,7 +278,7 @@ fn e08_who_waits_long_is_told_of_a_death_without_looking() {
                 let killed = Instant::now();
                 let (sleeps, got) = waiting.join().expect("no panic");
                 let late = got.saturating_duration_since(killed);
-                assert!(late < notice_limit(), "{what}: noticed after {late:?}");
+                assert!(late < stalls.notice_limit(), "{what}: noticed after {late:?}");
                 // By looking every 10 ms it would be 50.
                 assert!(sleeps < 20 || what == "mutex" && !threads_are_told_of(), "{what}: woke up {sleeps} times in half a second");
             });
@@ -291,6 +293,7 @@ fn e08_who_waits_at_a_barrier_is_told_of_the_death_of_a_later_one() {
         let memory = memory();
         let barrier = SharedBarrier::create(&memory, BARRIER, 3).expect("a barrier");
         let said = memory.cell_u32(SAID).expect("a cell");
+        let stalls = Stalls::watch();
         for _ in 0..count(50) {
             said.store(0);
             let began = Instant::now();
@@ -304,7 +307,7 @@ fn e08_who_waits_at_a_barrier_is_told_of_the_death_of_a_later_one() {
                 let (error, got) = waiting.join().expect("no panic");
                 assert_eq!(error.expect_err("a round without one").kind(), ErrorKind::OwnerDied);
                 let late = got.saturating_duration_since(killed);
-                assert!(late < notice_limit(), "noticed after {late:?}");
+                assert!(late < stalls.notice_limit(), "noticed after {late:?}");
                 holder.wait().expect("an end");
             });
         }

@@ -2,7 +2,7 @@
 //! and in the tests of `core/src/channel/node`.
 
 use procs::{Channel, ChannelOptions, Child, Command, ErrorKind, Event, HandleKind, Message, Stdio, Wire};
-use procs_tests::{FdWalk, Isolation, count, isolated_in, notice_limit, run};
+use procs_tests::{FdWalk, Isolation, Stalls, count, isolated_in, run};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -61,6 +61,7 @@ fn n01_a_child_that_does_not_read_costs_no_memory() {
 #[test]
 fn n02_a_killed_child_is_noticed() {
     run("n02_a_killed_child_is_noticed", |_| {
+        let stalls = Stalls::watch();
         let rounds = (0..count(50)).map(|_| {
             let (mut child, channel) = fork("echo");
             channel.send(message(&json!("up"))).expect("sent");
@@ -74,7 +75,7 @@ fn n02_a_killed_child_is_noticed() {
             late
         });
         let late = median(rounds.collect());
-        assert!(late < notice_limit(), "noticed after {late:?}");
+        assert!(late < stalls.notice_limit(), "noticed after {late:?}");
     });
 }
 
@@ -82,6 +83,7 @@ fn n02_a_killed_child_is_noticed() {
 fn n03_a_killed_parent_is_noticed() {
     run("n03_a_killed_parent_is_noticed", |_| {
         // The child is a plain Node program, then one of ours.
+        let stalls = Stalls::watch();
         for peer in [None, Some(RUNNER)] {
             let rounds = (0..count(50)).map(|_| {
                 let mut command = Command::new(RUNNER);
@@ -102,7 +104,7 @@ fn n03_a_killed_parent_is_noticed() {
                 killed.elapsed()
             });
             let late = median(rounds.collect());
-            assert!(late < notice_limit(), "{peer:?} noticed after {late:?}");
+            assert!(late < stalls.notice_limit(), "{peer:?} noticed after {late:?}");
         }
     });
 }

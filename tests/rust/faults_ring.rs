@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procs::{Channel, ChannelOptions, Child, Command, ErrorKind, Spin};
 use procs_tests::evil::Evil;
-use procs_tests::{Random, count, host, isolated, notice_limit, run};
+use procs_tests::{Random, Stalls, count, host, isolated, run};
 use std::time::{Duration, Instant};
 
 const CAP: Spin = Spin::Always(Duration::from_micros(50));
@@ -128,6 +128,7 @@ fn e05_a_killed_producer_leaves_whole_messages() {
     ] {
         run("e05_a_killed_producer_leaves_whole_messages", |t| {
             let mut random = Random::from_env(t.name());
+            let stalls = Stalls::watch();
             for round in 0..count(500) {
                 let size = [16, 100, 3000, 70_000, 4 << 20][round % 5].to_string();
                 let (mut child, channel) = peer(&["flood", &size], &options);
@@ -162,7 +163,7 @@ fn e05_a_killed_producer_leaves_whole_messages() {
                 assert!(cut || end.kind() == ErrorKind::Closed, "{name}: {end}");
                 assert!(!channel.closed_in_order(), "{name}: a kill is not a close");
                 let late = last.elapsed();
-                assert!(late < notice_limit(), "{name}, round {round}: the end was noticed {late:?} after the last message");
+                assert!(late < stalls.notice_limit(), "{name}, round {round}: the end was noticed {late:?} after the last message");
                 child.wait().expect("a wait");
             }
         });
@@ -175,6 +176,7 @@ fn e06_a_killed_consumer_frees_the_producer() {
     for spin in [Spin::Off, CAP] {
         run("e06_a_killed_consumer_frees_the_producer", |t| {
             let mut random = Random::from_env(t.name());
+            let stalls = Stalls::watch();
             for round in 0..count(500) {
                 let (mut child, channel) = peer(&["sleep"], &options(spin, [4096, 1 << 16, 0][round % 3]));
                 let late = std::thread::scope(|scope| {
@@ -195,7 +197,7 @@ fn e06_a_killed_consumer_frees_the_producer() {
                     assert_eq!(kind, ErrorKind::Closed);
                     noticed.saturating_duration_since(killed)
                 });
-                assert!(late < notice_limit(), "round {round}: noticed after {late:?}");
+                assert!(late < stalls.notice_limit(), "round {round}: noticed after {late:?}");
                 child.wait().expect("a wait");
             }
         });

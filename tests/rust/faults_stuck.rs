@@ -4,7 +4,7 @@ mod common;
 
 use common::child;
 use procs::{Command, ExitStatus, Stdio, Stop};
-use procs_tests::{Isolation, Test, count, host, isolated_in};
+use procs_tests::{Isolation, Test, count, host, isolated_in, limit};
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -58,7 +58,7 @@ fn b14_a_child_that_kill_does_not_end() {
     isolated_in("b14_a_child_that_kill_does_not_end", &Isolation::new().watchdog(60), |t| {
         let mut stuck = child(&["sleep", "60"]).kill_on_drop(true).spawn().expect("a start");
         let frozen = Freezer::around(t, stuck.id());
-        let quick = |what: &str, start: Instant| assert!(start.elapsed() < Duration::from_secs(2), "{what} took {:?}", start.elapsed());
+        let quick = |what: &str, start: Instant| assert!(start.elapsed() < limit(10), "{what} took {:?}", start.elapsed());
         let start = Instant::now();
         stuck.kill().expect("a signal");
         quick("kill", start);
@@ -81,7 +81,7 @@ fn b14_a_run_gives_up_on_it() {
         let frozen = Freezer::around(t, pid);
         let options = procs::RunOptions { timeout: Some(Duration::from_millis(100)), ..Default::default() };
         let output = stuck.capture(options).expect("a capture").finish().expect("a result");
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert!(start.elapsed() < limit(20), "{:?}", start.elapsed());
         assert_eq!((output.timed_out, output.status, output.pid), (true, ExitStatus::Unknown, pid));
         drop(frozen);
         t.wait_until("it is reaped once it ends", || t.leaks().is_empty());
@@ -151,7 +151,7 @@ fn b16_signals_interrupt_every_call() {
         let mut sleeper = child(&["sleep", "60"]).spawn().expect("a start");
         assert_eq!(sleeper.wait_timeout(Duration::from_millis(300)).expect("a wait"), None);
         let elapsed = start.elapsed();
-        assert!(elapsed >= Duration::from_millis(300) && elapsed < Duration::from_secs(2), "300 ms took {elapsed:?}");
+        assert!(elapsed >= Duration::from_millis(300) && elapsed < limit(20), "300 ms took {elapsed:?}");
         sleeper.kill().expect("a signal");
         sleeper.wait().expect("a wait");
         host::interval_timer(0);

@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procs::{Channel, ChannelOptions, Child, Command, ErrorKind, Event, ExitStatus, Message, Spin, Stdio, Wire};
-use procs_tests::{Isolation, Random, count, helper, host, isolated_in, notice_limit, run};
+use procs_tests::{Isolation, Random, Stalls, count, helper, host, isolated_in, run};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
@@ -121,6 +121,7 @@ impl Drop for Killed {
 fn d18_a_grandchild_holds_the_channel() {
     run("d18_a_grandchild_holds_the_channel", |t| {
         let helper = helper();
+        let stalls = Stalls::watch();
         for _ in 0..count(30) {
             let (child, channel) = fork(&["leave-a-holder", helper.to_str().expect("a path")]);
             let Ok(Some(Event::Message(message))) = channel.next_event(PATIENCE) else { panic!("the holder's number") };
@@ -132,7 +133,7 @@ fn d18_a_grandchild_holds_the_channel() {
             let told = Instant::now();
             assert!(matches!(closed, Ok(Some(Event::Closed))), "told by the process, not by the socket: {closed:?}");
             assert!(matches!(channel.next_event(PATIENCE), Ok(Some(Event::Exited(ExitStatus::Exited(0))))));
-            assert!(told.elapsed() < notice_limit(), "the exit came {:?} after the end", told.elapsed());
+            assert!(told.elapsed() < stalls.notice_limit(), "the exit came {:?} after the end", told.elapsed());
             assert_eq!(channel.send(Message::raw("x")).expect_err("nobody is there").kind(), ErrorKind::Closed);
             drop(child);
             drop(ending);

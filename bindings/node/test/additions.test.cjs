@@ -161,15 +161,15 @@ test('a timeout or abort of a child with killTree ends its descendants', async (
   const output = (options) => new Promise((resolve) => {
     execFile('sh', ['-c', script], { killTree: true, ...options }, (error, stdout) => resolve([error, stdout.trim()]));
   });
-  const [late, first] = await output({ timeout: 200 });
+  const [late, first] = await output({ timeout: 1000 });
   assert.equal(late.killed, true);
-  const [aborted, second] = await output({ signal: AbortSignal.timeout(200) });
+  const [aborted, second] = await output({ signal: AbortSignal.timeout(1000) });
   assert.equal(aborted.code, 'ABORT_ERR');
-  const child = spawn('sh', ['-c', script], { killTree: true, timeout: 200, stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn('sh', ['-c', script], { killTree: true, timeout: 1000, stdio: ['ignore', 'pipe', 'ignore'] });
   const exit = once(child, 'exit');
   const { value: third } = await child.lines().next();
   assert.equal((await exit)[1], 'SIGTERM');
-  const blocking = spawnSync('sh', ['-c', script], { killTree: true, timeout: 200, killSignal: 'SIGKILL', encoding: 'utf8' });
+  const blocking = spawnSync('sh', ['-c', script], { killTree: true, timeout: 1000, killSignal: 'SIGKILL', encoding: 'utf8' });
   assert.deepEqual([blocking.error.code, gone(blocking.stdout.trim())], ['ETIMEDOUT', true]);
   await allGone(first, second, third);
 });

@@ -15,7 +15,8 @@ const procs = require('..');
 
 const MODULE = JSON.stringify(path.resolve(__dirname, '../index.cjs'));
 const FULL = process.env.PROCS_TEST_FULL === '1';
-const WATCHED = { timeout: FULL ? 600_000 : 60_000 };
+const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
+const WATCHED = { timeout: SLOW * (FULL ? 600_000 : 60_000) };
 const execFile = promisify(procs.execFile);
 const BUFFER = { encoding: 'buffer', maxBuffer: Infinity };
 
@@ -97,10 +98,11 @@ test('C04: a stream that is looked at late has everything from its beginning', W
 
 test('C04: somebody else may listen to what execFile collects', WATCHED, async () => {
   for (const delay of [0, 1, 30, 60]) {
-    const answer = execFile('sh', ['-c', 'echo one; sleep 0.1; echo two; sleep 0.05; echo three']);
+    const answer = execFile('sh', ['-c', 'echo one; read line; echo two; sleep 0.05; echo three']);
     await new Promise((resolve) => setTimeout(resolve, delay));
     let heard = '';
     answer.child.stdout.on('data', (chunk) => { heard += chunk; });
+    answer.child.stdin.end('go\n');
     assert.equal((await answer).stdout, 'one\ntwo\nthree\n');
     assert.match(heard, /two\nthree\n$/);
   }
@@ -285,7 +287,12 @@ test('H12: what any handler throws is an uncaught exception, and the next call w
     procs.spawn('no-such-program').on('error', fail('error'));
     procs.exec('true', fail('exec'));
     procs.exec('yes', { maxBuffer: 10 }, fail('limit'));
-    setTimeout(async () => { const { stdout } = await procs.run('echo', ['next']); console.log(thrown.sort().join(), stdout.trim()); }, 500);`;
+    const timer = setInterval(async () => {
+      if (thrown.length < 7) return;
+      clearInterval(timer);
+      const { stdout } = await procs.run('echo', ['next']);
+      console.log(thrown.sort().join(), stdout.trim());
+    }, 5);`;
   assert.equal((await script(body)).stdout, 'close,data,error,exec,exit,limit,spawn next\n');
 });
 

@@ -32,7 +32,7 @@ async function transcript(run, api) {
 }
 
 for (const [name, run] of Object.entries(CASES)) {
-  test(name, { timeout: 30_000 }, async () => {
+  test(name, { timeout: 120_000 }, async () => {
     const peer = await transcript(run, PEER);
     const ours = await transcript(run, OURS);
     assert.ok(peer.length > 0, 'the case logs nothing');

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-WATCHDOG_SECONDS = 90
-SETTLE_SECONDS = 20
+SLOW = float(os.environ.get("PROCS_TEST_SLOW", "1"))
+WATCHDOG_SECONDS = 90 * SLOW
+SETTLE_SECONDS = 20 * SLOW
 
 
 def descriptors():

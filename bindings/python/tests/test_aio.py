@@ -35,7 +35,7 @@ def test_runs_give_what_the_blocking_ones_give():
             with pytest.raises(kind):
                 await failing
         with pytest.raises(procs.TimeoutExpired) as caught:
-            await aio.run("echo part; exec sleep 60", shell=True, stdout=procs.PIPE, timeout=0.3)
+            await aio.run("echo part; exec sleep 60", shell=True, stdout=procs.PIPE, timeout=2)
         assert caught.value.output == b"part\n"
 
     asyncio.run(main(), debug=True)

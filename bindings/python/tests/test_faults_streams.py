@@ -65,7 +65,7 @@ def test_c03_a_grandchild_keeps_the_stream(way):
     done = WAYS[way](script, stdout=procs.PIPE, drain_after_exit=0.3, timeout=30)
     assert (done.stdout, done.pipes_left_open, done.timed_out) == (b"hi\n", True, False)
     with pytest.raises(procs.TimeoutExpired) as caught:
-        WAYS[way](script, stdout=procs.PIPE, timeout=0.3, kill_tree=True)
+        WAYS[way](script, stdout=procs.PIPE, timeout=2, kill_tree=True)
     assert caught.value.output == b"hi\n"
 
 

@@ -159,18 +159,28 @@ def test_a_signal_handler_runs_at_once(name):
     """A wait that looked for handlers every 50 ms would let each of these wait for 40."""
     late = []
     previous = signal.signal(signal.SIGALRM, lambda *_: late.append(time.monotonic() - begin - 0.01))
+
+    def lateness(wait):
+        nonlocal begin
+        begin = time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        wait()
+        return late.pop()
+
+    begin, tries = 0.0, []
     try:
         for _ in range(20):
+            # On a busy machine the handler of a mere sleep is late, too.
+            allowed = max(0.02, 1.5 * lateness(lambda: time.sleep(0.3)))
             with procs.Popen(["sleep", "0.3"], stdout=procs.PIPE, stderr=procs.PIPE) as child:
-                begin = time.monotonic()
-                signal.setitimer(signal.ITIMER_REAL, 0.01)
-                WAITS[name](child)
-            if min(late) < 0.02:
+                tries.append((lateness(lambda: WAITS[name](child)), allowed))
+            if tries[-1][0] < allowed:
                 break
+        else:
+            pytest.fail(f"late, and what was allowed: {tries}")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-    assert min(late) < 0.02
 
 
 def test_an_exception_of_a_handler_cuts_a_stop_short():

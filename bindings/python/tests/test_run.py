@@ -101,9 +101,9 @@ def test_completed_process_survives_pickle_with_its_facts():
 
 def test_timeout_keeps_what_was_read():
     with pytest.raises(subprocess.TimeoutExpired) as caught:
-        procs.run("echo out; echo err >&2; exec sleep 60", shell=True, capture_output=True, text=True, timeout=0.5)
+        procs.run("echo out; echo err >&2; exec sleep 60", shell=True, capture_output=True, text=True, timeout=2)
     error = caught.value
-    assert (error.output, error.stderr, error.timeout) == (b"out\n", b"err\n", 0.5)
+    assert (error.output, error.stderr, error.timeout) == (b"out\n", b"err\n", 2)
     assert error.completed.returncode == -signal.SIGKILL
     assert pickle.loads(pickle.dumps(error)).completed.timed_out
 
@@ -340,7 +340,7 @@ def test_lines_and_chunks():
 def test_tree_ends_with_the_deadline():
     started = time.monotonic()
     with pytest.raises(procs.TimeoutExpired) as caught:
-        procs.run("setsid sleep 60 & sleep 60 & echo on; wait", shell=True, capture_output=True, timeout=0.5, kill_tree=True)
+        procs.run("setsid sleep 60 & sleep 60 & echo on; wait", shell=True, capture_output=True, timeout=2, kill_tree=True)
     assert caught.value.output == b"on\n"
     assert caught.value.completed.stopped.survivors == []
     assert time.monotonic() - started < 50

@@ -70,9 +70,9 @@ impl Test {
         Snapshot::take().leaks_since(&self.before.borrow())
     }
 
-    /// Fails when this process still has more than before after 3 s; closing may be another thread's work.
+    /// Fails when this process still has more than before after 20 s; closing may be another thread's work.
     pub(crate) fn assert_nothing_leaked(&self) {
-        let end = Instant::now() + watchdog::limit(3);
+        let end = Instant::now() + watchdog::limit(PATIENCE);
         loop {
             let leaks = self.leaks();
             if leaks.is_empty() {
@@ -129,9 +129,9 @@ impl Drop for CleanUp {
     }
 }
 
-/// The processes of a test that are still there after 3 s, in words.
+/// The processes of a test that are still there after 20 s, in words.
 pub(crate) fn remaining_holders(cookie: &str) -> Option<String> {
-    let end = Instant::now() + watchdog::limit(3);
+    let end = Instant::now() + watchdog::limit(PATIENCE);
     loop {
         let holders = cookie_holders(cookie);
         if holders.is_empty() {
@@ -148,7 +148,7 @@ pub(crate) fn remaining_holders(cookie: &str) -> Option<String> {
     }
 }
 
-/// Fails when a process of the test is still there after 3 s.
+/// Fails when a process of the test is still there after 20 s.
 pub(crate) fn assert_no_holder(name: &str, cookie: &str) {
     if let Some(left) = remaining_holders(cookie) {
         panic!("{name}: {left}");

@@ -17,7 +17,7 @@ pub fn slow_factor() -> f64 {
 }
 
 /// A limit in seconds, stretched for slow machines.
-pub(crate) fn limit(seconds: u64) -> Duration {
+pub fn limit(seconds: u64) -> Duration {
     Duration::from_secs_f64(seconds as f64 * slow_factor())
 }
 
