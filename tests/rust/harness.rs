@@ -1,7 +1,7 @@
 //! The harness itself: what it must notice, it notices.
 
 use nix::sys::resource::{Resource, getrlimit};
-use procs_tests::{Isolation, Random, Test, fd_walk, helper, isolated, isolated_in, kill_loop, run};
+use procs_tests::{Isolation, Random, Test, dump_stacks, fd_walk, helper, isolated, isolated_in, kill_loop, run};
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{Command, Stdio};
@@ -29,6 +29,20 @@ fn a_clean_test_passes() {
         let script = t.script("hello", "#!/bin/sh\necho hello\n");
         let output = Command::new(script).output().expect("a script that runs");
         assert_eq!(output.stdout, b"hello\n");
+    });
+}
+
+/// A debugger that is killed leaves what it looked at stopped, and with it the watchdog that lives there.
+#[test]
+fn a_process_goes_on_after_its_stacks_were_shown() {
+    isolated_in("a_process_goes_on_after_its_stacks_were_shown", &Isolation::new().env("PATH", "work:/usr/bin:/bin"), |t| {
+        t.script("gdb", "#!/bin/sh\necho 'all stacks'; kill -STOP $2\n");
+        // Found from the folder above this test's own.
+        std::env::set_current_dir(t.dir().parent().expect("the folder above")).expect("a folder");
+        let mut child = Command::new(helper()).args(["sleep", "0.1"]).spawn().expect("the helper");
+        assert!(dump_stacks(child.id()).starts_with("all stacks\n"));
+        assert!(child.wait().expect("an end").success());
+        assert!(dump_stacks(std::process::id()).starts_with("all stacks\n"));
     });
 }
 

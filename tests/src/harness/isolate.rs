@@ -53,7 +53,7 @@ impl Isolation {
         self
     }
 
-    /// Seconds (times `PROCS_TEST_SLOW`) until the test counts as hung.
+    /// Seconds (times `PROCS_TEST_SLOW`, and ten times that with the full counts) until the test counts as hung.
     pub fn watchdog(mut self, seconds: u64) -> Isolation {
         self.seconds = seconds;
         self
@@ -174,7 +174,7 @@ fn outer_part(name: &str, how: &Isolation) {
     prepare(&base);
     let mut command = command_for(name, how, &base);
     command.env(COOKIE, &cookie);
-    let (status, hung) = watchdog::watch(command, watchdog::limit(how.seconds), &cookie);
+    let (status, hung) = watchdog::watch(command, watchdog::test_limit(how.seconds), &cookie);
     let output = fs::read(base.join("output")).unwrap_or_default();
     let output = String::from_utf8_lossy(&output);
     if let Some(stacks) = hung {

@@ -162,7 +162,7 @@ pub fn run<R>(name: &str, body: impl FnOnce(&Test) -> R) -> R {
     let cookie = fresh_cookie();
     let folder = fresh_folder(&cookie);
     let _clean = CleanUp { folder: folder.clone(), cookie: cookie.clone() };
-    let _watchdog = Watchdog::start(name, watchdog::limit(watchdog::SECONDS), &cookie);
+    let _watchdog = Watchdog::start(name, watchdog::test_limit(watchdog::SECONDS), &cookie);
     let result = body(&Test::new(name, "", folder, cookie.clone()));
     assert_no_holder(name, &cookie);
     result

@@ -2,6 +2,7 @@
 
 use super::leak::cookie_holders;
 use super::test::end_holders;
+use crate::workspace::count;
 use std::fmt::Write;
 use std::fs;
 use std::process::{Command, ExitStatus, Stdio};
@@ -28,17 +29,24 @@ pub fn notice_limit() -> Duration {
     Duration::from_secs_f64(0.2 * slow_factor() * if load > cpus as f64 { 3.0 } else { 1.0 })
 }
 
-/// The stacks of all threads of a process as gdb shows them, or what /proc knows where gdb is missing.
+/// How long a test may take that does its rounds in `seconds`: ten times as many with the full counts.
+pub(crate) fn test_limit(seconds: u64) -> Duration {
+    limit(seconds) * count(10) as u32
+}
+
+/// The stacks of all threads of a process as gdb shows them, or what /proc knows where gdb is missing. The process goes on afterwards.
 pub fn dump_stacks(pid: u32) -> String {
-    // A process that waits in the kernel for its child's exec cannot be attached to.
-    let gdb = Command::new("timeout")
-        .args(["-k", "5", "20", "gdb", "-p", &pid.to_string(), "-batch", "-ex", "thread apply all bt"])
+    // A process that waits in the kernel for its child's exec cannot be attached to. One whose gdb is killed stays stopped, and this
+    // program with it if it is its own.
+    let gdb = Command::new("sh")
+        .args(["-c", "timeout -k 5 60 gdb -p $0 -batch -ex 'thread apply all bt'; kill -CONT $0", &pid.to_string()])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
     let mut text = match gdb {
+        Ok(output) if output.stdout.is_empty() => "no stacks: is gdb installed?\n".to_owned(),
         Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
-        Err(error) => format!("no gdb ({error}): install it for stacks\n"),
+        Err(error) => format!("no shell ({error})\n"),
     };
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return text;
