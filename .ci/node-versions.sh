@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # node-versions.sh [VERSION...]: runs the tests of Node's wire with other versions of Node (18 22 24 26 by default), each installed by npm inside the clone,
-# and from 20 on, the oldest that the package takes, those of fork and of changing over.
+# and from 20 on, the oldest that the package takes, those of fork, of changing over and of the runtime.
 # `docs/wire.md` names the versions that passed.
 . "$(dirname "$0")/lib.sh"
 
@@ -14,7 +14,7 @@ for version in "$@"; do
     {
         cargo test --quiet --release -p procs-tests --test node_wire --test faults_node_wire &&
             cargo test --quiet --release -p procs-tests --test scenarios -- on_nodes_wire &&
-            { ! at_least 20 "$(node --version | tr -d v)" || node --test bindings/node/test/{fork,fork-peer,upgrade,parent-channel}.test.cjs; }
+            { ! at_least 20 "$(node --version | tr -d v)" || node --test bindings/node/test/{fork,fork-peer,upgrade,parent-channel,runtime}.test.cjs; }
     } || failed+=("$(node --version)")
 done
 [ ${#failed[@]} -eq 0 ] || fail "with Node ${failed[*]}"

@@ -1,5 +1,8 @@
 import procs from './index.cjs';
 
+// Under the names that this version of Node has.
+export * from 'node:worker_threads';
+
 export const {
   ChildProcess,
   exec,
@@ -30,21 +33,5 @@ export const {
   memoryLayout,
   engineInfo,
   ProcsError,
-  BroadcastChannel,
-  MessageChannel,
-  MessagePort,
-  SHARE_ENV,
-  Worker,
-  getEnvironmentData,
-  isMainThread,
-  markAsUntransferable,
-  moveMessagePortToContext,
-  parentPort,
-  postMessageToThread,
-  receiveMessageOnPort,
-  resourceLimits,
-  setEnvironmentData,
-  threadId,
-  workerData,
 } = procs;
 export default procs;

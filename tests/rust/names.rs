@@ -200,7 +200,10 @@ fn python_has_every_name() {
 fn node_has_every_name() {
     check(
         "index.d.ts",
-        &joined(&["index", "lib/message-channel", "lib/shared-memory"].map(|name| read_source(&format!("bindings/node/{name}.d.ts")))),
+        &joined(
+            &["index", "lib/child-process", "lib/message-channel", "lib/shared-memory"]
+                .map(|name| read_source(&format!("bindings/node/{name}.d.ts"))),
+        ),
         |row| row.node,
         has_word,
     );

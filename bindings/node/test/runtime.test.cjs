@@ -37,8 +37,8 @@ test('all names are there, in both module systems', async () => {
   const threads = Object.keys(require('node:worker_threads'));
   assert.deepEqual(Object.keys(procs).sort(), [...own, ...threads].sort());
   const module = await import('../index.mjs');
-  for (const name of own) assert.equal(module[name], procs[name], name);
-  assert.equal(module.Worker, require('node:worker_threads').Worker);
+  assert.deepEqual(Object.keys(module).sort(), [...own, ...threads, 'default'].sort());
+  for (const name of [...own, ...threads]) assert.equal(module[name], procs[name], name);
   assert.equal(module.default.run, procs.run);
 });
 

@@ -4,7 +4,7 @@ import * as cp from 'node:child_process';
 import { promisify } from 'node:util';
 import * as procs from '../index';
 
-export const asPeer: Pick<typeof cp, 'spawn' | 'exec' | 'execFile' | 'spawnSync' | 'execSync' | 'execFileSync' | 'ChildProcess'> = procs;
+export const asPeer: typeof cp = procs;
 
 export async function uses(): Promise<number | null> {
   const child = procs.spawn('cat', ['-n'], { cwd: new URL('file:///'), killTree: true, limits: { noFile: [10, 20] } });
@@ -29,6 +29,23 @@ export async function uses(): Promise<number | null> {
   const index: number = await procs.waitAny([child, any]);
   const synchronous: string = procs.execSync('true', { encoding: 'utf8' });
   return captured.length + result.stdout.length + stages.length + report.survivors.length + index + synchronous.length;
+}
+
+/** What every start gives is a ChildProcess of ours, and takes our options beside those that somebody has typed as child_process's. */
+export async function starts(spawned: cp.SpawnOptions, forked: cp.ForkOptions, executed: cp.ExecOptions): Promise<void> {
+  const children: procs.ChildProcess[] = [
+    procs.spawn('a', spawned), procs.spawn('a', [], spawned), procs.fork('a', forked), procs.fork('a', [], forked), procs.exec('a', executed),
+    procs.exec('a', { killTree: true, grace: 5 }, (error, stdout) => [error?.cmd, stdout.trim()]), procs.execFile('a', [], (error, stdout) => stdout.trim()),
+    procs.execFile('a', ['b'], { limits: { core: 0 }, encoding: 'buffer' }, (error, stdout) => stdout.readInt8()), promisify(procs.exec)('a').child,
+  ];
+  for (const child of children) await child.stop();
+  await promisify(procs.execFile)('a', [], { nice: 1 }).child.killTree();
+  const lines: string[] = [procs.execSync('a', { umask: 0, encoding: 'utf8' }), procs.execFileSync('a', [], { dieWithParent: true, encoding: 'utf8' })];
+  const used: number | undefined = procs.spawnSync('a', lines, { killTree: true, timeout: 5 }).usage?.userMs;
+  // @ts-expect-error no such option
+  procs.exec('a', { killTre: used });
+  // @ts-expect-error not of this type
+  procs.spawnSync('a', { umask: 'x' });
 }
 
 export async function additions(): Promise<void> {
