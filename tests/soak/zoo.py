@@ -23,10 +23,12 @@ from pathlib import Path
 import procs
 
 HERE = Path(__file__).resolve().parent
+#: Stretches what follows on a slow machine.
+SLOW = float(os.environ.get("PROCS_TEST_SLOW", "1"))
 #: Seconds by which the end of a killed child must be known; the machine is loaded by the zoo itself.
-NOTICED = 5.0
+NOTICED = 5.0 * SLOW
 #: Seconds after which a zombie counts as left. The children of a forgotten handle are reaped by the library's thread.
-ZOMBIE = 2.0
+ZOMBIE = 2.0 * SLOW
 DESCRIPTORS, THREADS = 200, 40
 COOKIE = "PROCS_ZOO_COOKIE"
 
@@ -248,7 +250,7 @@ def watch(zoo):
             zoo.fail(f"{descriptors} descriptors, {threads} threads")
 
 
-def settled(check, seconds=10):
+def settled(check, seconds=10 * SLOW):
     """Whether the check holds within so many seconds."""
     until = time.monotonic() + seconds
     while not check():

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 SLOW = float(os.environ.get("PROCS_TEST_SLOW", "1"))
-WATCHDOG_SECONDS = 90 * SLOW
+WATCHDOG_SECONDS = 90 * SLOW * (10 if os.environ.get("PROCS_TEST_FULL") == "1" else 1)
 SETTLE_SECONDS = 20 * SLOW
 
 

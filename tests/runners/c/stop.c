@@ -16,19 +16,19 @@ static void timed_out(const procs_spawn_options *o) {
 
 static void run_timeout(void) {
     procs_spawn_options o = with(ARGV(helper(), "say", "before\n", "30"));
-    o.timeout_ms = 500;
+    o.timeout_ms = 2000;
     timed_out(&o);
 }
 
 static void run_timeout_grandchild(void) {
     procs_spawn_options o = with(ARGV(helper(), "grandchild-wait", "60", in_folder("stop")));
-    o.timeout_ms = 500;
+    o.timeout_ms = 2000;
     timed_out(&o);
 }
 
 static void run_timeout_tree(void) {
     procs_spawn_options o = with(ARGV(helper(), "grandchild-wait", "60"));
-    o.timeout_ms = 500;
+    o.timeout_ms = 2000;
     o.kill_tree = 1;
     timed_out(&o);
 }

@@ -22,9 +22,9 @@ async function limited(policy) {
 }
 
 export const table = {
-  'run-timeout': async () => timed(await run(['say', 'before\n', '30'], { timeout: 500 })),
-  'run-timeout-grandchild': async () => timed(await run(['grandchild-wait', '60', file('stop')], { timeout: 500 })),
-  'run-timeout-tree': async () => timed(await run(['grandchild-wait', '60'], { timeout: 500, killTree: true })),
+  'run-timeout': async () => timed(await run(['say', 'before\n', '30'], { timeout: 2000 })),
+  'run-timeout-grandchild': async () => timed(await run(['grandchild-wait', '60', file('stop')], { timeout: 2000 })),
+  'run-timeout-tree': async () => timed(await run(['grandchild-wait', '60'], { timeout: 2000, killTree: true })),
   'run-limit-error': limitError,
   'run-limit-head': () => limited('head'),
   'run-limit-tail': () => limited('tail'),

@@ -5,7 +5,7 @@ from facts import PEER, flag, long, path, procs, run, scenario, status, text
 
 def timed(*args, **options):
     try:
-        run(*args, timeout=0.5, **options)
+        run(*args, timeout=2, **options)
     except procs.TimeoutExpired as error:
         flag("timed_out", True)
         text("stdout", error.stdout)
