@@ -1,7 +1,7 @@
 //! Fault row B07: whole trees are ended by each of the declared means, and the report is the truth.
 
-use procs::{Command, Stdio, Stop, StopAction, StopReport, TreeLevel};
-use procs_tests::{Isolation, Test, cookie_holders, count, helper, isolated_in, limit};
+use procs::{Command, ErrorKind, Stdio, Stop, StopAction, StopReport, TreeLevel};
+use procs_tests::{FdWalk, Isolation, Test, cookie_holders, count, helper, isolated_in, limit};
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -97,6 +97,35 @@ fn b07_a_group_names_its_survivors() {
             assert!(!alive.is_empty() && !alive.contains(&root.id()), "sessions escape a group: the tree is not what the test needs");
             assert_truthful(&report, &members);
             assert!(!report.survivors.is_empty(), "{} survive and none is named: {report:?}", alive.len());
+            release(t);
+        }
+    });
+}
+
+#[test]
+fn b07_without_descriptors_nothing_is_left_untold() {
+    isolated_in("b07_without_descriptors_nothing_is_left_untold", &Isolation::new().watchdog(120), |t| {
+        for (free, level) in (0..=12).flat_map(|free| [(free, TreeLevel::Walk), (free, TreeLevel::Cgroup)]) {
+            let (root, members) = tree(t, level);
+            let short = FdWalk::leave(free);
+            let stopped = root.kill_tree();
+            drop(short);
+            let has_root = |pid: &u32| parent_of(*pid) == Some(root.id()) || members[pid] == "root";
+            match stopped {
+                // Daemons have left the tree before a walk.
+                Ok(report) => {
+                    assert_truthful(&report, &members);
+                    let left: Vec<u32> = still_running(&members).into_iter().filter(|pid| level == TreeLevel::Cgroup || has_root(pid)).collect();
+                    assert_eq!(left, Vec::<u32>::new(), "{free} free: {report:?}");
+                    let ended = 31 - still_running(&members).len();
+                    assert!(ended >= 8, "{free} free, and only {ended} of 31 were ended: {report:?}");
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
+                    assert!(free < 4, "{free} are enough: {error}");
+                }
+            }
+            assert!(!is_running(root.id()), "{free} free: the child itself is stopped whatever is short");
             release(t);
         }
     });

@@ -48,6 +48,19 @@ pub(crate) fn aside<T: Send>(py: Python<'_>, cancel: &Cancel<'_>, job: impl FnOn
     })
 }
 
+/// As `aside`, for a job that must be done whatever is short: without a thread or a descriptor for it, it runs here, and handlers wait.
+pub(crate) fn aside_or_here<T: Send>(py: Python<'_>, cancel: &Cancel<'_>, job: impl FnOnce() -> T + Send) -> PyResult<T> {
+    let slot = Mutex::new(Some(job));
+    let take = || slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let done = aside(py, cancel, || take().map(|job| job()));
+    match (take(), done) {
+        (Some(job), _) => Ok(py.detach(job)),
+        (None, Ok(Some(value))) => Ok(value),
+        (None, Err(error)) => Err(error),
+        (None, Ok(None)) => Err(raise(py, &Error::new(ErrorKind::Panic, "run", "its job was done twice"))),
+    }
+}
+
 /// Waits until the job has ended; cancels it for an exception of a signal handler, which it returns, or for the caller's handle.
 fn watch(py: Python<'_>, cancel: &Cancel<'_>, ended: &PipeReader) -> Option<PyErr> {
     let mut interrupted = None;

@@ -1,6 +1,6 @@
 //! One running child.
 
-use crate::aside::{Cancel, aside};
+use crate::aside::{Cancel, aside_or_here};
 use crate::capture::Capture;
 use crate::convert;
 use crate::error::{IntoPy, guard};
@@ -156,7 +156,7 @@ impl Child {
             // An exception of a signal handler ends the waiting, not the stop: what is left of the ladder is its last step.
             let last = tree.map_or_else(Stop::kill, |tree| Stop::kill().tree(tree));
             let cut = || drop(self.handle.stop(&last));
-            let report = aside(py, &Cancel { own: &cut, caller: None }, || self.handle.stop(&plan))?.or_raise(py)?;
+            let report = aside_or_here(py, &Cancel { own: &cut, caller: None }, || self.handle.stop(&plan))?.or_raise(py)?;
             stop_report(py, &report)
         })
     }
@@ -229,7 +229,7 @@ pub(crate) fn stop_many<'py>(
         let handles: Vec<ChildHandle> = children.iter().map(|child| child.handle().clone()).collect();
         let last = tree.map_or_else(Stop::kill, |tree| Stop::kill().tree(tree));
         let cut = || drop(stop_all(&handles, &last));
-        let reports = aside(py, &Cancel { own: &cut, caller: None }, || stop_all(&handles, &plan))?;
+        let reports = aside_or_here(py, &Cancel { own: &cut, caller: None }, || stop_all(&handles, &plan))?;
         stop_reports(py, reports)
     })
 }

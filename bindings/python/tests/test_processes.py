@@ -216,3 +216,23 @@ def test_the_import_brings_no_event_loop_and_no_multiprocessing():
     program = "import sys, procs; print(sorted({'asyncio', 'multiprocessing', 'ssl'} & set(sys.modules)), len(threading.enumerate()))"
     done = subprocess.run([sys.executable, "-c", "import threading\n" + program], capture_output=True, text=True, check=True)
     assert done.stdout == "[] 1\n"
+
+
+@pytest.mark.parametrize("free", range(4))
+def test_children_are_stopped_whatever_descriptors_are_left(free):
+    assert program(f"""
+        import os, procs, resource
+        children = [procs.Popen(["sleep", "20"]) for _ in range(2)]
+        pair = procs.Pipeline(["sleep", "20"], ["sleep", "20"]).spawn(stdin=procs.DEVNULL, stdout=procs.DEVNULL)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        fillers = [os.open(os.devnull, os.O_RDONLY) for _ in range(10)]
+        os.closerange(fillers[-1] + 1 - {free}, fillers[-1] + 1)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (fillers[-1] + 1, hard))
+        reports = [children[0].stop(grace=60), *pair.stop(grace=60)]
+        try:
+            children[1].kill_tree()
+        except OSError as error:
+            assert (error.kind, {free} < 4) == ("EXHAUSTED", True)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        print([report.ended_by for report in reports], children[1].wait(timeout=60))
+    """) == "['SIGTERM', 'SIGTERM', 'SIGTERM'] -9\n"

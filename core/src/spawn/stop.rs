@@ -93,7 +93,8 @@ impl ChildHandle {
     /// Succeeds when the child has ended already; with a tree its remaining descendants are then still ended as far as the level reaches.
     ///
     /// # Errors
-    /// `InvalidArgument` for a signal outside 1 to 64, before anything is done; `InvalidState` in a forked copy of the host.
+    /// `InvalidArgument` for a signal outside 1 to 64, before anything is done; `InvalidState` in a forked copy of the host; `Exhausted` when
+    /// a walk found no free descriptor to look for descendants with: the child was stopped all the same.
     pub fn stop(&self, how: &Stop) -> Result<StopReport> {
         self.stop_with(how, &mut None)
     }
@@ -125,6 +126,7 @@ impl ChildHandle {
         // Its end was seen; a debugger may put off the reaping.
         let reaped = if core.has_ended()? { core.wait_deadline(Deadline::after(REAP_PATIENCE))? } else { None };
         let status = reaped.map(|exit| exit.status);
+        ladder.tree.seen_all()?;
         Ok(StopReport { status, ended_by, level, survivors })
     }
 

@@ -2,36 +2,60 @@
 
 use super::life::Core;
 use super::options::TreeLevel;
-use crate::error::Result;
-use crate::sys::tree::{Member, group_members, walk};
+use crate::error::{Error, Result};
+use crate::sys::tree::{Look, Member, group_members, is_short, walk};
 
 /// A child and what was found below it.
 pub(super) struct Tree<'a> {
     core: &'a Core,
     level: TreeLevel,
     members: Vec<Member>,
+    look: Look,
 }
 
 impl<'a> Tree<'a> {
     pub(super) fn of(core: &'a Core, level: TreeLevel) -> Tree<'a> {
-        Tree { core, level, members: Vec::new() }
+        Tree { core, level, members: Vec::new(), look: Look::default() }
     }
 
     /// Looks for descendants that are not yet known. Once the child has ended they have another parent: then those of its own group are
-    /// found, as long as it is unreaped.
+    /// found, as long as it is unreaped. Where descriptors are short, those that hold members are given back and it looks once more.
     pub(super) fn find(&mut self) -> Result<usize> {
         let before = self.members.len();
         if self.level >= TreeLevel::Group {
-            let root = self.core.process()?.pid() as u32;
-            let found = walk(root, || self.is_unreaped(), &self.members);
-            self.members.extend(found);
-            if self.core.tree.leads_group && self.core.has_ended()? {
-                // Under the lock of reaping, so that the group's number stays its own meanwhile.
-                let found = self.core.while_running(|_| Ok(group_members(root, &self.members)))?;
-                self.members.extend(found.unwrap_or_default());
+            self.look_around()?;
+            if self.look.short.is_some() && !self.look.thrifty {
+                self.look = Look { thrifty: true, short: None };
+                self.members.iter_mut().for_each(Member::let_go);
+                self.look_around()?;
             }
         }
         Ok(self.members.len() - before)
+    }
+
+    fn look_around(&mut self) -> Result<()> {
+        let root = self.core.process()?.pid() as u32;
+        let mut look = std::mem::take(&mut self.look);
+        let found = walk(root, || self.is_unreaped(), &self.members, &mut look);
+        self.members.extend(found);
+        if self.core.tree.leads_group && self.core.has_ended()? {
+            // Under the lock of reaping, so that the group's number stays its own meanwhile.
+            let found = self.core.while_running(|_| Ok(group_members(root, &self.members, &mut look)))?;
+            self.members.extend(found.unwrap_or_default());
+        }
+        self.look = look;
+        Ok(())
+    }
+
+    /// Whether all that the level reaches was seen.
+    ///
+    /// # Errors
+    /// `Exhausted` when there was not even a descriptor to look with: then some may be left.
+    pub(super) fn seen_all(&mut self) -> Result<()> {
+        match self.look.short.take() {
+            Some(error) if self.level >= TreeLevel::Walk => Err(Error::from_io("stop", &error, "descendants cannot be looked for, some may be left")),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the child's number is still its own.
@@ -106,7 +130,8 @@ impl<'a> Tree<'a> {
         if self.level == TreeLevel::Cgroup
             && let Some(cgroup) = &self.core.tree.cgroup
         {
-            let _ = cgroup.kill();
+            // It reaches what no look has found.
+            self.look.short = cgroup.kill().err().filter(is_short);
         }
         Ok(())
     }
