@@ -35,7 +35,7 @@ test('the helper is there', { skip: process.env.PROCS_TEST_CHILD ? false : 'PROC
 });
 
 for (const [id, run] of Object.entries(cases)) {
-  test(`scenario ${id}`, { timeout: 60_000 }, async () => {
+  test(`scenario ${id}`, { timeout: 120_000 }, async () => {
     const ours = await facts(run, native);
     // What another process left open in this one decides whether the peer differs here.
     if (!differences.peer[id]) assert.deepEqual(ours, await facts(run, childProcess), 'procs-native and child_process differ');

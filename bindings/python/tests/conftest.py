@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[3]
 SLOW = float(os.environ.get("PROCS_TEST_SLOW", "1"))
 WATCHDOG_SECONDS = 90 * SLOW * (10 if os.environ.get("PROCS_TEST_FULL") == "1" else 1)
 SETTLE_SECONDS = 20 * SLOW
+#: How long a program that a test starts may take: it fails before the watchdog does.
+PROGRAM_SECONDS = WATCHDOG_SECONDS - 10
 
 
 def descriptors():

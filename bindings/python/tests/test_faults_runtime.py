@@ -11,6 +11,7 @@ import textwrap
 import threading
 
 import pytest
+from conftest import PROGRAM_SECONDS
 from test_processes import COUNT, program
 
 import procs
@@ -62,7 +63,7 @@ def test_h01_a_program_ends_with_everything_pending():
                 # Its endless children read from the same pipe, which is closed only when the program has ended.
                 program = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, way], stdin=subprocess.PIPE, stderr=said)
                 try:
-                    code_seen = program.wait(timeout=30)
+                    code_seen = program.wait(timeout=60)
                 finally:
                     program.stdin.close()
                     program.wait()
@@ -172,7 +173,7 @@ def test_h06_what_nobody_closes_only_warns():
         for collector in collectors:
             collector.join()
         gc.collect()
-    """)], capture_output=True, text=True, timeout=80)
+    """)], capture_output=True, text=True, timeout=PROGRAM_SECONDS)
     assert done.returncode == 0, done.stderr
     told = [line for line in done.stderr.splitlines() if ": " in line and not line.startswith(" ")]
     assert all("ResourceWarning" in line or "Object allocated" in line for line in told), done.stderr

@@ -8,10 +8,11 @@ import sys
 import textwrap
 
 import pytest
+from conftest import PROGRAM_SECONDS
 
 
 def program(code, *options):
-    done = subprocess.run([sys.executable, *options, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=80)
+    done = subprocess.run([sys.executable, *options, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=PROGRAM_SECONDS)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -51,7 +52,7 @@ def test_multiprocessing(method, tmp_path):
             with multiprocessing.get_context("{method}").Pool(3) as pool:
                 print("".join(pool.map(work, range(6))).split())
     """))
-    done = subprocess.run([sys.executable, "job.py"], capture_output=True, text=True, timeout=80)
+    done = subprocess.run([sys.executable, "job.py"], capture_output=True, text=True, timeout=PROGRAM_SECONDS)
     assert done.stdout == "['0', '1', '2', '3', '4', '5']\n", done.stderr
 
 

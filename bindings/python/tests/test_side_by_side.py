@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import PROGRAM_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNNER = ROOT / "tests" / "runners" / "python" / "main.py"
@@ -78,7 +79,7 @@ def test_transcripts(module, name, helper, tmp_path):
            "SCENARIO_ROUNDS": "5", "SCENARIO_NOTICE_MS": "2000", "SCENARIO_SEED": str(random.randrange(65_537))}
     print("seed", env["SCENARIO_SEED"])
     done = subprocess.run([sys.executable, RUNNER, *options, name], env=env, cwd=tmp_path, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=PROGRAM_SECONDS)
     (tmp_path / "stop").touch()
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

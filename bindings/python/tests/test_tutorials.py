@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import PROGRAM_SECONDS
 
 PROGRAMS = Path(__file__).with_name("tutorials")
 NAMES = [name for path in sorted(PROGRAMS.glob("*.py")) for name in re.findall(r"@snippet\ndef (\w+)", path.read_text())]
@@ -17,7 +18,7 @@ SAME = ((r"procs(\._\w+)?(?=\W)", "subprocess"), (r"0x[0-9a-f]+", "0x"))
 def transcript(name, folder, *options):
     environ = {**os.environ, "PYTHONPATH": str(PROGRAMS.parents[1])}
     done = subprocess.run([sys.executable, PROGRAMS / "run.py", *options, name], cwd=folder, env=environ, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=80)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PROGRAM_SECONDS)
     text = done.stdout.decode(errors="backslashreplace")
     for pattern, word in SAME:
         text = re.sub(pattern, word, text)
