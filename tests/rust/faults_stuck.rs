@@ -15,7 +15,7 @@ fn exit_with(code: i32) -> Command {
     child(&["exit", &code.to_string()])
 }
 
-/// A cgroup whose members are frozen in the kernel, where no signal reaches them; thawed when dropped, and after 10 s whatever happens,
+/// A cgroup whose members are frozen in the kernel, where no signal reaches them; thawed when dropped, and after 30 s whatever happens,
 /// because nothing else could end them.
 struct Freezer {
     dir: std::path::PathBuf,
@@ -33,7 +33,7 @@ impl Freezer {
         let (end, ended) = channel::<()>();
         let thawed = state.clone();
         let thawing = std::thread::spawn(move || {
-            let _ = ended.recv_timeout(Duration::from_secs(10));
+            let _ = ended.recv_timeout(limit(30));
             fs::write(thawed, "THAWED").expect("its state");
         });
         let freezer = Freezer { dir, end: Some(end), thawing: Some(thawing) };

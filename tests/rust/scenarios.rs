@@ -119,7 +119,7 @@ fn run_with(words: &[PathBuf], argument: &str, leaves: bool, peer: Option<&OsStr
         command.env("PROCS_TEST_CHILD", helper()).env("SCENARIO_HELPER", helper()).env("PROCS_TEST_DIR", folder);
         command.env("SCENARIO_KEEP", "kept").env("SCENARIO_REMOVE", "removed");
         command.env("SCENARIO_PLAIN", root().join("tests/runners/node/plain.cjs"));
-        command.env("SCENARIO_ROUNDS", count(20).to_string()).env("SCENARIO_NOTICE_MS", notice_limit().as_millis().to_string());
+        command.env("SCENARIO_ROUNDS", count(20).max(3).to_string()).env("SCENARIO_NOTICE_MS", notice_limit().as_millis().to_string());
         command.env("SCENARIO_SEED", Random::from_env("scenarios").below(65_537).to_string());
         match peer {
             Some(peer) => command.env("SCENARIO_PEER", peer),

@@ -33,7 +33,7 @@ pub fn run_program(make: impl FnOnce(&Path) -> Command, release: impl FnOnce(&Pa
     let file = |name: &str| File::create(base.join(name)).map_err(|error| error.to_string());
     let mut command = make(&work);
     command.env("LP_TEST", &cookie).current_dir(&work).stdin(Stdio::null()).stdout(file("stdout")?).stderr(file("stderr")?);
-    let (status, hung) = watchdog::watch(command, watchdog::limit(watchdog::SECONDS), &cookie);
+    let (status, hung) = watchdog::watch(command, watchdog::test_limit(watchdog::SECONDS), &cookie);
     let read = |name: &str| fs::read(base.join(name)).map_err(|error| error.to_string());
     let finished = Finished { status, stdout: read("stdout")?, stderr: read("stderr")? };
     if let Some(stacks) = hung {
