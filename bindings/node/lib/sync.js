@@ -8,6 +8,7 @@ const native = require('./native.js');
 const request = require('./request.js');
 const stdio = require('./stdio.js');
 const check = require('./validate.js');
+const { beforeBlocking, handOutBlocking } = require('./young.js');
 
 const MAX_BUFFER = 1024 * 1024;
 const SIGTERM = 15;
@@ -33,6 +34,7 @@ function decode(output, encoding) {
 }
 
 function toResult(outcome, options) {
+  if (!isFailure(outcome)) for (const bytes of outcome.output) if (bytes) handOutBlocking(bytes.length);
   if (isFailure(outcome)) {
     const error = outcome.errno ? syncError(-outcome.errno, options, outcome) : fromFailure(outcome);
     return { error, status: null, signal: null, output: null, pid: 0, stdout: NO_STREAM, stderr: NO_STREAM };
@@ -60,6 +62,7 @@ function spawnSync(file, args, options) {
   const given = options.input ? inputBytes(options.input, 0, options.encoding) : undefined;
   // As for child_process, input for a child that does not read from here is left alone.
   const input = plans.list[0].code === stdio.PIPE ? given : undefined;
+  beforeBlocking();
   const outcome = native.runSync(request.build(options, plans), {
     __proto__: null,
     input,

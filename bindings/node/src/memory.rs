@@ -10,6 +10,7 @@ use napi::{Env, JsString, JsValue, check_status, sys};
 use procs::Bytes;
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::OnceLock;
@@ -25,10 +26,13 @@ thread_local! {
     static LENT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// As [`to_buffer`], for a blocking call: the runtime gives lent memory back from its event loop, so a program that calls in a row without
-/// ever returning to the loop gets copies, which the collector alone can free.
+/// As [`to_buffer`], for a blocking call: the runtime gives lent memory back from its event loop, to which a program that calls in a row never
+/// returns. So large outputs become the runtime's own memory, and of others that are lent there are not too many at once.
 pub(crate) fn to_buffer_without_loop(env: &Env, bytes: Bytes) -> napi::Result<Buffer> {
     let (len, lent) = (bytes.len(), LENT.get());
+    if bytes.is_mapped() {
+        return to_own_buffer(env, bytes);
+    }
     if lent > 0 && lent + len > LENT_AT_MOST {
         return BufferSlice::copy_from(env, &*bytes)?.into_buffer(env);
     }
@@ -37,6 +41,18 @@ pub(crate) fn to_buffer_without_loop(env: &Env, bytes: Bytes) -> napi::Result<Bu
     }
     LENT.set(lent + len);
     wrap(env, bytes, move || LENT.set(LENT.get().saturating_sub(len)))
+}
+
+/// The bytes in a Buffer of the runtime's own, whose memory the collector frees without the event loop.
+fn to_own_buffer(env: &Env, bytes: Bytes) -> napi::Result<Buffer> {
+    let (mut data, mut buffer) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: the environment is that of the call that is being answered; the results go to live variables.
+    check_status!(unsafe { sys::napi_create_buffer(env.raw(), bytes.len(), &raw mut data, &raw mut buffer) })?;
+    // SAFETY: the memory of a buffer that was made just now and that JavaScript has not seen; nobody says that it was written.
+    let memory = unsafe { std::slice::from_raw_parts_mut(data.cast::<MaybeUninit<u8>>(), bytes.len()) };
+    bytes.move_to(memory);
+    // SAFETY: a buffer, of this environment.
+    unsafe { Buffer::from_napi_value(env.raw(), buffer) }
 }
 
 /// The bytes as a Buffer. JavaScript may write to it; where the runtime forbids foreign memory it is a copy.

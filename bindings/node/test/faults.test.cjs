@@ -335,6 +335,32 @@ test('H13: blocking calls in a row do not pile up memory', WATCHED, async () => 
   assert.equal((await script(body)).stdout, 'true\n');
 });
 
+test('H13: a large result of a blocking call is there once, and the one before it no more', WATCHED, async () => {
+  const body = `const before = process.resourceUsage().maxRSS;
+    for (let round = 0; round < 10; round++) procs.spawnSync('head', ['-c', '67108864', '/dev/zero'], { maxBuffer: Infinity });
+    console.log(process.resourceUsage().maxRSS - before < 100000);`;
+  assert.equal((await script(body)).stdout, 'true\n');
+});
+
+test('H13: large results of blocking calls are memory like any other', WATCHED, async () => {
+  const body = `const kept = [];
+    for (let round = 0; round < ${times(200)}; round++) {
+      const { stdout } = procs.spawnSync('sh', ['-c', 'yes ' + round + ' | head -c ' + (2000000 + 4099 * round)], { maxBuffer: 1e9 });
+      const own = round % 2 ? stdout : Buffer.from(structuredClone(stdout.buffer, { transfer: [stdout.buffer] }));
+      if (own.length !== 2000000 + 4099 * round || own.byteOffset !== 0 || own.buffer.byteLength !== own.length) throw new Error('size');
+      kept.push([round, own]);
+      if (kept.length > 5) kept.shift();
+      if (round % 3 === 0) gc();
+      for (const [number, all] of kept) {
+        const text = number + '\\n';
+        if (!all.equals(Buffer.alloc(all.length, text))) throw new Error('changed in round ' + round);
+        all.fill(0).fill(text);
+      }
+    }
+    console.log('kept');`;
+  assert.equal((await script(body)).stdout, 'kept\n');
+});
+
 test('H13: large results in a row do not pile up memory', WATCHED, async () => {
   const body = `(async () => {
     const take = () => new Promise((resolve) => {

@@ -2,6 +2,7 @@
 
 use crate::io::transfer::GrowBuffer;
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 
 /// Captured bytes, owned. Dereferences to a byte slice whose address does not change.
@@ -46,6 +47,26 @@ impl Bytes {
         match &mut self.0 {
             Place::Heap(bytes) => bytes,
             Place::Mapping(buffer) => buffer.as_mut_slice(),
+        }
+    }
+
+    /// Whether [`Bytes::move_to`] may do without a copy.
+    #[doc(hidden)]
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.0, Place::Mapping(_))
+    }
+
+    /// Brings the bytes to private memory of the same length, such as a fresh allocation of a binding's runtime: the pages themselves where they fit,
+    /// a copy where not.
+    #[doc(hidden)]
+    pub fn move_to(self, memory: &mut [MaybeUninit<u8>]) {
+        match self.0 {
+            Place::Heap(bytes) => {
+                for (to, from) in memory.iter_mut().zip(bytes) {
+                    to.write(from);
+                }
+            }
+            Place::Mapping(buffer) => buffer.move_to(memory),
         }
     }
 

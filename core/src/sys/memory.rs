@@ -7,8 +7,10 @@
 use super::{check_size, retry};
 use parking_lot::Mutex;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Upper bound of the memory kept warm, in bytes: two outputs of the default limit.
 pub(crate) const POOL_BYTES: usize = 128 << 20;
@@ -16,6 +18,14 @@ pub(crate) const POOL_BYTES: usize = 128 << 20;
 pub(crate) const POOL_ENTRIES: usize = 8;
 /// Size of a fresh mapping: only address space, and large enough that the kernel aligns it for huge pages.
 const FIRST_CAPACITY: usize = 4 << 20;
+
+/// Where the bytes of a mapping begin: as far behind a page's start as large allocations of malloc do, so that whole pages can become theirs.
+const LEAD: usize = 16;
+/// Page size on the systems where pages are moved.
+const PAGE: usize = 4096;
+
+/// The largest mapping whose pages were given away: so much memory the process has had before, and it is not fresh when it comes again.
+static GIVEN_AWAY: AtomicUsize = AtomicUsize::new(0);
 
 static POOL: Mutex<Vec<Mapping>> = Mutex::new(Vec::new());
 
@@ -41,7 +51,18 @@ impl Mapping {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
-        Ok(Mapping { base, capacity, touched: 0 })
+        let mapping = Mapping { base, capacity, touched: 0 };
+        mapping.advise_fresh();
+        Ok(mapping)
+    }
+
+    /// Asks for huge pages as far as memory of this size was there before: a guest fills fresh memory more cheaply page by page.
+    fn advise_fresh(&self) {
+        let known = GIVEN_AWAY.load(Ordering::Relaxed);
+        if known > 0 {
+            let huge = self.capacity / 2 <= known;
+            self.advise(0, self.capacity, if huge { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE });
+        }
     }
 
     fn grow(&mut self, capacity: usize) -> io::Result<()> {
@@ -52,6 +73,38 @@ impl Mapping {
         }
         self.base = NonNull::new(base.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
         self.capacity = capacity;
+        Ok(())
+    }
+
+    /// The held bytes.
+    fn start(&self) -> *mut u8 {
+        // SAFETY: every mapping is larger than this.
+        unsafe { self.base.as_ptr().add(LEAD) }
+    }
+
+    /// Makes pages of this mapping, which is given up, those of `to`; gives it back when the system does not.
+    ///
+    /// # Safety
+    /// `from` lies in this mapping, and `to` in memory that nobody else uses; both begin a page, and `len` bytes are whole pages of both.
+    unsafe fn move_pages(self, from: *mut u8, to: *mut u8, len: usize) -> std::result::Result<(), Mapping> {
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        // SAFETY: the pages come from a mapping of our own, and what they take the place of is the caller's to give.
+        if unsafe { libc::mremap(from.cast(), len, len, flags, to.cast::<libc::c_void>()) } == libc::MAP_FAILED {
+            // Linux looks at everything before it unmaps what was there, but for small structures of its own, of which it has never run out.
+            let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE);
+            // SAFETY: maps only what is not mapped.
+            unsafe { libc::mmap(to.cast(), len, protection, flags, -1, 0) };
+            return Err(self);
+        }
+        let (base, capacity) = (self.base.as_ptr(), self.capacity);
+        std::mem::forget(self);
+        let before = from.addr() - base.addr();
+        for (start, rest) in [(base, before), (from.wrapping_add(len), capacity - before - len)] {
+            if rest > 0 {
+                // SAFETY: what is left of the mapping, which nobody refers to any more.
+                unsafe { libc::munmap(start.cast(), rest) };
+            }
+        }
         Ok(())
     }
 
@@ -112,7 +165,7 @@ impl GrowBuffer {
     pub(crate) fn as_slice(&self) -> &[u8] {
         match &self.mapping {
             // SAFETY: the first `len` bytes were written by read(2) or by a copy and nobody writes to them while `self` is borrowed.
-            Some(mapping) => unsafe { std::slice::from_raw_parts(mapping.base.as_ptr(), self.len) },
+            Some(mapping) => unsafe { std::slice::from_raw_parts(mapping.start(), self.len) },
             None => &[],
         }
     }
@@ -121,29 +174,32 @@ impl GrowBuffer {
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
         match &mut self.mapping {
             // SAFETY: the first `len` bytes are initialised (see `as_slice`), and the exclusive borrow of `self` covers its own mapping.
-            Some(mapping) => unsafe { std::slice::from_raw_parts_mut(mapping.base.as_ptr(), self.len) },
+            Some(mapping) => unsafe { std::slice::from_raw_parts_mut(mapping.start(), self.len) },
             None => &mut [],
         }
     }
 
     /// Makes room for `more` bytes after the held ones and gives the pointer to it.
     fn reserve(&mut self, more: usize) -> io::Result<*mut u8> {
-        let needed = self.len.checked_add(more).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        let needed = self.len.checked_add(LEAD).and_then(|len| len.checked_add(more)).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
         let mapping = match &mut self.mapping {
             Some(mapping) => mapping,
             empty => empty.insert(Mapping::fresh(FIRST_CAPACITY.max(needed.next_power_of_two()))?),
         };
         if needed > mapping.capacity {
             mapping.grow(needed.max(mapping.capacity.saturating_mul(2)))?;
+            if mapping.touched < self.len + LEAD + PAGE {
+                mapping.advise_fresh();
+            }
         }
         // SAFETY: `len` lies within the capacity that was just ensured.
-        Ok(unsafe { mapping.base.as_ptr().add(self.len) })
+        Ok(unsafe { mapping.start().add(self.len) })
     }
 
     fn advance(&mut self, count: usize) {
         self.len += count;
         if let Some(mapping) = &mut self.mapping {
-            mapping.touched = mapping.touched.max(self.len);
+            mapping.touched = mapping.touched.max(LEAD + self.len);
         }
     }
 
@@ -174,7 +230,7 @@ impl GrowBuffer {
     pub(crate) fn discard_front(&mut self, count: usize) {
         let count = count.min(self.len);
         if let Some(mapping) = &self.mapping {
-            let base = mapping.base.as_ptr();
+            let base = mapping.start();
             // SAFETY: `count` is at most `len`, so it lies within the mapping.
             let from = unsafe { base.add(count) };
             // SAFETY: both ranges lie within the held bytes; `copy` allows them to overlap.
@@ -187,12 +243,44 @@ impl GrowBuffer {
     pub(crate) fn trim(&mut self) {
         // The largest page size in use on Linux, so that the advice is aligned everywhere.
         const ALIGN: usize = 64 << 10;
-        let end = self.len.next_multiple_of(ALIGN);
+        let end = (LEAD + self.len).next_multiple_of(ALIGN);
         if let Some(mapping) = &mut self.mapping
             && mapping.touched > end.saturating_add(self.len / 32)
         {
             mapping.advise(end, mapping.touched, libc::MADV_DONTNEED);
             mapping.touched = end.min(mapping.capacity);
+        }
+    }
+}
+
+impl GrowBuffer {
+    /// Brings the bytes to memory of the same length: the pages themselves where they fit, a copy where not. For private memory: shared memory would
+    /// no longer be shared.
+    pub(crate) fn move_to(mut self, memory: &mut [MaybeUninit<u8>]) {
+        let to = memory.as_mut_ptr().cast::<u8>();
+        let Some(mapping) = self.mapping.take() else { return };
+        let (from, len) = (mapping.start(), self.len.min(memory.len()));
+        let head = PAGE - LEAD;
+        let pages = len.saturating_sub(head) / PAGE * PAGE;
+        let fits = to.addr() % PAGE == LEAD && from.addr() % PAGE == LEAD && pages > 0;
+        let (head, pages) = if fits { (head, pages) } else { (len, 0) };
+        let tail = head + pages;
+        for (start, end) in [(0, head), (tail, len)] {
+            // SAFETY: both sides have `len` bytes, and they are different memory.
+            unsafe { std::ptr::copy_nonoverlapping(from.wrapping_add(start), to.wrapping_add(start), end - start) };
+        }
+        if pages == 0 {
+            give_back(mapping);
+            return;
+        }
+        GIVEN_AWAY.fetch_max(len + LEAD, Ordering::Relaxed);
+        let (from, to) = (from.wrapping_add(head), to.wrapping_add(head));
+        // SAFETY: `head` ends at the end of a page on both sides, see `fits`; the memory is the caller's alone, and what lies in it gets other pages,
+        // not another meaning.
+        if let Err(mapping) = unsafe { mapping.move_pages(from, to, pages) } {
+            // SAFETY: as for the first and the last part.
+            unsafe { std::ptr::copy_nonoverlapping(from, to, pages) };
+            give_back(mapping);
         }
     }
 }

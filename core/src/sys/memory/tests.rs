@@ -79,3 +79,27 @@ fn the_pool_is_bounded_in_bytes_and_entries() {
     assert!(pool.len() <= POOL_ENTRIES);
     assert!(pool.iter().map(|mapping| mapping.touched).sum::<usize>() <= POOL_BYTES);
 }
+
+#[test]
+fn bytes_move_to_memory_of_malloc() {
+    let _turn = ONE_AT_A_TIME.lock();
+    for len in [0, 1, PAGE - LEAD, PAGE, 1 << 20, (9 << 20) + 5] {
+        // With the offset of the allocator that pages are made to fit, and with another.
+        for offset in [LEAD, 0, 64] {
+            let bytes: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+            let mut buffer = GrowBuffer::new();
+            buffer.extend(&bytes).expect("memory");
+            let before = buffer.mapping.as_ref().map(|mapping| mapping.base.addr());
+            let room = Mapping::fresh((len + 2 * PAGE).next_multiple_of(PAGE)).expect("memory");
+            let to = room.base.as_ptr().wrapping_add(offset);
+            // SAFETY: the room is large enough and the test's own.
+            buffer.move_to(unsafe { std::slice::from_raw_parts_mut(to.cast(), len) });
+            // SAFETY: the same bytes, which were written now.
+            let moved = unsafe { std::slice::from_raw_parts(to, len) };
+            assert!(moved == bytes, "{len} bytes to offset {offset}");
+            // The mapping is given up when its pages were moved, kept when they were copied.
+            let kept = before.is_some_and(|base| POOL.lock().iter().any(|mapping| mapping.base.addr() == base));
+            assert_eq!(kept, before.is_some() && (offset != LEAD || len < 2 * PAGE - LEAD), "{len} bytes to offset {offset}");
+        }
+    }
+}
