@@ -2,38 +2,30 @@
 
 // Node's channel on a child: send, disconnect, 'message', 'disconnect', handles and their acknowledgement. The bytes are the core's.
 
-const { AsyncResource } = require('node:async_hooks');
 const { hub } = require('./hub.js');
 const { encodings } = require('./encodings.js');
 const { nodeError, errnoError, fromFailure, isFailure } = require('./errors.js');
 const handles = require('./handles.js');
 const native = require('./native.js');
+const { Internal, isAnswer, isInternal, isMessage } = require('./node-messages.js');
 const { ASK, SWITCHED } = require('./offer.js');
-const { MORE, ENDED } = require('./wires.js');
+const { MORE, ENDED, eachLine } = require('./wires.js');
 
 /** How often a handle is sent again when it did not arrive. */
 const RETRANSMISSIONS = 3;
 /** From this many unwritten bytes on `send` says false. */
 const HIGH_WATER = 128 * 1024;
 const EPIPE = 32;
-const PREFIX = 'NODE_';
-const NO_OPTIONS = Object.freeze({ __proto__: null });
+const NO_OPTIONS = Object.freeze({ __proto__: null, swallowErrors: undefined });
+/** What becomes of a message when the channel has ended. */
+const GONE = Object.freeze({ failed: true, code: 'EPIPE', errno: EPIPE });
 const ignore = () => {};
 
-function isMessage(value) {
-  switch (typeof value) {
-    case 'string':
-    case 'object':
-    case 'number':
-    case 'boolean':
-      return true;
-    default:
-      return false;
-  }
-}
-
-function isAnswer(message) {
-  return message?.cmd === 'NODE_HANDLE_ACK' || message?.cmd === 'NODE_HANDLE_NACK';
+/** Calls back once a message has left, of which so many bytes wait. */
+function tellLater(callback, wire, queued) {
+  if (wire.batch !== null) process.nextTick(tellSent, callback, wire, wire.batch);
+  else if (queued === 0) process.nextTick(callback, null);
+  else wire.whenWritten(() => process.nextTick(callback, null));
 }
 
 /** The callback of a message that left together with others. */
@@ -41,18 +33,6 @@ function tellSent(callback, wire, batch) {
   if (batch.left === 0) callback(null);
   else if (batch.left < 0) callback(errnoError(-EPIPE, 'write'));
   else wire.whenWritten(() => process.nextTick(callback, null));
-}
-
-function isInternal(message) {
-  const cmd = message !== null && typeof message === 'object' ? message.cmd : undefined;
-  return typeof cmd === 'string' && cmd.length > PREFIX.length && cmd.startsWith(PREFIX);
-}
-
-/** A message of Node itself, or of a library, in its place among the others. */
-class Internal {
-  constructor(message) {
-    this.message = message;
-  }
 }
 
 class Channel {
@@ -77,8 +57,6 @@ class Channel {
   #given = 0;
   /** Messages for which nobody listens yet. */
   #pending = [];
-  /** What its events run in: the context of the start, as in Node. */
-  #resource = new AsyncResource('PIPEWRAP', { requireManualDestroy: true });
   referenced = false;
   sockets = { got: {}, send: {} };
 
@@ -108,25 +86,75 @@ class Channel {
     else hub.letGo();
   }
 
-  /** One message has come, and nothing else. */
+  /** One message has come, and nothing else. Called, as `someCame`, in the context of the start. */
   oneCame(wire, body, isText) {
-    this.#resource.runInAsyncScope(this.#one, this, wire, body, isText);
+    if (this.#came.length > 0 || this.#in !== wire) {
+      this.#oneMore(wire, body, isText);
+      return;
+    }
+    if (!this.#open) return;
+    let message = body;
+    if (!isText) {
+      try {
+        message = this.#decode(body);
+      } catch (error) {
+        this.#undecodable(error);
+        return;
+      }
+      if (typeof message === 'object' && isInternal(message)) {
+        this.#internal(message, wire);
+        this.#giveOrRead(wire);
+        return;
+      }
+    }
+    const target = this.#target;
+    if (target.listenerCount('message') > 0) target.emit('message', message, undefined);
+    else this.#pending.push(['message', message, undefined]);
   }
 
-  #one(wire, body, isText) {
+  /** A message after others that have not been given yet, or from a wire that nothing comes by any more. */
+  #oneMore(wire, body, isText) {
     this.#received(body, wire, isText);
+    this.#giveOrRead(wire);
+  }
+
+  #giveOrRead(wire) {
     if (this.#in === wire) this.#give();
     else this.#readAll(false, null);
   }
 
+  /** Several messages have come, a line for each, and nothing else. */
+  linesCame(wire, text) {
+    let from = 0;
+    let to = text.indexOf('\n');
+    // What their listeners send leaves together.
+    if (this.#open && to >= 0) this.#out.gather();
+    try {
+      while (to >= 0) {
+        const line = text.slice(from, to);
+        from = to + 1;
+        to = text.indexOf('\n', from);
+        this.oneCame(wire, line, false);
+      }
+    } finally {
+      // A listener has thrown: the others are for later.
+      if (to >= 0) this.#keep(wire, text.slice(from));
+    }
+  }
+
+  #keep(wire, text) {
+    eachLine(text, (line) => this.#received(line, wire, false));
+    process.nextTick(() => this.#give());
+  }
+
   /** Something has come, and `came` is what was read of it, if it was. */
   someCame(came) {
-    this.#resource.runInAsyncScope(this.#readAll, this, false, came);
+    this.#readAll(false, came);
   }
 
   /** Reads everything, when nobody will tell of what is left. True when there was something, the end included. */
   readRest() {
-    return this.#resource.runInAsyncScope(this.#readAll, this, true, null);
+    return this.#readAll(true, null);
   }
 
   #readAll(all, came) {
@@ -194,13 +222,17 @@ class Channel {
     try {
       message = this.#decode(body);
     } catch (error) {
-      // Whoever sends such a thing is no child of Node: the channel is over, this process is not.
-      process.emitWarning(`A child sent what is no message: ${error.message}`, 'ChannelProtocolWarning');
-      this.#end();
+      this.#undecodable(error);
       return;
     }
     if (isInternal(message)) this.#internal(message, wire);
     else this.#came.push(message);
+  }
+
+  /** Whoever sends such a thing is no child of Node: the channel is over, this process is not. */
+  #undecodable(error) {
+    process.emitWarning(`A child sent what is no message: ${error.message}`, 'ChannelProtocolWarning');
+    this.#end();
   }
 
   #internal(message, wire) {
@@ -293,16 +325,24 @@ class Channel {
 
   /** Sends or queues; whether the caller may go on at once. */
   send(message, handle, options, callback) {
-    if (message === undefined) throw nodeError('ERR_MISSING_ARGS', 'message');
     if (!isMessage(message)) {
+      if (message === undefined) throw nodeError('ERR_MISSING_ARGS', 'message');
       throw nodeError('ERR_INVALID_ARG_TYPE', 'message', ['string', 'object', 'number', 'boolean'], message);
     }
-    if (typeof options === 'boolean') options = { swallowErrors: options };
-    options ??= NO_OPTIONS;
-    if (!handle) {
-      if (this.#queue !== null && !isAnswer(message)) return this.#enqueue({ message, handle: null, options, callback });
-      return this.#write(message, -1, callback, options.swallowErrors);
+    if (options !== NO_OPTIONS) {
+      if (typeof options === 'boolean') options = { swallowErrors: options };
+      options ??= NO_OPTIONS;
     }
+    if (handle) return this.#sendHandle(message, handle, options, callback);
+    if (this.#queue !== null && !isAnswer(message)) return this.#enqueue({ message, handle: null, options, callback });
+    const wire = this.#out;
+    const queued = this.#open ? wire.sendMessage(message, this.#encode) : GONE;
+    if (typeof callback !== 'function' || typeof queued !== 'number') return this.#unfinished(queued, wire, callback, options.swallowErrors);
+    tellLater(callback, wire, queued);
+    return queued < HIGH_WATER;
+  }
+
+  #sendHandle(message, handle, options, callback) {
     const wrapped = { cmd: 'NODE_HANDLE', type: handles.typeOf(handle), msg: message };
     if (this.#queue !== null) return this.#enqueue({ message, handle, options, callback });
     const raw = handles.detach(wrapped, handle, options, this.#target, this.sockets);
@@ -327,9 +367,13 @@ class Channel {
 
   /** Undefined when it failed. */
   #write(message, fd, callback, quiet, wire = this.#out) {
-    let queued;
-    if (this.#open) queued = typeof message === 'string' && fd < 0 ? wire.sendText(message, this.#encode) : wire.send(this.#encode(message), fd);
-    else queued = { failed: true, code: 'EPIPE', errno: EPIPE };
+    let queued = GONE;
+    if (this.#open) queued = fd < 0 ? wire.sendMessage(message, this.#encode) : wire.send(this.#encode(message), fd);
+    return this.#unfinished(queued, wire, callback, quiet);
+  }
+
+  /** What is left to be done about a message: to tell when it has left, or that it cannot. */
+  #unfinished(queued, wire, callback, quiet) {
     if (typeof queued !== 'number') {
       const error = queued.code === 'EPIPE' || queued.errno ? errnoError(-(queued.errno || EPIPE), 'write') : fromFailure(queued);
       if (!quiet) {
@@ -338,15 +382,9 @@ class Channel {
       }
       return undefined;
     }
-    if (wire.batch !== null) {
-      if (typeof callback === 'function') process.nextTick(tellSent, callback, wire, wire.batch);
-      else if (!quiet) wire.batch.unheard++;
-    } else if (typeof callback === 'function') {
-      if (queued === 0) process.nextTick(callback, null);
-      else wire.whenWritten(() => process.nextTick(callback, null));
-    } else if (queued !== 0) {
-      wire.whenWritten(ignore);
-    }
+    if (typeof callback === 'function') tellLater(callback, wire, queued);
+    else if (wire.batch === null) { if (queued !== 0) wire.whenWritten(ignore); }
+    else if (!quiet) wire.batch.unheard++;
     return queued < HIGH_WATER;
   }
 
@@ -367,7 +405,6 @@ class Channel {
     this.#in.close();
     if (this.#out !== this.#in) this.#out.close();
     this.#upgrade?.done();
-    this.#resource.emitDestroy();
     for (const fd of this.#arrived.splice(0)) native.closeFd(fd);
     return true;
   }

@@ -24,7 +24,8 @@ class Reader extends v8.DefaultDeserializer {
 }
 
 const encodings = {
-  json: { encode: (message) => JSON.stringify(message), decode: JSON.parse },
+  // Called with one argument.
+  json: { encode: JSON.stringify, decode: JSON.parse },
   advanced: {
     encode(message) {
       const writer = new Writer();

@@ -1,9 +1,9 @@
 'use strict';
 
 // The two ways that messages of Node's channel travel: Node's own socket, and the native channel that replaces it where both ends can.
-// A wire is `send(body, fd)` (bytes that wait, or a failure), `read(take, came)` (`take(body, fds, isText)` for each message; what follows), `whenWritten`,
-// `fd` and `close`. Its target is given a message that has come alone (`oneCame(wire, body, isText)`); otherwise it has to read, and is given what was read
-// already, or null (`someCame(came)`).
+// A wire is `sendMessage(message, encode)` and `send(body, fd)` (bytes that wait, or a failure), `read(take, came)` (`take(body, fds, isText)` for each message; what follows), `whenWritten`,
+// `fd` and `close`. Its target is given a message that has come alone (`oneCame(wire, body, isText)`), or lines of messages and nothing else
+// (`linesCame(wire, text)`); otherwise it has to read, and is given what was read already, or null (`someCame(came)`).
 
 const { hub, quick, answer } = require('./hub.js');
 const { isFailure, fromFailure } = require('./errors.js');
@@ -62,9 +62,10 @@ class NodeWire {
     this.#id = id;
     this.#target = target;
     this.#lines = serialization === 'json';
-    const failure = hub.linkWatch(id, (came) => {
-      if (typeof came === 'string') target.oneCame(this, came, false);
-      else target.someCame(came ?? null);
+    const failure = hub.linkWatch(id, (came, many) => {
+      if (typeof came !== 'string') target.someCame(came ?? null);
+      else if (many === undefined) target.oneCame(this, came, false);
+      else target.linesCame(this, came);
     });
     if (isFailure(failure)) throw fromFailure(failure);
   }
@@ -87,17 +88,22 @@ class NodeWire {
   // The socket tells itself.
   lookForEnd() {}
 
-  sendText(text, encode) {
-    return this.send(encode(text), -1);
+  /** A message without a descriptor. */
+  sendMessage(message, encode) {
+    const body = encode(message);
+    if (turn.open && this.batch === null) this.#cork();
+    return typeof body === 'string' ? quick.linkSendText(this.#id, body) : hub.linkSend(this.#id, body, -1);
   }
 
   send(body, fd) {
-    if (turn.open && this.batch === null) {
-      this.batch = new Batch();
-      turn.wires.push(this);
-      hub.linkCork(this.#id);
-    }
-    return typeof body === 'string' && fd < 0 ? quick.linkSendText(this.#id, body) : hub.linkSend(this.#id, body, fd);
+    if (turn.open && this.batch === null) this.#cork();
+    return hub.linkSend(this.#id, body, fd);
+  }
+
+  #cork() {
+    this.batch = new Batch();
+    turn.wires.push(this);
+    hub.linkCork(this.#id);
   }
 
   /** Reads, unless something is given that has been. */
@@ -196,11 +202,12 @@ class NativeWire {
     this.#target.someCame([NOTHING, ...values]);
   }
 
-  /** A text is its own encoding where every other could only make it longer; `encode` for those that are not. */
-  sendText(text, encode) {
-    const sent = this.#outbox.length === 0 ? quick.channelSendPlain(this.#id, text, shapeOf(text)) : null;
+  /** As that of `NodeWire`. A text is its own encoding where every other could only make it longer. */
+  sendMessage(message, encode) {
+    if (typeof message !== 'string') return this.send(encode(message), -1);
+    const sent = this.#outbox.length === 0 ? quick.channelSendPlain(this.#id, message, shapeOf(message)) : null;
     if (sent === true) return 0;
-    return typeof sent === 'object' && sent !== null ? sent : this.send(encode(text), -1);
+    return typeof sent === 'object' && sent !== null ? sent : this.send(encode(message), -1);
   }
 
   send(body, fd) {
@@ -237,4 +244,4 @@ class NativeWire {
   }
 }
 
-module.exports = { NodeWire, NativeWire, MORE, ENDED };
+module.exports = { NodeWire, NativeWire, MORE, ENDED, eachLine };

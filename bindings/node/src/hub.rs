@@ -44,7 +44,7 @@ pub fn open_hub(env: Env, receive: Function<'_, AnswerArgs, ()>, notice: Functio
         .callee_handled::<false>()
         .build_callback(|context| context.value.into_args(&context.env))?;
     let children = Rc::new(Children::new().map_err(|error| refused(&error))?);
-    let receiver = Receiver::new(&env, &notice)?;
+    let receiver = Receiver::new(&env, "procs", &notice)?;
     let wake = Arc::new(wake);
     let waiter = Waiter::start(&env, &children, receiver, &wake)?;
     let (blocks, executor) = (OnceCell::new(), OnceCell::new());

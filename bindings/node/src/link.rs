@@ -59,21 +59,26 @@ impl Links {
         }
     }
 
-    /// Gives JavaScript what has come: a line alone, which is most of it, without its line feed, anything else as `linkLines` does.
+    /// Gives JavaScript what has come: a line alone, which is most of it, without its line feed; lines alone and 1; anything else as `linkLines` does.
     fn tell(&self, id: u32, receiver: &Receiver) {
         let mut lines = self.lines.take();
         let Some((fds, one, state)) = self.look(id, &mut lines) else {
             self.keep(lines);
             return;
         };
+        let plain = fds.is_empty() && state == NOTHING;
+        if one && plain {
+            receiver.give(|env| {
+                let text = text_of(env, &lines[..lines.len() - 1])?.raw();
+                self.keep(lines);
+                Ok([text])
+            });
+            return;
+        }
         receiver.give(|env| {
-            let came = if one && fds.is_empty() && state == NOTHING {
-                text_of(env, &lines[..lines.len() - 1])?.raw()
-            } else {
-                whole(env, &lines, fds, state)?.raw()
-            };
+            let came = if plain { text_of(env, &lines)?.raw() } else { whole(env, &lines, fds, state)?.raw() };
             self.keep(lines);
-            Ok([came])
+            Ok([came, env.create_uint32(1)?.raw()])
         });
     }
 
@@ -164,11 +169,11 @@ impl Hub {
         })
     }
 
-    /// Calls `came` from now on when something has come: with one message as text, or with an array as `linkLines` gives it; for V8's encoding without
-    /// anything.
+    /// Calls `came` from now on when something has come: with one message as text, with lines of several and 1, or with an array as `linkLines` gives
+    /// it; for V8's encoding without anything.
     #[napi]
     pub fn link_watch(&self, env: Env, id: u32, came: Function<'_, (), ()>) -> napi::Result<Either<bool, Failure>> {
-        let receiver = Receiver::new(&env, &came)?;
+        let receiver = Receiver::new(&env, "PIPEWRAP", &came)?;
         Ok(guard(|| {
             let link = self.links.get(id)?;
             let json = self.links.open.borrow().get(&id).is_some_and(|entry| entry.json);

@@ -120,7 +120,7 @@ impl Hub {
     /// Calls `came` from now on when something can be received (`incoming`). With `text` raw bytes are text.
     #[napi]
     pub fn channel_watch(&self, env: Env, id: u32, came: Function<'_, (), ()>, text: bool) -> napi::Result<Either<bool, Failure>> {
-        let receiver = Receiver::new(&env, &came)?;
+        let receiver = Receiver::new(&env, "procs", &came)?;
         Ok(guard(|| {
             let channel = self.channels.get(id)?;
             let channels = self.channels.clone();

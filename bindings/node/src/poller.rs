@@ -324,11 +324,11 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Keeps the function of a handle scope.
-    pub(crate) fn new(env: &Env, function: &napi::bindgen_prelude::Function<'_, (), ()>) -> napi::Result<Receiver> {
+    /// Keeps the function of a handle scope, and the async context that there is now, in which it will be called under this name.
+    pub(crate) fn new(env: &Env, name: &str, function: &napi::bindgen_prelude::Function<'_, (), ()>) -> napi::Result<Receiver> {
         use napi::bindgen_prelude::JsValue;
         let raw = env.raw();
-        let name = env.create_string("procs")?.raw();
+        let name = env.create_string(name)?.raw();
         let (mut context, mut reference) = (null_mut(), null_mut());
         // SAFETY: the environment is the current one; the name is a value of this scope.
         check_status!(unsafe { sys::napi_async_init(raw, null_mut(), name, &raw mut context) })?;

@@ -168,9 +168,12 @@ const child = require(${JSON.stringify(PACKAGE)}).fork(${JSON.stringify(echo)}, 
     let said = true;
     let count = 0;
     const all = new Promise((resolve) => child.on('message', () => { if (++count === 80) resolve(); }));
+    // So slow that it does nothing meanwhile.
+    child.kill('SIGSTOP');
     for (let index = 0; index < 80; index++) said = child.send('y'.repeat(100_000)) && said;
-    assert.strictEqual(said, false);
+    child.kill('SIGCONT');
     await all;
+    assert.strictEqual(said, false);
     await end(child);
   });
 }

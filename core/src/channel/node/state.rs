@@ -149,6 +149,11 @@ impl State {
         self.out_bytes
     }
 
+    /// Messages accepted and not written.
+    pub(crate) fn output_messages(&self) -> usize {
+        self.out.len()
+    }
+
     /// Whether an acknowledgement must be read before anything else can be sent.
     pub(crate) fn awaits_answer(&self) -> bool {
         self.gate.is_closed()

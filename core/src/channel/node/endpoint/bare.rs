@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 /// Bytes that are kept for the others that come with them, at most.
 pub(super) const CORKED: usize = 64 << 10;
+/// As many messages are kept for the others at most. Their system call is a small part of what they cost by then, and the other side can begin with
+/// them while the rest is being made.
+pub(super) const CORKED_MESSAGES: usize = 8;
 /// How long a message waits for others at most: a program that stands still in the middle of its turn holds nothing back.
 const LATEST: Duration = Duration::from_millis(1);
 

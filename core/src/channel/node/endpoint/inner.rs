@@ -1,6 +1,6 @@
 //! What happens under the lock of an endpoint and around it: reading and writing for whoever calls, waiting, and the background.
 
-use super::bare::CORKED;
+use super::bare::{CORKED, CORKED_MESSAGES};
 use super::{Guard, Inner, RECV, Refused, SEND, disconnected};
 use crate::channel::Message;
 use crate::channel::node::state::Step;
@@ -126,7 +126,7 @@ impl Inner {
             return Err(Refused { error: Error::new(ErrorKind::WouldBlock, SEND, why), message });
         }
         let ticket = guard.state.accept(plan, message);
-        if guard.corked && guard.state.output_bytes() < CORKED {
+        if guard.corked && guard.state.output_bytes() < CORKED && guard.state.output_messages() < CORKED_MESSAGES {
             self.write_soon(guard);
             return Ok(());
         }

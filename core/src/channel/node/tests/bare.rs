@@ -71,6 +71,14 @@ fn corked_messages_leave_together() -> Test {
     let expected: String = (0..300).map(|number| format!("{number}\n")).collect();
     assert_eq!((String::from_utf8(bytes)?, fds.len()), (expected, 1));
 
+    // The other side can begin with the first of many.
+    link.cork();
+    (0..8).try_for_each(|number: u32| link.send(number.to_string().into_bytes(), None).map(|_| ()))?;
+    let mut first = Vec::new();
+    message::recv_vec(raw.as_fd(), &mut first, 1 << 20, &mut Vec::new())?;
+    assert_eq!(String::from_utf8(first)?, "0\n1\n2\n3\n4\n5\n6\n7\n");
+    link.uncork()?;
+
     link.cork();
     link.send(b"\"nobody uncorks\"".to_vec(), None)?;
     assert!(readable(&raw)?);
