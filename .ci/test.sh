@@ -4,7 +4,7 @@
 
 suites=("$@")
 [ ${#suites[@]} -gt 0 ] || suites=(lint rust examples c python node types soak)
-minutes=${PROCS_SUITE_MINUTES:-25}
+minutes=${PROCS_SUITE_MINUTES:-40}
 [ "${PROCS_TEST_FULL:-}" = 1 ] && minutes=${PROCS_SUITE_MINUTES:-240}
 
 .ci/build.sh </dev/null

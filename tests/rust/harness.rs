@@ -32,6 +32,27 @@ fn a_clean_test_passes() {
     });
 }
 
+/// The test of the next one.
+#[test]
+#[ignore = "a hang that another test starts"]
+fn hang_in_its_own_process() {
+    if std::env::var_os("HANGS").is_some() {
+        run("hang_in_its_own_process", |_| std::thread::park());
+    }
+}
+
+/// The test runner keeps what the macros print, and loses it when the watchdog aborts.
+#[test]
+fn a_watchdog_is_heard_although_the_runner_captures() {
+    isolated("a_watchdog_is_heard_although_the_runner_captures", |_| {
+        let mut hang = Command::new(std::env::current_exe().expect("this test"));
+        hang.args(["--exact", "hang_in_its_own_process", "--ignored"]).env("HANGS", "1");
+        let output = hang.env("PROCS_TEST_SLOW", "0.01").env("PROCS_TEST_FULL", "0").output().expect("a run");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("watchdog: hang_in_its_own_process did not end"), "{said}");
+    });
+}
+
 /// A debugger that is killed leaves what it looked at stopped, and with it the watchdog that lives there.
 #[test]
 fn a_process_goes_on_after_its_stacks_were_shown() {

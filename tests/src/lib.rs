@@ -5,7 +5,7 @@
 //! | Word | Here |
 //! |---|---|
 //! | LEAK0 | the end of [`run`] and [`isolated`]; [`Snapshot`] |
-//! | WD n | [`Isolation::watchdog`]; 30 s unless said, times `PROCS_TEST_SLOW` |
+//! | WD n | [`Isolation::watchdog`]; 60 s unless said, times `PROCS_TEST_SLOW` |
 //! | INJ | [`Test::inject`] (from now on, exact counters) and [`Isolation::inject`] (the whole process) |
 //! | FDWALK | [`fd_walk`] |
 //! | NOBODY | [`Isolation::nobody`] |

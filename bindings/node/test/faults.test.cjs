@@ -16,7 +16,7 @@ const procs = require('..');
 const MODULE = JSON.stringify(path.resolve(__dirname, '../index.cjs'));
 const FULL = process.env.PROCS_TEST_FULL === '1';
 const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
-const WATCHED = { timeout: SLOW * (FULL ? 600_000 : 60_000) };
+const WATCHED = { timeout: SLOW * (FULL ? 3_600_000 : 60_000) };
 const execFile = promisify(procs.execFile);
 const BUFFER = { encoding: 'buffer', maxBuffer: Infinity };
 

@@ -34,7 +34,7 @@ impl Default for Isolation {
 }
 
 impl Isolation {
-    /// The same user, no injection, 30 s.
+    /// The same user, no injection, 60 s.
     pub fn new() -> Isolation {
         Isolation {
             param: String::new(),
