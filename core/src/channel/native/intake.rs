@@ -401,8 +401,8 @@ impl Receiver {
     }
 
     /// A message from its frame.
-    fn assemble(&self, frame: Frame, fds: Vec<OwnedFd>) -> Result<Message> {
-        let Frame { header, mut payload } = frame;
+    fn assemble(&mut self, frame: Frame, fds: Vec<OwnedFd>) -> Result<Message> {
+        let Frame { header, payload } = frame;
         let handle = (header.handle != HandleKind::Raw).then_some(header.handle);
         check_handles(&fds, handle, "channel.recv", ErrorKind::Protocol)?;
         if header.places() == 0 {
@@ -426,8 +426,9 @@ impl Receiver {
         };
         let body = one(&body)?;
         let buffers = places.iter().map(&mut one).collect::<Result<Vec<Buffer>>>()?;
-        payload.clear();
-        Ok(Message { codec: header.codec, body, buffers, fds, handle })
+        let message = Message { codec: header.codec, body, buffers, fds, handle };
+        self.spinner.expect(message.size());
+        Ok(message)
     }
 }
 

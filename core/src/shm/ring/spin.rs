@@ -2,14 +2,18 @@
 //!
 //! A wake-up between processors costs some 20 µs, a hot ring 0.14 µs; but a side that spins for a peer that waits for this very processor
 //! costs it a whole time slice. So a side spins only for a peer last seen on another processor, for a time that grows by a little with
-//! every success and halves with every failure. Before it sleeps, an event loop gives way once to a peer on its own processor, as long as that
-//! pays.
+//! every success and halves with every failure; after a large body for about as long as copies of one take. Before it sleeps, an event loop
+//! gives way once to a peer on its own processor, as long as that pays.
 
 use crate::sys::cpu;
 use std::time::{Duration, Instant};
 
 /// Longest spin: about what sleeping and being woken costs.
 pub(crate) const CAP: Duration = Duration::from_micros(50);
+/// What a body of so many bytes lets the next spin be longer: the peer copies it out, and copies one in for an answer, before it wakes anybody.
+const BYTES_PER_MICROSECOND: usize = 8 << 10;
+/// Bytes beyond which it becomes no longer.
+const LARGEST: usize = 2 << 20;
 /// Shortest spin before the first look at a clock, in looks.
 const FIRST_LOOKS: u32 = 8;
 /// Looks between two looks at the clock, which takes as long as some of them.
@@ -31,7 +35,8 @@ const LONG: Duration = Duration::from_micros(100);
 /// How long a waiting side may look again before it sleeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Spin {
-    /// By experience: successes lengthen, failures halve, never above about 50 µs; only for a peer last seen on another processor.
+    /// By experience: successes lengthen, failures halve, never above about 50 µs, after a large message 300 µs; only for a peer last seen on
+    /// another processor.
     #[default]
     Adaptive,
     /// Never: sleep at once.
@@ -45,6 +50,8 @@ pub enum Spin {
 pub(crate) struct Spinner {
     mode: Spin,
     budget: Duration,
+    /// The longest spin that comes next.
+    cap: Duration,
     /// Sleeps left until a long spin is tried again, and how many it will be after the next failure.
     until_retry: u32,
     retry: u32,
@@ -65,13 +72,18 @@ enum Ended {
 impl Default for Spinner {
     /// One that never spins.
     fn default() -> Spinner {
-        Spinner { mode: Spin::Off, budget: Duration::ZERO, until_retry: 0, retry: 0, until_way: 0, retry_way: 0 }
+        Spinner { mode: Spin::Off, budget: Duration::ZERO, cap: CAP, until_retry: 0, retry: 0, until_way: 0, retry_way: 0 }
     }
 }
 
 impl Spinner {
     pub(crate) fn new(mode: Spin) -> Spinner {
-        Spinner { mode, budget: CAP, until_retry: FIRST_RETRY, retry: FIRST_RETRY, until_way: 0, retry_way: FIRST_RETRY }
+        Spinner { mode, budget: CAP, cap: CAP, until_retry: FIRST_RETRY, retry: FIRST_RETRY, until_way: 0, retry_way: FIRST_RETRY }
+    }
+
+    /// Notes a body of so many bytes: what is waited for next may be as large and take as long.
+    pub(crate) fn expect(&mut self, len: usize) {
+        self.cap = CAP + Duration::from_micros((len.min(LARGEST) / BYTES_PER_MICROSECOND) as u64);
     }
 
     /// Looks until `ready` or the budget is spent; whether it became ready. `rest` is how many pauses lie between two looks.
@@ -143,17 +155,19 @@ impl Spinner {
     fn next_budget(&mut self) -> Duration {
         if self.budget.is_zero() {
             self.until_retry = self.until_retry.saturating_sub(1);
-            if self.until_retry == 0 {
-                return CAP;
+            if self.until_retry > 0 {
+                return Duration::ZERO;
             }
+            return self.cap;
         }
-        self.budget
+        if self.cap > CAP { self.cap } else { self.budget.min(CAP) }
     }
 
     fn learn(&mut self, ended: Ended) {
+        let cap = std::mem::replace(&mut self.cap, CAP);
         match ended {
             Ended::Ready(after) => {
-                self.budget = (self.budget + STEP).max(after * 2).min(CAP);
+                self.budget = (self.budget + STEP).max(after * 2).min(cap);
                 self.retry = FIRST_RETRY;
             }
             Ended::Spent | Ended::Preempted => {
@@ -247,6 +261,29 @@ mod tests {
             assert!(!Spinner::new(Spin::Adaptive).give_way(|| peer, || true));
         }
         assert!(!Spinner::new(Spin::Off).give_way(cpu::current, || true));
+    }
+
+    #[test]
+    fn after_a_large_body_it_is_waited_longer_once() {
+        let mut spinner = Spinner::new(Spin::Adaptive);
+        spinner.expect(usize::MAX);
+        assert!(spinner.next_budget() > 4 * CAP);
+        spinner.learn(Ended::Ready(CAP * 4));
+        assert!(spinner.budget > CAP);
+        spinner.learn(Ended::Ready(Duration::ZERO));
+        assert_eq!(spinner.next_budget(), CAP);
+        spinner.expect(1);
+        assert_eq!(spinner.next_budget(), CAP);
+    }
+
+    #[test]
+    fn who_sleeps_after_large_bodies_seldom_tries_again() {
+        let mut spinner = Spinner::new(Spin::Adaptive);
+        let spins = (0..1000).filter(|_| {
+            spinner.expect(usize::MAX);
+            looks(&mut spinner) > 0
+        });
+        assert!(spins.count() < 30);
     }
 
     #[test]
