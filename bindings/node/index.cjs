@@ -2,58 +2,53 @@
 
 // procs-native: node:child_process on libprocs, and what child_process lacks.
 
-const { spawn } = require('./lib/spawn.js');
-const { fork } = require('./lib/fork.js');
-const { exec, execFile } = require('./lib/exec.js');
-const { spawnSync, execFileSync, execSync } = require('./lib/sync.js');
-const { ChildProcess } = require('./lib/child-process.js');
-require('./lib/additions.js');
-const { run, runMany, waitAny } = require('./lib/run.js');
-const { pipeline } = require('./lib/pipeline.js');
-const { lines } = require('./lib/lines.js');
-const { Channel } = require('./lib/message-channel.js');
-const { parentChannel } = require('./lib/parent-channel.js');
-const { Arena } = require('./lib/arena.js');
-const memory = require('./lib/shared-memory.js');
-const locks = require('./lib/shared-locks.js');
-const { ProcsError } = require('./lib/errors.js');
-const { engineInfo } = require('./lib/native.js');
-
 // Threads are Node's own: one require serves for both.
 const workerThreads = require('node:worker_threads');
 
-module.exports = {
-  ...workerThreads,
-  ChildProcess,
-  exec,
-  execFile,
-  execFileSync,
-  execSync,
-  fork,
-  spawn,
-  spawnSync,
-  run,
-  runMany,
-  waitAny,
-  pipeline,
-  lines,
-  Channel,
-  parentChannel,
-  Arena,
-  SharedMemory: memory.SharedMemory,
-  SharedMutex: locks.SharedMutex,
-  SharedRwLock: locks.SharedRwLock,
-  SharedSemaphore: locks.SharedSemaphore,
-  SharedEvent: locks.SharedEvent,
-  SharedBarrier: locks.SharedBarrier,
-  SharedOnce: locks.SharedOnce,
-  AtomicCell: memory.AtomicCell,
-  Counters: memory.Counters,
-  Histogram: memory.Histogram,
-  memoryLayout: memory.memoryLayout,
-  engineInfo,
-  ProcsError,
+/** Where each name comes from. A module is loaded when one of its names is first asked for: most programs need few of them. */
+const MODULES = {
+  __proto__: null,
+  spawn: ['spawn'],
+  fork: ['fork'],
+  exec: ['exec', 'execFile'],
+  sync: ['execFileSync', 'execSync', 'spawnSync'],
+  'child-process': ['ChildProcess'],
+  run: ['run', 'runMany', 'waitAny'],
+  pipeline: ['pipeline'],
+  lines: ['lines'],
+  'message-channel': ['Channel'],
+  'parent-channel': ['parentChannel'],
+  arena: ['Arena'],
+  'shared-memory': ['SharedMemory', 'AtomicCell', 'Counters', 'Histogram', 'memoryLayout'],
+  'shared-locks': ['SharedMutex', 'SharedRwLock', 'SharedSemaphore', 'SharedEvent', 'SharedBarrier', 'SharedOnce'],
+  native: ['engineInfo'],
+  errors: ['ProcsError'],
 };
 
+/** Makes a name a plain property, as it would have been from the beginning. */
+function settle(name, value) {
+  Object.defineProperty(module.exports, name, { value, writable: true, enumerable: true, configurable: true });
+  return value;
+}
+
+function load(file) {
+  const loaded = require(`./lib/${file}.js`);
+  // What a child's object has beyond Node's.
+  if (file === 'child-process') require('./lib/additions.js');
+  return loaded;
+}
+
+module.exports = { ...workerThreads };
+for (const file in MODULES) {
+  for (const name of MODULES[file]) {
+    Object.defineProperty(module.exports, name, {
+      get: () => settle(name, load(file)[name]),
+      set: (value) => { settle(name, value); },
+      enumerable: true,
+      configurable: true,
+    });
+  }
+}
+
 // A child of fork speaks the native wire with a parent that has it, too.
-require('./lib/upgrade.js').ask();
+if (process.connected) require('./lib/upgrade.js').ask();

@@ -4,7 +4,6 @@
 
 const { ChildProcess } = require('./child-process.js');
 const { nodeError } = require('./errors.js');
-const { lines } = require('./lines.js');
 const check = require('./validate.js');
 
 const DEFAULT_GRACE = 5000;
@@ -58,5 +57,5 @@ ChildProcess.prototype.killTree = function killTree() {
 /** The lines of standard output as an async iterator. */
 ChildProcess.prototype.lines = function linesOfStdout(options) {
   if (!this.stdout) throw nodeError('ERR_PROCS_INVALID_STATE', 'lines: standard output is not a pipe');
-  return lines(this.stdout, options);
+  return require('./lines.js').lines(this.stdout, options);
 };

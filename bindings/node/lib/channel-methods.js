@@ -10,15 +10,13 @@ const { Offer } = require('./offer.js');
 const { NodeWire } = require('./wires.js');
 const check = require('./validate.js');
 
-const kChannel = Symbol('kChannel');
 const deprecated = '_channel is deprecated. Use ChildProcess.channel instead.';
 
-/** Gives a child its channel: the methods and events of Node. `closes` is called when the other side has ended it. */
+/** Gives a child its channel, and the methods and events of Node for it. `closes` is called when the other side has ended it. */
 function setUp(target, id, { serialization = 'json', wire }, closes) {
   const upgrade = wire === 'node' ? null : new Offer(serialization);
   const channel = new Channel(target, (owner) => new NodeWire(id, owner, serialization), serialization, { closes, upgrade });
   channel.reference(true);
-  target[kChannel] = channel;
   target.channel = new Control(channel);
   Object.defineProperty(target, '_channel', {
     get: deprecate(() => target.channel, deprecated, 'DEP0129'),
@@ -28,6 +26,7 @@ function setUp(target, id, { serialization = 'json', wire }, closes) {
   });
   target.connected = true;
   giveMethods(target, channel);
+  return channel;
 }
 
 /** The methods of whoever has a channel: a child's object, or `process`. */
@@ -61,4 +60,4 @@ function giveMethods(target, channel) {
   target._disconnect = () => channel.disconnect();
 }
 
-module.exports = { setUp, giveMethods, kChannel };
+module.exports = { setUp, giveMethods };

@@ -6,13 +6,10 @@ const diagnostics = require('node:diagnostics_channel').channel('child_process')
 const { EventEmitter } = require('node:events');
 const { constants: { errno: ERRNO } } = require('node:os');
 const { kSpecial, environmentPairs } = require('./arguments.js');
-const { setUp: setUpChannel, kChannel } = require('./channel-methods.js');
-const messages = require('./message-channel.js');
 const { nodeError, errnoError, fromFailure, isFailure, annotate } = require('./errors.js');
 const { Handle } = require('./handle.js');
 const { hub, newId } = require('./hub.js');
 const stdio = require('./stdio.js');
-const { Streams } = require('./streams.js');
 const check = require('./validate.js');
 
 /** Failures that Node reports by an 'error' event instead of throwing. */
@@ -21,6 +18,7 @@ const REPORTED = new Set([-ERRNO.EACCES, -ERRNO.EAGAIN, -ERRNO.EMFILE, -ERRNO.EN
 const NO_DESCRIPTORS = new Set([-ERRNO.EMFILE, -ERRNO.ENFILE]);
 
 const kStreams = Symbol('kStreams');
+const kChannel = Symbol('kChannel');
 const kPlans = Symbol('kPlans');
 const kUsage = Symbol('kUsage');
 
@@ -73,8 +71,20 @@ function drain(streams) {
 
 /** The streams of a started child. One that has none gets the object when somebody looks. */
 function streamsOf(child) {
-  if (child[kStreams] === undefined && child[kPlans] !== undefined) child[kStreams] = new Streams(child._handle, child[kPlans], () => streamClosed(child));
+  if (child[kStreams] === undefined && child[kPlans] !== undefined) child[kStreams] = makeStreams(child);
   return child[kStreams];
+}
+
+// What most children do not have is loaded for the first that has it.
+
+function makeStreams(child) {
+  const { Streams } = require('./streams.js');
+  return new Streams(child._handle, child[kPlans], () => streamClosed(child));
+}
+
+function setUpChannel(child, link, options) {
+  const { setUp } = require('./channel-methods.js');
+  child[kChannel] = setUp(child, link, options, () => streamClosed(child));
 }
 
 function spawnError(child, code, failure) {
@@ -122,9 +132,9 @@ ChildProcess.prototype.spawn = function spawn(options) {
   if (plans.streams) this._closesNeeded += streamsOf(this).outputs;
   if (link !== 0 && result === 0) {
     this._closesNeeded++;
-    setUpChannel(this, link, options, () => streamClosed(this));
+    setUpChannel(this, link, options);
   }
-  if (channel !== undefined && result === 0) this.channel = messages.made(channel);
+  if (channel !== undefined && result === 0) this.channel = require('./message-channel.js').made(channel);
   return result;
 };
 
@@ -134,11 +144,10 @@ function reportFailure(child, result) {
 
 /** The settings of our own channel, when one is asked for. */
 function wantedChannel(options, plans) {
-  const channel = messages.wantedBy(options);
-  if (channel !== undefined) {
-    if (plans.channel >= 0) throw nodeError('ERR_INVALID_ARG_VALUE', 'options.channel', options.channel, "cannot be used beside an 'ipc' of stdio");
-    options.channelSettings = channel;
-  }
+  if (options.channel === undefined || options.channel === null || options.channel === false) return undefined;
+  const channel = require('./message-channel.js').wanted(options.channel);
+  if (plans.channel >= 0) throw nodeError('ERR_INVALID_ARG_VALUE', 'options.channel', options.channel, "cannot be used beside an 'ipc' of stdio");
+  options.channelSettings = channel;
   return channel;
 }
 

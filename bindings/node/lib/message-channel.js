@@ -426,10 +426,8 @@ class Channel extends EventEmitter {
   }
 }
 
-/** The settings of the channel that the options of a start ask for, or undefined. */
-function wantedBy(options) {
-  const { channel } = options;
-  if (channel === undefined || channel === null || channel === false) return undefined;
+/** The settings of a channel that the option `channel` of a start asks for. */
+function wanted(channel) {
   return settings(channel === true ? {} : channel, newId(), 'options.channel');
 }
 
@@ -438,4 +436,4 @@ function made({ told, codec, queueBytes }) {
   return new Channel(kOwn, told.id, codec, queueBytes);
 }
 
-module.exports = { Channel, wantedBy, made };
+module.exports = { Channel, wanted, made };

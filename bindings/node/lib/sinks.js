@@ -4,7 +4,7 @@
 
 const { pipeline, finished } = require('node:stream');
 const { nodeError } = require('./errors.js');
-const stdio = require('./stdio.js');
+const { socketFor } = require('./sockets.js');
 
 const WORDS = ['buffer', 'discard'];
 
@@ -34,7 +34,7 @@ function sinkList(value, name, takers) {
 
 /** Passes on what comes out of a descriptor; the promise of its end. A slow taker holds the child back. */
 function deliver(fd, taker) {
-  const stream = stdio.socketFor(fd, 1);
+  const stream = socketFor(fd, 1);
   return new Promise((resolve, reject) => {
     const settle = (error) => (error ? reject(error) : resolve());
     if (typeof taker !== 'function') {
@@ -64,7 +64,7 @@ function isFlow(input) {
 /** Feeds a stream or iterable to a descriptor; a child that ends before it has read everything is no failure. */
 function feed(fd, input) {
   return new Promise((resolve, reject) => {
-    pipeline(input, stdio.socketFor(fd, 0), (error) => {
+    pipeline(input, socketFor(fd, 0), (error) => {
       const childIsGone = error && ['EPIPE', 'ECONNRESET'].includes(error.code) && error.syscall === 'write';
       if (error && !childIsGone && error.code !== 'ERR_STREAM_PREMATURE_CLOSE') reject(error);
       else resolve();

@@ -5,6 +5,7 @@
 const { AbortError } = require('./errors.js');
 const { kSpecial, normalizeSpawn, environmentPairs } = require('./arguments.js');
 const { ChildProcess } = require('./child-process.js');
+require('./additions.js');
 const check = require('./validate.js');
 
 const SIGKILL = 9;

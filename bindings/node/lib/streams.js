@@ -3,6 +3,7 @@
 // The streams of one child. They come into being when somebody looks at them: most children have some that nobody ever does.
 
 const net = require('node:net');
+const sockets = require('./sockets.js');
 const stdio = require('./stdio.js');
 
 /** Streams that became another child's: never drained here. */
@@ -44,7 +45,7 @@ class Streams {
     for (let index = 0; index < this.#plans.length; index++) {
       const { wrapped, code } = this.#plans[index];
       if (wrapped) {
-        stdio.release(wrapped);
+        sockets.release(wrapped);
         handedOver.add(wrapped);
       }
       if (code !== stdio.PIPE) this.#states[index] = DONE;
@@ -62,7 +63,7 @@ class Streams {
   #open(index) {
     const collected = this.#states[index] === COLLECTED;
     const bytes = index === 1 || index === 2 ? this.#handle.ahead(index) : null;
-    const socket = stdio.socketFor(this.#handle.takeEnd(index), index);
+    const socket = sockets.socketFor(this.#handle.takeEnd(index), index);
     this.#states[index] = OPEN;
     this.#streams[index] = socket;
     if (index > 0) socket.on('close', this.#onclose);

@@ -42,6 +42,22 @@ test('all names are there, in both module systems', async () => {
   assert.equal(module.default.run, procs.run);
 });
 
+test('what nobody asks for is not loaded, and a name that was is a plain property', async () => {
+  const loaded = await script(`
+    const loaded = () => Object.keys(require.cache).filter((file) => file.includes('/lib/') || file.endsWith('procs.node')).length;
+    const before = loaded();
+    const names = Object.keys(procs).length;
+    const { spawn } = procs;
+    const [child] = [spawn('true', { stdio: 'ignore' }), typeof procs.ChildProcess.prototype.stop];
+    const few = loaded();
+    procs.run = 'replaced';
+    const all = { ...procs };
+    console.log(JSON.stringify([before, names === Object.keys(all).length, few > 0 && few < 20, all.run, child instanceof all.ChildProcess,
+      Object.entries(Object.getOwnPropertyDescriptors(procs)).filter(([, own]) => !('value' in own && own.writable && own.enumerable && own.configurable))]));
+  `);
+  assert.deepEqual(JSON.parse(loaded.stdout), [0, true, true, 'replaced', true, []]);
+});
+
 test('the event loop goes on while children run', async () => {
   let turns = 0;
   // Ends only by the tenth turn.

@@ -1,0 +1,68 @@
+'use strict';
+
+// The host's ends of a child's pipes as streams.
+
+const net = require('node:net');
+const { kSplits, Room } = require('./room.js');
+
+/** A stream that was handed to a child is not read here until somebody resumes it: both would take bytes from one description. */
+function release(stream) {
+  if (typeof stream.pause !== 'function') return;
+  if (stream._handle) {
+    stream._handle.reading = false;
+    stream._handle.readStop?.();
+  }
+  stream.pause();
+  if (stream._readableState) {
+    stream._readableState.flowing = false;
+    stream._readableState.reading = false;
+  }
+}
+
+/** A child's output. By another name only inside: the runtime's own streams of children are plain sockets. */
+const Output = class Socket extends net.Socket {
+  #room;
+
+  constructor(fd) {
+    const room = new Room(fd);
+    super({
+      fd,
+      readable: true,
+      writable: false,
+      onread: { buffer: () => room.next(), callback: (count) => this.#take(count) },
+    });
+    this.#room = room;
+  }
+
+  #take(count) {
+    const room = this.#room;
+    const state = this._readableState;
+    // Text is a copy; what it was decoded from is nobody's any more.
+    if (state.decoder) return this.push(room.lend(count));
+    if (this[kSplits] && state.flowing && state.length === 0 && this.listenerCount('data') === 1) {
+      state.dataEmitted = true;
+      this.emit('data', room.lend(count));
+      return true;
+    }
+    return this.push(room.take(count));
+  }
+
+  pause() {
+    // What is not read now must not hold up the child sooner than a socket pair of child_process does. Lines are taken from small reads faster.
+    if (this._handle && !this[kSplits]) this.#room.grow();
+    return super.pause();
+  }
+
+  _destroy(error, callback) {
+    super._destroy(error, callback);
+    // The handle is closing: nothing is read into the room any more.
+    this.#room.close();
+  }
+};
+
+/** The host's end of a child's pipe: stdin is written, 1 and 2 are read, higher ones are duplex. */
+function socketFor(fd, index) {
+  return index === 0 || index > 2 ? new net.Socket({ fd, readable: index > 0, writable: true }) : new Output(fd);
+}
+
+module.exports = { release, socketFor };
