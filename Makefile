@@ -9,7 +9,7 @@ TARGETS ?=
 help:
 	@echo 'make demo            set up inside this folder, build everything, run the tour in four languages'
 	@echo 'make test            every suite;  make test SUITES="rust c" runs some: lint rust examples c python node types soak'
-	@echo 'make test-full       every suite with full counts (long)'
+	@echo 'make test-full       every suite with full counts, one to two hours'
 	@echo 'make fuzz            looks for input of a hostile peer that breaks something: SECONDS=60 each TARGETS="frames json layout node_lines"'
 	@echo 'make soak            children of every kind in one host, killed, stopped and forgotten all the time: SECONDS=60'
 	@echo 'make build           the libraries, the native modules and the examples'
