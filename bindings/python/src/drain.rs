@@ -4,10 +4,10 @@ use crate::convert;
 use crate::error::{IntoPy, guard, raise};
 use crate::gather::Gather;
 use crate::interrupt::until;
-use procs::{Deadline, Error, PipeReader};
+use procs::{Deadline, Error, Flow, PipeReader};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 
@@ -16,9 +16,6 @@ const FIRST_BLOCK: usize = 16 << 10;
 
 /// Size of a read once one was full.
 const BLOCK: usize = 256 << 10;
-
-/// Size of a pipe with a long stream. Source: performance measurements of 64 KiB and 1 MiB pipes, in docs/benchmarks.md.
-const LARGE_PIPE: usize = 1 << 20;
 
 /// Reads between two looks at what else the interpreter has to do.
 const READS_PER_TURN: usize = 4;
@@ -33,7 +30,7 @@ pub(crate) struct Drain {
 struct Source {
     pipe: PipeReader,
     block: Vec<u8>,
-    grown: bool,
+    flow: Flow,
 }
 
 /// What a turn of reads came to.
@@ -45,26 +42,35 @@ enum Turn {
 }
 
 impl Source {
-    /// Reads once; `None` when there is nothing now.
+    /// Reads what one read gives.
     fn read(&mut self, gather: &Gather) -> PyResult<Turn> {
-        let direct = gather.read_from(self.pipe.as_fd(), BLOCK);
-        let in_place = direct.is_some();
-        let count = match direct.unwrap_or_else(|| (&self.pipe).read(&mut self.block)) {
-            Ok(0) => return Ok(Turn::Ended),
+        loop {
+            match self.read_once(gather)? {
+                Turn::More if self.flow.holds() => {}
+                turn => return Ok(turn),
+            }
+        }
+    }
+
+    fn read_once(&mut self, gather: &Gather) -> PyResult<Turn> {
+        let fd = self.pipe.as_fd();
+        let source = self.flow.source(fd, BLOCK);
+        let direct = source.and_then(|(fd, max)| gather.read_from(fd, max).transpose());
+        let in_place = !matches!(direct, Ok(None));
+        let count = match direct.and_then(|count| count.map_or_else(|| self.flow.read(fd, &mut self.block), Ok)) {
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Turn::Empty),
             Err(error) => return Err(Python::attach(|py| raise(py, &Error::from_io("read", &error, "cannot read the child's output")))),
         };
-        if !in_place {
+        if in_place {
+            self.flow.took(count);
+        } else {
             gather.accept(&self.block[..count])?;
         }
         if count == self.block.len() && self.block.len() < BLOCK {
             self.block.resize(BLOCK, 0);
-        } else if count >= 4 * FIRST_BLOCK && !self.grown {
-            self.grown = true;
-            self.pipe.grow(LARGE_PIPE);
         }
-        Ok(Turn::More)
+        Ok(if count == 0 { Turn::Ended } else { Turn::More })
     }
 
     fn turn(&mut self, gather: &Gather) -> PyResult<Turn> {
@@ -84,7 +90,7 @@ impl Drain {
     fn new(py: Python<'_>, fd: RawFd) -> PyResult<Drain> {
         guard(py, || {
             let pipe = PipeReader::from(procs::duplicate_fd(fd).or_raise(py)?);
-            Ok(Drain { source: Mutex::new(Source { pipe, block: vec![0; FIRST_BLOCK], grown: false }), gather: Gather::new() })
+            Ok(Drain { source: Mutex::new(Source { pipe, block: vec![0; FIRST_BLOCK], flow: Flow::default() }), gather: Gather::new() })
         })
     }
 

@@ -180,6 +180,21 @@ def test_c14_large_streams_come_unchanged_whatever_splice_says(helper, monkeypat
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+@pytest.mark.parametrize("block", [1000, 65536, 1 << 20])
+def test_c14_all_of_a_large_stream_at_once_comes_unchanged(helper, block):
+    length = 9_000_003
+    whole = (b"abcdefghijklmnopqrstuvwxyz" * (length // 26 + 1))[:length]
+    args = [helper, "flood", str(length), "1", str(block)]
+    before = len(os.listdir("/proc/self/fd"))
+    with procs.Popen(args, stdout=procs.PIPE) as child:
+        assert child.stdout.read() == whole
+    with procs.Popen(args, stdout=procs.PIPE) as child:
+        assert child.stdout.read(2_000_000) + child.stdout.read() == whole
+    del child
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert asyncio.run(by_process(args)).stdout == whole
+
+
 def test_c14_a_large_stream_that_is_closed_early_leaves_nothing(helper):
     before = len(os.listdir("/proc/self/fd"))
     for way in ("close", "drop", "raw"):
