@@ -323,7 +323,7 @@ class Channel {
     this.#unanswered = null;
   }
 
-  /** Sends or queues; whether the caller may go on at once. */
+  /** Sends or queues; whether the caller may go on at once, as it may, too, when nothing takes the message: it hears of that otherwise. */
   send(message, handle, options, callback) {
     if (!isMessage(message)) {
       if (message === undefined) throw nodeError('ERR_MISSING_ARGS', 'message');
@@ -337,7 +337,9 @@ class Channel {
     if (this.#queue !== null && !isAnswer(message)) return this.#enqueue({ message, handle: null, options, callback });
     const wire = this.#out;
     const queued = this.#open ? wire.sendMessage(message, this.#encode) : GONE;
-    if (typeof callback !== 'function' || typeof queued !== 'number') return this.#unfinished(queued, wire, callback, options.swallowErrors);
+    if (typeof callback !== 'function' || typeof queued !== 'number') {
+      return this.#unfinished(queued, wire, callback, options.swallowErrors) ?? true;
+    }
     tellLater(callback, wire, queued);
     return queued < HIGH_WATER;
   }
@@ -347,7 +349,7 @@ class Channel {
     if (this.#queue !== null) return this.#enqueue({ message, handle, options, callback });
     const raw = handles.detach(wrapped, handle, options, this.#target, this.sockets);
     // Sent before, or closed: the message goes alone.
-    if (raw === undefined) return this.#write(message, -1, callback, options.swallowErrors);
+    if (raw === undefined) return this.#write(message, -1, callback, options.swallowErrors) ?? true;
     this.#queue = [];
     const taken = wrapped.type === 'net.Socket' && !options.keepOpen;
     if (taken) this.#unanswered = { message: wrapped, handle: raw, retransmissions: 0 };
@@ -355,9 +357,8 @@ class Channel {
     if (result === undefined) {
       this.#queue = null;
       if (taken) this.#closeUnanswered();
-      return false;
     }
-    return result;
+    return result ?? true;
   }
 
   #enqueue(entry) {

@@ -43,8 +43,8 @@ Object.setPrototypeOf(ChildProcess, EventEmitter);
 
 /** The child's end, or the failure of its start. */
 function ended(child, code, signal, usage) {
-  // What the child sent comes before its end.
-  if (child[kChannel] !== undefined && child[kChannel].readRest()) process.nextTick(tellEnd, child, code, signal, usage);
+  // What the child sent comes before its end; of one that did not start first its failure.
+  if (code >= 0 && child[kChannel] !== undefined && child[kChannel].readRest()) process.nextTick(tellEnd, child, code, signal, usage);
   else tellEnd(child, code, signal, usage);
 }
 
@@ -114,7 +114,8 @@ ChildProcess.prototype.spawn = function spawn(options) {
   }
   const result = this._handle.spawn(options, plans);
   if (link !== 0) {
-    if (result === 0) hub.linkStarted(link);
+    // A start that fails by an 'error' event leaves a channel behind that hears of its end at once.
+    if (result === 0 || (REPORTED.has(result) && !NO_DESCRIPTORS.has(result))) hub.linkStarted(link);
     else hub.closeLink(link);
   }
   if (result === 0) {
@@ -130,7 +131,7 @@ ChildProcess.prototype.spawn = function spawn(options) {
   this.pid = this._handle.pid;
   this[kPlans] = plans;
   if (plans.streams) this._closesNeeded += streamsOf(this).outputs;
-  if (link !== 0 && result === 0) {
+  if (link !== 0) {
     this._closesNeeded++;
     setUpChannel(this, link, options);
   }

@@ -57,6 +57,18 @@ const PROGRAMS = {
     say('stdout', printed);
   },
 
+  async 'a start that fails'() {
+    for (const options of [{ execPath: '/no/such/program' }, { execPath: '/etc', silent: true }]) {
+      const child = start('', options);
+      child.on('close', (...args) => say('close', args));
+      say(child.connected, typeof child.channel.ref, child.pid === undefined);
+      say(child.send('x', (error) => say('written', error.code)), child.send('y'));
+      await new Promise((resolve) => { child.on('close', resolve); });
+      say(child.connected, child.channel, child.send('z', (error) => say('written', error.code)));
+      await new Promise(setImmediate);
+    }
+  },
+
   async 'the child exits at once'() {
     const child = start("for (let i = 0; i < 20; i++) process.send('x'.repeat(1000) + i); process.exit(4);");
     await once(child, 'close');
