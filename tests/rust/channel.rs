@@ -42,6 +42,24 @@ fn messages_of_every_size_arrive_whole_and_in_order() {
 }
 
 #[test]
+fn the_rest_of_every_message_is_sent_by_itself() {
+    for (name, options) in kinds() {
+        let (a, b) = Channel::pair_with(&ChannelOptions { max_queued_bytes: 1, ..options }).expect("a pair");
+        for round in 0..20 {
+            // More than socket and ring hold, and nobody lends memory for it.
+            let sent = bytes(3 << 20, round);
+            // Whoever sent the rest of the last one may still be at it.
+            while let Err(error) = a.send_bytes_until(&sent, None) {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock, "{name}, round {round}: {error}");
+                std::thread::yield_now();
+            }
+            let message = b.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|error| panic!("{name}, round {round}: {error}"));
+            assert!(*message.body == *sent, "{name}, round {round}: it differs");
+        }
+    }
+}
+
+#[test]
 fn round_trips_in_every_mode() {
     for (name, options) in kinds() {
         let (a, b) = Channel::pair_with(&options).expect("a pair");

@@ -417,8 +417,7 @@ impl Native {
             self.desk.still_owe(owed);
         }
         if sender.has_pending() {
-            drop(sender);
-            let _ = self.leave_to_reactor();
+            let _ = self.leave_to_reactor(&mut sender);
         }
     }
 }

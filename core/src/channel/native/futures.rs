@@ -80,12 +80,15 @@ impl Native {
     }
 
     /// Leaves the rest of a frame to the reactor.
-    pub(super) fn leave_to_reactor(&self) -> Result<()> {
+    pub(super) fn leave_to_reactor(&self, sender: &mut Sender) -> Result<()> {
         let mut pump = self.pump.lock();
-        if pump.is_none() {
-            let made = Arc::new(Pump { line: Arc::downgrade(&self.line), sender: Arc::downgrade(&self.sender), watch: Mutex::new(None) });
-            made.arm()?;
-            *pump = Some(made);
+        let pump = pump.get_or_insert_with(|| {
+            Arc::new(Pump { line: Arc::downgrade(&self.line), sender: Arc::downgrade(&self.sender), watch: Mutex::new(None) })
+        });
+        // Each time, because the last rest that went disarmed it; and before another attempt, because room that came until now rang nothing.
+        pump.arm()?;
+        if sender.pump(&self.line)? {
+            pump.stop();
         }
         Ok(())
     }

@@ -198,7 +198,7 @@ impl Native {
                 break;
             }
             if over(wait) {
-                return self.leave_to_reactor();
+                return self.leave_to_reactor(sender);
             }
             self.wait_room(sender, 1, wait);
         }
