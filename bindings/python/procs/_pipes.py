@@ -146,8 +146,12 @@ class _Watch:
         if not os.get_blocking(file.fileno()):
             return io.FileIO.readall(file)
         drain = _native.Drain(file.fileno())
-        drain.run()
-        return drain.take()
+        try:
+            drain.run()
+            return drain.take()
+        finally:
+            # A traceback would keep its copy of the pipe open, and the child would not notice that nobody reads any more.
+            del drain
 
 
 def open_reader(fd, bufsize):
@@ -158,3 +162,20 @@ def open_reader(fd, bufsize):
     watch = _Watch(raw)
     raw.readinto, raw.readall = watch.readinto, watch.readall
     return io.BufferedReader(raw, bufsize if bufsize > 1 else BLOCK)
+
+
+def leftover(file):
+    """What a binary file has read ahead. The pipe stops blocking, as it does in the core's hands anyway."""
+    os.set_blocking(file.fileno(), False)
+    raw = getattr(file, "raw", None)
+    if raw is None:
+        return b""
+    # An empty buffer would be filled by `peek`, and all output copied to stand behind those few bytes.
+    usual = vars(raw).get("readinto")
+    raw.readinto = lambda buffer: None
+    try:
+        return file.peek()
+    finally:
+        del raw.readinto
+        if usual is not None:
+            raw.readinto = usual

@@ -14,32 +14,15 @@ import types
 import warnings
 
 from . import _native, _options
-from ._errors import InvalidArgumentError, InvalidNumberError, SubprocessError, TimeoutExpired
+from ._errors import InvalidArgumentError, InvalidNumberError, InvalidStateError, SubprocessError, TimeoutExpired
 from ._lines import LINE_BLOCK, byte_batches, text_batches, untouched
 from ._options import PIPE
-from ._pipes import BLOCK, open_reader
+from ._pipes import BLOCK, leftover, open_reader
 from ._plan import translate
 from ._records import ExitStatus, StopReport, Usage
 
 # How long a child is left to end by itself after Ctrl-C, which the terminal sent to it as well.
 _POLITE_SECONDS = 0.25
-
-
-def _leftover(file):
-    """What a binary file has read ahead. The pipe stops blocking, as it does in the core's hands anyway."""
-    os.set_blocking(file.fileno(), False)
-    raw = getattr(file, "raw", None)
-    if raw is None:
-        return b""
-    # An empty buffer would be filled by `peek`, and all output copied to stand behind those few bytes.
-    usual = vars(raw).get("readinto")
-    raw.readinto = lambda buffer: None
-    try:
-        return file.peek()
-    finally:
-        del raw.readinto
-        if usual is not None:
-            raw.readinto = usual
 
 
 def ladder(steps, grace, stdin):
@@ -80,7 +63,7 @@ class Popen:
     _child_created = False
     stdin = stdout = stderr = channel = pid = returncode = None
     text_mode = encoding = errors = None
-    _capture = _result = None
+    _capture = _result = _left = None
     _communication_started = False
     _spawn = staticmethod(_native.spawn)
 
@@ -165,6 +148,7 @@ class Popen:
         return self
 
     def __exit__(self, exc_type, value, traceback):
+        self._give_up()
         # The channel as well: a child that waits for messages ends with it.
         for end in (self.stdout, self.stderr, self.channel):
             if end:
@@ -203,6 +187,9 @@ class Popen:
         Raises ``TimeoutExpired``; ``ChildProcessError`` when somebody else took the exit status.
         """
         if self.returncode is None:
+            outputs = [file.closed for file in (self.stdout, self.stderr) if file]
+            if self._capture is not None and outputs and all(outputs):
+                self._give_up()
             try:
                 self.returncode = self._child.wait(timeout)
             except KeyboardInterrupt:
@@ -286,14 +273,21 @@ class Popen:
             return None, None
         if self._capture is None:
             self._start_capture(input)
+        elif self._left:
+            return self._made(self._left)
+        else:
+            self._set_blocking(False)
         end = None if timeout is None else time.monotonic() + timeout
         try:
             finished = self._capture.run(timeout)
-        except KeyboardInterrupt:
-            if self._child.linger(_POLITE_SECONDS if end is None else min(_POLITE_SECONDS, max(0, end - time.monotonic()))):
+        except BaseException as error:
+            self._set_blocking(True)
+            if isinstance(error, KeyboardInterrupt) and self._child.linger(
+                    _POLITE_SECONDS if end is None else min(_POLITE_SECONDS, max(0, end - time.monotonic()))):
                 self.poll()
             raise
         if not finished:
+            self._set_blocking(True)
             output, errors = self._joined(self._capture.partial())
             raise TimeoutExpired(self.args, timeout, output=output or None, stderr=errors or None)
         return self._finish_capture()
@@ -342,7 +336,7 @@ class Popen:
         for index, file in enumerate((self.stdout, self.stderr)):
             if file and not file.closed:
                 fds[index + 1] = file.fileno()
-                self._ahead[index] = _leftover(file.buffer if self.text_mode else file)
+                self._ahead[index] = leftover(file.buffer if self.text_mode else file)
         self._capture = self._child.capture(tuple(fds), options)
         if self.stdin:
             try:
@@ -365,18 +359,38 @@ class Popen:
     def _joined(self, parts):
         return [ahead + part if ahead else part for ahead, part in zip(self._ahead, parts)]
 
+    def _set_blocking(self, on):
+        """Between two calls the files are the program's to read from. They share their flags with the copies that the core reads."""
+        for file in (self.stdout, self.stderr):
+            if file and not file.closed:
+                os.set_blocking(file.fileno(), on)
+
+    def _give_up(self):
+        """Ends a communication that timed out: the core's copies of the pipes would keep the child from noticing that nobody reads."""
+        if self._capture is not None and not self._left:
+            try:
+                self._left = self._joined(self._capture.partial())
+            except InvalidStateError:
+                return  # another thread is in it
+            self._capture.release()
+
     def _finish_capture(self):
         _, *parts = self._capture.finish()
+        self._left = self._joined(parts)
         self.wait()
-        made = []
-        for file, data in zip((self.stdout, self.stderr), self._joined(parts)):
-            if file is None:
-                made.append(None)
-                continue
-            made.append(translate(data, file.encoding, file.errors) if self.text_mode else data)
-            file.close()
-        self._result = tuple(made)
+        self._result = self._made(self._left)
+        for file in (self.stdout, self.stderr):
+            if file is not None:
+                file.close()
         return self._result
+
+    def _made(self, parts):
+        """What ``communicate`` returns of the bytes of both pipes."""
+        made = []
+        for file, data in zip((self.stdout, self.stderr), parts):
+            text = file is not None and self.text_mode
+            made.append(translate(data, file.encoding, file.errors) if text else data if file is not None else None)
+        return tuple(made)
 
     def chunks(self, size=262144):
         """Yields standard output as bytes of at most ``size``, as it comes. The pipe is enlarged once there is much."""

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 /// What a finished run hands over: record, standard output, standard error.
 pub(crate) type Finished<'py> = (Outcome, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
-/// A run whose streams the core reads and writes.
+/// A run whose streams the core reads and writes. Dropping it leaves the child running.
 #[pyclass(frozen, module = "procs._native")]
 pub(crate) struct Capture {
     inner: Mutex<Option<procs::Capture>>,
@@ -66,6 +66,14 @@ pub(crate) fn finish(py: Python<'_>, capture: procs::Capture) -> PyResult<Finish
     Ok((outcome, PyBytes::new(py, &output.stdout), PyBytes::new(py, &output.stderr)))
 }
 
+impl Drop for Capture {
+    fn drop(&mut self) {
+        if let Some(capture) = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            capture.release();
+        }
+    }
+}
+
 #[pymethods]
 impl Capture {
     /// Whether the run is finished; `False` after `timeout` seconds, and then it can be called again.
@@ -84,6 +92,15 @@ impl Capture {
             None => PyBytes::new(py, kept),
         };
         guard(py, || self.lend(py, |capture| Ok((so_far(0, capture.stdout()), so_far(1, capture.stderr())))))
+    }
+
+    /// Closes its copies of the pipes and leaves the child running, unless a thread is in it.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        guard(py, || {
+            let capture = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+            py.detach(|| capture.map(procs::Capture::release));
+            Ok(())
+        })
     }
 
     /// The record and all output; the capture is used up.

@@ -120,7 +120,7 @@ impl Child {
 /// One child being captured: can be run for a while, looked at, and run on.
 ///
 /// # Drop
-/// Before the child has ended, kills it (with `kill_tree`, its tree), because nobody is left to read its output.
+/// Before the child has ended, kills it (with `kill_tree`, its tree), because nobody is left to read its output; [`Capture::release`] does not.
 ///
 /// ```
 /// use procs::{Command, Deadline, RunOptions, Stdio};
@@ -192,6 +192,22 @@ impl Capture {
     pub fn finish(mut self) -> Result<Output> {
         self.run(Deadline::NEVER)?;
         self.into_output()
+    }
+
+    /// Gives up: closes the streams and lets the child run on, as if it had been dropped as a [`Child`].
+    ///
+    /// ```
+    /// use procs::{Command, RunOptions, Stdio};
+    /// use std::time::Duration;
+    /// let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    /// let handle = child.handle().clone();
+    /// child.capture(RunOptions::default())?.release();
+    /// let status = handle.wait_timeout(Duration::from_secs(60))?;
+    /// assert!(status.is_some_and(|status| status.success()), "it was not killed: {status:?}");
+    /// # Ok::<(), procs::Error>(())
+    /// ```
+    pub fn release(mut self) {
+        self.drain.release();
     }
 
     /// Lets this handle stop the run as well.

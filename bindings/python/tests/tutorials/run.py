@@ -7,6 +7,7 @@ import common
 
 import blocking  # noqa: F401 registers its programs
 import doubles  # noqa: F401
+import left  # noqa: F401
 import loops  # noqa: F401
 
 if sys.argv[1:] == ["--list"]:
