@@ -60,6 +60,31 @@ fn the_rest_of_every_message_is_sent_by_itself() {
 }
 
 #[test]
+fn the_rest_of_a_message_is_sent_while_the_other_side_reads() {
+    for (name, options) in kinds() {
+        let (a, b) = Channel::pair_with(&ChannelOptions { max_queued_bytes: 1, ..options }).expect("a pair");
+        let (read, news) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while let Ok(message) = b.recv_timeout(Duration::from_secs(60)) {
+                    read.send(message.body.len()).expect("a sender");
+                }
+                drop(read);
+            });
+            for round in 0..40 {
+                let sent = bytes(1 << 20, round);
+                // The sender is held while it looks for room, and not again once it has given up.
+                while a.send_bytes_until(&sent, None).is_err() {
+                    std::thread::yield_now();
+                }
+                assert_eq!(news.recv_timeout(Duration::from_secs(50)), Ok(sent.len()), "{name}, round {round}");
+            }
+            a.close();
+        });
+    }
+}
+
+#[test]
 fn round_trips_in_every_mode() {
     for (name, options) in kinds() {
         let (a, b) = Channel::pair_with(&options).expect("a pair");

@@ -417,7 +417,7 @@ impl Native {
             self.desk.still_owe(owed);
         }
         if sender.has_pending() {
-            let _ = self.leave_to_reactor(&mut sender);
+            let _ = self.sender.leave_to_reactor(&self.line, &mut sender);
         }
     }
 }

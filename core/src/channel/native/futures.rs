@@ -1,17 +1,14 @@
 //! The same verbs for those who must not block: each says when to try again.
 
-use super::output::Sender;
-use super::{Native, would_block};
+use super::Native;
 use crate::channel::frame::{FLAG_STREAM, FrameKind};
 use crate::channel::message::Message;
 use crate::error::{ErrorKind, Result};
 use crate::io::reactor::{Interest, Watch, watch_fd};
 use crate::shm::ring::{BELL_ROOM, Word};
-use parking_lot::Mutex;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
 impl Native {
     /// The next message, or the waker is woken when it is worth another try. `watch` is the caller's, to be dropped before the channel.
@@ -77,73 +74,5 @@ impl Native {
             }
             result => Poll::Ready(result),
         }
-    }
-
-    /// Leaves the rest of a frame to the reactor.
-    pub(super) fn leave_to_reactor(&self, sender: &mut Sender) -> Result<()> {
-        let mut pump = self.pump.lock();
-        let pump = pump.get_or_insert_with(|| {
-            Arc::new(Pump { line: Arc::downgrade(&self.line), sender: Arc::downgrade(&self.sender), watch: Mutex::new(None) })
-        });
-        // Each time, because the last rest that went disarmed it; and before another attempt, because room that came until now rang nothing.
-        pump.arm()?;
-        if sender.pump(&self.line)? {
-            pump.stop();
-        }
-        Ok(())
-    }
-}
-
-/// Sends the rest of a frame whenever there is room.
-#[derive(Debug)]
-pub(super) struct Pump {
-    line: Weak<super::line::Line>,
-    sender: Weak<Mutex<Sender>>,
-    watch: Mutex<Option<Watch>>,
-}
-
-impl Pump {
-    /// Waits for room, unless there is nothing left to send.
-    fn arm(self: &Arc<Pump>) -> Result<()> {
-        let Some(line) = self.line.upgrade() else { return Ok(()) };
-        let waker = Waker::from(Arc::clone(self));
-        let (fd, interest) = match line.ring() {
-            Some(ring) => {
-                ring.bells.room.clear();
-                Word::set(&ring.mine().waiting, BELL_ROOM);
-                (ring.bells.room.as_fd(), Interest::Read)
-            }
-            None => (line.socket(), Interest::Write),
-        };
-        let mut watch = self.watch.lock();
-        *watch = None;
-        *watch = Some(watch_fd(fd, interest, &waker)?);
-        Ok(())
-    }
-
-    /// Stops waiting; before the descriptors go.
-    pub(super) fn stop(&self) {
-        let watch = self.watch.lock().take();
-        drop(watch);
-    }
-
-    fn run(self: &Arc<Pump>) -> Result<()> {
-        let (Some(line), Some(sender)) = (self.line.upgrade(), self.sender.upgrade()) else { return Ok(()) };
-        if line.is_shut() || line.is_over() {
-            return Ok(());
-        }
-        // Armed before the attempt: room that comes after it rings the bell. Whoever holds the lock pumps himself.
-        self.arm()?;
-        let Some(mut sender) = sender.try_lock() else { return Err(would_block("channel.send", "busy")) };
-        if sender.pump(&line)? {
-            self.stop();
-        }
-        Ok(())
-    }
-}
-
-impl Wake for Pump {
-    fn wake(self: Arc<Self>) {
-        let _ = self.run();
     }
 }

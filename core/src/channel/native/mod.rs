@@ -16,17 +16,18 @@ mod line;
 mod output;
 pub(super) mod pair;
 pub(super) mod plain;
+mod turn;
 mod wait;
 
 use self::attend::Leading;
 pub(super) use self::desk::Asked;
 use self::desk::Desk;
 pub(in crate::channel) use self::desk::no_reply;
-use self::futures::Pump;
 use self::intake::Receiver;
 use self::lending::Lending;
 use self::line::Line;
 use self::output::{Offer, Outgoing, Sender};
+use self::turn::{Outlet, Turn};
 use super::frame::{FrameKind, Header};
 use super::handle::check_handles;
 use super::message::Message;
@@ -34,7 +35,7 @@ use super::options::ChannelOptions;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::rings::Rings;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -56,7 +57,7 @@ const INLINE_ALWAYS: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Native {
     line: Arc<Line>,
-    sender: Arc<Mutex<Sender>>,
+    sender: Arc<Outlet>,
     receiver: Mutex<Receiver>,
     desk: Arc<Desk>,
     /// Somebody polls the data bell: it has to be armed whenever nothing is there.
@@ -67,8 +68,6 @@ pub(super) struct Native {
     /// Where large bodies are lent from.
     lending: OnceLock<Lending>,
     max_lent: usize,
-    /// Sends what is left of a frame when nobody waits for it.
-    pump: Mutex<Option<Arc<Pump>>>,
 }
 
 fn would_block(operation: &'static str, detail: &'static str) -> Error {
@@ -79,7 +78,7 @@ impl Native {
     fn new(line: Arc<Line>, (sender, receiver): (Sender, Receiver), rings: Option<Rings>, options: &ChannelOptions) -> Native {
         Native {
             line,
-            sender: Arc::new(Mutex::new(sender)),
+            sender: Outlet::new(sender),
             desk: Arc::clone(&receiver.desk),
             receiver: Mutex::new(receiver),
             bell_wanted: AtomicBool::new(false),
@@ -87,7 +86,6 @@ impl Native {
             rings,
             lending: OnceLock::new(),
             max_lent: options.max_queued_bytes,
-            pump: Mutex::new(None),
         }
     }
 
@@ -198,7 +196,7 @@ impl Native {
                 break;
             }
             if over(wait) {
-                return self.leave_to_reactor(sender);
+                return self.sender.leave_to_reactor(&self.line, sender);
             }
             self.wait_room(sender, 1, wait);
         }
@@ -206,7 +204,7 @@ impl Native {
     }
 
     #[inline]
-    fn lock_sender(&self, wait: Wait) -> Result<MutexGuard<'_, Sender>> {
+    fn lock_sender(&self, wait: Wait) -> Result<Turn<'_>> {
         if let Some(sender) = self.sender.try_lock() {
             return Ok(sender);
         }
@@ -277,8 +275,8 @@ impl Native {
     }
 
     fn stop_pump(&self) {
-        if let Some(pump) = self.pump.lock().take().filter(|_| !self.line.is_forked()) {
-            pump.stop();
+        if !self.line.is_forked() {
+            self.sender.stop_pump();
         }
     }
 
