@@ -3,9 +3,11 @@
 use super::isolate::injection_args;
 use super::test::Test;
 use crate::workspace::tool;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 
 /// A strace that is attached to this process; dropping it detaches.
 struct Tracer(Child);
@@ -48,26 +50,36 @@ impl Test {
         if let Some(path) = path {
             command.arg("-P").arg(path);
         }
+        // Another thread watches the attaching: this one makes no call that a rule could count. Begun and given its files before there is a strace,
+        // which would count the clone of this thread and the opening in that one.
+        let threads = statuses();
+        let (tell, told) = mpsc::channel();
+        let watcher = std::thread::spawn(move || {
+            if let Ok(tracer) = told.recv() {
+                super::test::poll_until("strace is attached to every thread", || threads.iter().all(|status| is_traced(status, tracer)));
+            }
+            threads
+        });
         let tracer = Tracer(command.stdin(Stdio::null()).spawn().expect("start of strace"));
-        let number = tracer.0.id();
-        // Another thread watches the attaching: this one makes no call that a rule could count. A read that fails there was injected.
-        let watcher = std::thread::spawn(move || super::test::poll_until("strace is attached to every thread", || attached(number)));
-        watcher.join().unwrap_or_else(|_| panic!("strace did not attach: may this user trace (ptrace_scope)?"));
+        let _ = tell.send(tracer.0.id());
+        let threads = watcher.join().unwrap_or_else(|_| panic!("strace did not attach: may this user trace (ptrace_scope)?"));
         let result = body();
         drop(tracer);
+        drop(threads);
         result
     }
 }
 
-/// Whether every thread of this process is traced by that process.
-fn attached(tracer: u32) -> bool {
-    let Ok(tasks) = fs::read_dir("/proc/self/task") else { return true };
+/// What the system says of each thread of this process.
+fn statuses() -> Vec<File> {
+    let tasks = fs::read_dir("/proc/self/task").expect("the threads of this process");
+    tasks.flatten().filter_map(|task| File::open(task.path().join("status")).ok()).collect()
+}
+
+/// Whether a thread is traced by that process, or has ended.
+fn is_traced(status: &File, tracer: u32) -> bool {
+    let mut text = [0; 4096];
+    let Ok(count) = status.read_at(&mut text, 0) else { return true };
     let line = format!("TracerPid:\t{tracer}");
-    // This thread may have begun after strace listed the others; it makes no call that counts.
-    let own = fs::read_link("/proc/thread-self").unwrap_or_default();
-    let mut others = tasks.flatten().filter(|task| Some(task.file_name().as_os_str()) != own.file_name());
-    others.all(|task| match fs::read_to_string(task.path().join("status")) {
-        Ok(status) => status.lines().any(|found| found == line),
-        Err(_) => true,
-    })
+    String::from_utf8_lossy(&text[..count]).lines().any(|found| found == line)
 }

@@ -70,9 +70,9 @@ impl Test {
         Snapshot::take().leaks_since(&self.before.borrow())
     }
 
-    /// Fails when this process still has more than before after 20 s; closing may be another thread's work.
+    /// Fails when this process still has more than before after 20 s, on any machine; closing may be another thread's work.
     pub(crate) fn assert_nothing_leaked(&self) {
-        let end = Instant::now() + watchdog::limit(PATIENCE);
+        let end = Instant::now() + Duration::from_secs(PATIENCE);
         loop {
             let leaks = self.leaks();
             if leaks.is_empty() {
@@ -129,9 +129,9 @@ impl Drop for CleanUp {
     }
 }
 
-/// The processes of a test that are still there after 20 s, in words.
+/// The processes of a test that are still there after 20 s, in words. Not longer on slow machines: most helpers end by themselves after a minute.
 pub(crate) fn remaining_holders(cookie: &str) -> Option<String> {
-    let end = Instant::now() + watchdog::limit(PATIENCE);
+    let end = Instant::now() + Duration::from_secs(PATIENCE);
     loop {
         let holders = cookie_holders(cookie);
         if holders.is_empty() {
