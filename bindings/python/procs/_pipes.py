@@ -7,6 +7,7 @@ import fcntl
 import io
 import os
 import struct
+import sys
 import termios
 import weakref
 
@@ -78,10 +79,11 @@ class _Watch:
     Instance attributes, because a subclass would cost every ``readline`` of the file above it a slow look at ``closed``.
     """
 
-    __slots__ = ("_bulk", "_file", "_grown", "_read", "_relay")
+    __slots__ = ("_bulk", "_file", "_grown", "_read", "_relay", "_relay_from")
 
-    def __init__(self, file):
+    def __init__(self, file, relay_from):
         self._file = weakref.ref(file)
+        self._relay_from = relay_from
         self._read = 0
         self._grown = self._bulk = False
         self._relay = None
@@ -112,7 +114,7 @@ class _Watch:
         if not self._grown and (count >= BLOCK or self._read >= _MUCH):
             self._grown = True
             enlarge(file.fileno())
-        if count < _BULK or self._read < _RELAY_FROM:
+        if count < _BULK or self._read < self._relay_from:
             return
         try:
             self._relay = self._relay or _Relay()
@@ -154,12 +156,13 @@ class _Watch:
             del drain
 
 
-def open_reader(fd, bufsize):
-    """The end of a pipe to read from, buffered as ``subprocess`` does it; unbuffered with ``bufsize`` 0."""
+def open_reader(fd, bufsize, text=False):
+    """The end of a pipe to read from, buffered as ``subprocess`` does it; unbuffered with ``bufsize`` 0. A reader that decodes text is slower than
+    its child: a relay would only cost it."""
     raw = io.FileIO(fd)
     if bufsize == 0:
         return raw
-    watch = _Watch(raw)
+    watch = _Watch(raw, sys.maxsize if text else _RELAY_FROM)
     raw.readinto, raw.readall = watch.readinto, watch.readall
     return io.BufferedReader(raw, bufsize if bufsize > 1 else BLOCK)
 

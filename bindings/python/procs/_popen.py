@@ -121,7 +121,7 @@ class Popen:
             if options.get(name) != PIPE:
                 continue
             fd = self._child.take_fd(number)
-            file = open_reader(fd, bufsize) if number else io.open(fd, "wb", bufsize)
+            file = open_reader(fd, bufsize, self.text_mode) if number else io.open(fd, "wb", bufsize)
             if self.text_mode:
                 extra = {} if number else {"write_through": True, "line_buffering": line_buffering}
                 file = io.TextIOWrapper(file, encoding=self.encoding, errors=self.errors, **extra)

@@ -89,7 +89,7 @@ impl<R: Read> Lines<R> {
 impl Lines<PipeReader> {
     /// The lines of a pipe, which is enlarged once a read finds it full or much was read.
     pub fn of_pipe(pipe: PipeReader) -> Lines<PipeReader> {
-        Lines { take: through_flow, ..Lines::new(pipe) }
+        Lines { take: through_flow, flow: Flow::without_relay(), ..Lines::new(pipe) }
     }
 }
 

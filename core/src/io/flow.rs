@@ -57,6 +57,11 @@ impl Default for Flow {
 }
 
 impl Flow {
+    /// For a reader that is slower than its child: it is waited for, so that copies out of the child's way only cost.
+    pub(crate) fn without_relay() -> Flow {
+        Flow { relay: Relay::Never, ..Flow::default() }
+    }
+
     /// Where to read the next bytes of `fd`, and how many at most. After the read, which must be told to [`Flow::took`], there is more as long as
     /// [`Flow::holds`]. Blocks where reading `fd` would.
     ///
