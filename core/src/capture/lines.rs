@@ -100,14 +100,9 @@ impl<R: Read> Lines<R> {
     }
 
     /// Shows up to `max` whole lines that were read already, without reading; gives their number.
-    pub fn buffered(&mut self, max: usize, mut each: impl FnMut(&[u8])) -> usize {
-        let mut count = 0;
-        while count < max {
-            let Some(range) = self.splitter.next(self.ends) else { break };
-            each(self.splitter.slice(range));
-            count += 1;
-        }
-        count
+    #[inline]
+    pub fn buffered(&mut self, max: usize, each: impl FnMut(&[u8])) -> usize {
+        self.splitter.each(self.ends, max, each)
     }
 }
 

@@ -12,6 +12,20 @@ pub(super) struct Ends {
     pub(super) strip_cr: bool,
 }
 
+impl Ends {
+    /// The line that begins at `start` and whose line feed is at `feed`.
+    #[inline]
+    fn line(self, data: &[u8], start: usize, feed: usize) -> Range<usize> {
+        if self.keep {
+            return start..feed + 1;
+        }
+        if self.strip_cr && feed > start && data[feed - 1] == b'\r' {
+            return start..feed - 1;
+        }
+        start..feed
+    }
+}
+
 /// Input that is handed out line by line.
 ///
 /// `data[start..end]` is not handed out yet. Line feeds are looked for in blocks of 64 bytes: those found in the block at `base` and not
@@ -42,13 +56,26 @@ impl Splitter {
         let (start, feed) = (self.start, self.base + self.feeds.trailing_zeros() as usize);
         self.feeds &= self.feeds - 1;
         self.start = feed + 1;
-        if ends.keep {
-            return Some(start..feed + 1);
+        Some(ends.line(&self.data, start, feed))
+    }
+
+    /// Shows up to `max` whole lines and gives their number: what [`next`](Splitter::next) would give, in less time for many.
+    #[inline]
+    pub(super) fn each(&mut self, ends: Ends, max: usize, mut show: impl FnMut(&[u8])) -> usize {
+        let mut count = 0;
+        while count < max && (self.feeds != 0 || self.scan()) {
+            // The lines that end in this block, from registers.
+            let (mut start, mut feeds) = (self.start, self.feeds);
+            while feeds != 0 && count < max {
+                let feed = self.base + feeds.trailing_zeros() as usize;
+                show(&self.data[ends.line(&self.data, start, feed)]);
+                feeds &= feeds - 1;
+                start = feed + 1;
+                count += 1;
+            }
+            (self.start, self.feeds) = (start, feeds);
         }
-        if ends.strip_cr && feed > start && self.data[feed - 1] == b'\r' {
-            return Some(start..feed - 1);
-        }
-        Some(start..feed)
+        count
     }
 
     /// Looks for line feeds in the next block; false when all was looked at.

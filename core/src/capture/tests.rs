@@ -184,3 +184,28 @@ fn a_splitter_moves_only_what_is_unfinished() {
     assert_eq!(splitter.slice(third), b"ef");
     assert!(splitter.last().is_none());
 }
+
+#[test]
+fn lines_shown_many_at_once_are_those_of_one_at_a_time() {
+    // Lines of 0 to 150 bytes, some with a carriage return: their ends lie anywhere in the blocks that are searched.
+    let mut text = Vec::new();
+    for number in 0..4000usize {
+        text.extend(std::iter::repeat_n(b'a' + (number % 26) as u8, number * 7 % 151));
+        text.extend_from_slice(if number % 3 == 0 { b"\r\n" } else { b"\n" });
+    }
+    text.extend_from_slice(b"the last");
+    for (keep, strip) in [(false, false), (false, true), (true, false)] {
+        let start = || Lines::new(Cursor::new(text.clone())).keep_ends(keep).strip_cr(strip);
+        let expected: Vec<Vec<u8>> = start().map(|line| line.expect("a reader that does not fail")).collect();
+        for max in [1, 2, 7, 64, usize::MAX] {
+            let (mut lines, mut found) = (start(), Vec::new());
+            while let Some(line) = lines.next_line().expect("a reader that does not fail") {
+                found.push(line.to_vec());
+                let before = found.len();
+                let count = lines.buffered(max, |line| found.push(line.to_vec()));
+                assert!(count <= max && found.len() - before == count);
+            }
+            assert!(found == expected, "keep = {keep}, strip = {strip}, max = {max}");
+        }
+    }
+}

@@ -64,16 +64,15 @@ static double lines(const procs_spawn_options *options) {
     static procs_bytes batch[BATCH];
     procs_child *child = start(options);
     procs_lines *reader;
-    double total = 0;
-    size_t count = 1;
+    size_t count = 1, total = 0;
     if (procs_lines_new(child, 1, 0, &reader) != PROCS_OK) fail("procs_lines_new");
     while (count > 0) {
         if (procs_lines_next_many(reader, -1, batch, BATCH, &count) != PROCS_OK) fail("procs_lines_next_many");
-        for (size_t i = 0; i < count; i++) total += (double)batch[i].len;
+        for (size_t i = 0; i < count; i++) total += batch[i].len;
     }
     procs_lines_free(reader);
     finish(child);
-    return total;
+    return (double)total;
 }
 
 static const struct {
