@@ -8,6 +8,7 @@ const path = require('node:path');
 const { createInterface } = require('node:readline');
 
 const HELPER = process.env.PROCS_TEST_CHILD;
+const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
 
 const bytesFact = (name, data) => `${name} bytes=${data.length} sha256=${createHash('sha256').update(data).digest('hex')}`;
 const textFact = (name, data) => `${name} text=${JSON.stringify(data.toString()).replace(/\\b/g, '\\u0008').replace(/\\f/g, '\\u000c')}`;
@@ -109,7 +110,7 @@ async function limitError(cp, log) {
 
 const timeout = (...args) => async (cp, log) => {
   await new Promise((resolve) => {
-    cp.execFile(HELPER, args, { timeout: 500 }, (error, stdout) => {
+    cp.execFile(HELPER, args, { timeout: 2000 * SLOW }, (error, stdout) => {
       log(`flag timed_out=${error.killed}`);
       log(textFact('stdout', stdout));
       resolve();

@@ -13,9 +13,10 @@ const { Worker } = require('node:worker_threads');
 const procs = require('..');
 
 const MODULE = JSON.stringify(path.resolve(__dirname, '..'));
-const WATCHED = { timeout: 60_000 };
+const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
+const WATCHED = { timeout: 60_000 * SLOW };
 /** For programs that would otherwise outlive a failed test. */
-const BOUNDED = { timeout: 50_000, killTree: true };
+const BOUNDED = { timeout: 50_000 * SLOW, killTree: true };
 const ERRNO = os.constants.errno;
 const execFile = promisify(procs.execFile);
 
@@ -213,8 +214,9 @@ test('a thousand starts of all kinds leave nothing behind', WATCHED, async () =>
       await mix(50, ${files});
       const before = open();
       await mix(1000, ${files});
-      await new Promise(setImmediate);
-      assert.equal(open(), before);
+      // The loop closes some of them a turn later.
+      for (let turn = 0; open() > before && turn < 1000; turn++) await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.ok(open() <= before, open() + ' descriptors, ' + before + ' before');
       assert.equal(fs.readFileSync('/proc/thread-self/children', 'utf8'), '');
     })();`;
   const result = await procs.run(process.execPath, ['-e', body], BOUNDED);

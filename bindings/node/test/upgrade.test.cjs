@@ -242,7 +242,9 @@ test('changing over leaves no descriptor behind', async () => {
   await round();
   const before = open();
   for (let count = 0; count < 5; count++) await round();
-  assert.strictEqual(open(), before);
+  // A channel may be closed some turns after its child's end is told.
+  for (let turn = 0; open() > before && turn < 1000; turn++) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.ok(open() <= before, `${open()} descriptors, ${before} before`);
 });
 
 test('a child that sends garbage ends its channel only', async () => {

@@ -16,6 +16,8 @@ WATCHDOG_SECONDS = 90 * SLOW * (10 if os.environ.get("PROCS_TEST_FULL") == "1" e
 SETTLE_SECONDS = 20 * SLOW
 #: How long a program that a test starts may take: it fails before the watchdog does.
 PROGRAM_SECONDS = WATCHDOG_SECONDS - 10
+#: The deadline of a child that has something to say before it.
+WORD_SECONDS = 2 * SLOW
 
 
 def descriptors():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import procs
-from conftest import wait_until
+from conftest import WORD_SECONDS, wait_until
 from procs import aio
 from test_processes import program
 from test_run import alive
@@ -35,7 +35,7 @@ def test_runs_give_what_the_blocking_ones_give():
             with pytest.raises(kind):
                 await failing
         with pytest.raises(procs.TimeoutExpired) as caught:
-            await aio.run("echo part; exec sleep 60", shell=True, stdout=procs.PIPE, timeout=2)
+            await aio.run("echo part; exec sleep 60", shell=True, stdout=procs.PIPE, timeout=WORD_SECONDS)
         assert caught.value.output == b"part\n"
 
     asyncio.run(main(), debug=True)
@@ -206,9 +206,13 @@ def test_ctrl_c_in_a_loop_ends_the_child():
         import asyncio, os, signal
         from pathlib import Path
         from procs import aio
+        async def interrupt():
+            while not (os.path.exists("pid") and os.path.getsize("pid")):
+                await asyncio.sleep(0.005)
+            os.kill(os.getpid(), signal.SIGINT)
         async def main():
-            asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), signal.SIGINT)
-            await aio.run("echo $$ > pid; trap '' INT; while :; do sleep 0.05; done", shell=True)
+            interrupting = asyncio.create_task(interrupt())
+            await aio.run("trap '' INT; echo $$ > pid; while :; do sleep 0.05; done", shell=True)
         try:
             asyncio.run(main())
         except KeyboardInterrupt:

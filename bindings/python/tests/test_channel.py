@@ -155,8 +155,8 @@ def test_a_signal_handler_ends_a_wait():
 
     before = signal.signal(signal.SIGALRM, stop)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(Stop):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
             here.recv()
     finally:
         signal.signal(signal.SIGALRM, before)

@@ -183,8 +183,8 @@ def test_waits_have_deadlines_and_let_signal_handlers_run():
             if wait.__name__ == "begin":
                 assert wait()  # ours now; another thread would have to wait
                 continue
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
             with pytest.raises(Stop):
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
                 wait()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

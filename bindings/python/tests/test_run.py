@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import procs
-from conftest import wait_until
+from conftest import WORD_SECONDS, wait_until
 
 
 def peer_equal(*args, **options):
@@ -101,9 +101,9 @@ def test_completed_process_survives_pickle_with_its_facts():
 
 def test_timeout_keeps_what_was_read():
     with pytest.raises(subprocess.TimeoutExpired) as caught:
-        procs.run("echo out; echo err >&2; exec sleep 60", shell=True, capture_output=True, text=True, timeout=2)
+        procs.run("echo out; echo err >&2; exec sleep 60", shell=True, capture_output=True, text=True, timeout=WORD_SECONDS)
     error = caught.value
-    assert (error.output, error.stderr, error.timeout) == (b"out\n", b"err\n", 2)
+    assert (error.output, error.stderr, error.timeout) == (b"out\n", b"err\n", WORD_SECONDS)
     assert error.completed.returncode == -signal.SIGKILL
     assert pickle.loads(pickle.dumps(error)).completed.timed_out
 
@@ -235,9 +235,9 @@ def test_other_signal_handlers_run_and_may_raise():
         raise Alarm
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
         with pytest.raises(Alarm):
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
             procs.run(["sleep", "60"])
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -340,7 +340,7 @@ def test_lines_and_chunks():
 def test_tree_ends_with_the_deadline():
     started = time.monotonic()
     with pytest.raises(procs.TimeoutExpired) as caught:
-        procs.run("setsid sleep 60 & sleep 60 & echo on; wait", shell=True, capture_output=True, timeout=2, kill_tree=True)
+        procs.run("setsid sleep 60 & sleep 60 & echo on; wait", shell=True, capture_output=True, timeout=WORD_SECONDS, kill_tree=True)
     assert caught.value.output == b"on\n"
     assert caught.value.completed.stopped.survivors == []
     assert time.monotonic() - started < 50

@@ -3,9 +3,11 @@
 const { fork } = require('node:child_process');
 
 if (process.argv[2] === 'child') {
-  process.on('message', (message) => console.log('child got', message));
-  process.channel.unref();
-  process.send('once');
+  process.on('message', (message) => {
+    console.log('child got', message);
+    process.channel.unref();
+    process.send('once');
+  });
 } else {
   const child = fork(__filename, ['child']);
   child.on('message', (message) => {

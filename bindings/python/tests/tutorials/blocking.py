@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 
-from common import PY, code, snippet, subprocess
+from common import PY, WORD_SECONDS, code, snippet, subprocess
 
 
 @snippet
@@ -116,7 +116,7 @@ def communicate_timeout():
 @snippet
 def run_timeout():
     try:
-        subprocess.run(code("import time; print('so far', flush=True); time.sleep(30)"), capture_output=True, timeout=2)
+        subprocess.run(code("import time; print('so far', flush=True); time.sleep(60)"), capture_output=True, timeout=WORD_SECONDS)
     except subprocess.TimeoutExpired as error:
         print(error.timeout, error.output, error.stdout, error.stderr, isinstance(error, subprocess.SubprocessError))
         print(pickle.loads(pickle.dumps(error)).output)
@@ -348,14 +348,14 @@ def reader_threads():
 @snippet
 def interrupted_run():
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(RuntimeError("alarm")))
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
         subprocess.run(["sleep", "30"])
     except RuntimeError as error:
         print(error)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
     child = subprocess.Popen(["sleep", "30"])
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
         child.wait()
     except RuntimeError as error:
         print(error, child.poll())
@@ -367,8 +367,8 @@ def interrupted_run():
 def keyboard_interrupt():
     child = subprocess.Popen(code(
         "import sys, signal, os, threading\nif %r: import procs as subprocess\nelse: import subprocess\n"
-        "threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
-        "try: subprocess.run(['sleep', '30'])\nexcept KeyboardInterrupt: print('interrupted')" % (subprocess.__name__ == "procs")),
+        "try:\n threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        " subprocess.run(['sleep', '30'])\nexcept KeyboardInterrupt: print('interrupted')" % (subprocess.__name__ == "procs")),
         stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     print(child.communicate(timeout=60), child.returncode)
 

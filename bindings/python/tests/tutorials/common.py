@@ -1,6 +1,7 @@
 """What the programs share: the module under test, chosen by `--procs`, and the table of programs."""
 
 import asyncio
+import os
 import sys
 
 if "--procs" in sys.argv:
@@ -11,9 +12,11 @@ else:
     import subprocess
     aio = asyncio
 
-__all__ = ["PY", "SNIPPETS", "aio", "code", "snippet", "subprocess"]
+__all__ = ["PY", "SNIPPETS", "WORD_SECONDS", "aio", "code", "snippet", "subprocess"]
 
 PY = sys.executable
+# The deadline of a child that has something to say before it.
+WORD_SECONDS = 2 * float(os.environ.get("PROCS_TEST_SLOW", "1"))
 SNIPPETS = {}
 
 

@@ -13,7 +13,7 @@ class Alarm(Exception):
 
 
 def in_a_moment():
-    """Sends the alarm while something waits."""
+    """Sends the alarm; whoever waits by then is interrupted in the middle."""
     def handler(*_):
         raise Alarm
 
@@ -48,9 +48,9 @@ def block_left_after_a_timeout():
 @snippet
 def block_left_by_an_exception():
     for read in (lambda child: child.communicate(), lambda child: child.stdout.read()):
-        in_a_moment()
         try:
             with subprocess.Popen(["sh", "-c", "while echo x; do sleep 0.01; done"], **BOTH) as child:
+                in_a_moment()
                 read(child)
         except Alarm:
             print("alarm", child.returncode is not None)
