@@ -32,6 +32,7 @@ class CancelHandle:
 
 class Outcome:
     pid: int
+    returncode: int | None
     code: int | None
     signal: int | None
     core_dumped: bool
@@ -92,7 +93,7 @@ class Ends:
 
 def spawn(argv: Any, options: dict[str, Any] | None = None) -> Child: ...
 def spawn_from_loop(argv: Any, options: dict[str, Any] | None = None) -> Child: ...
-def run(argv: Any, options: dict[str, Any] | None = None) -> tuple[int, bytes | None, bytes | None, Outcome]: ...
+def run(argv: Any, options: dict[str, Any] | None = None) -> tuple[int | None, bytes | None, bytes | None, Outcome]: ...
 def wait_any(children: list[Child], timeout: float | None = None) -> int | None: ...
 def run_many(
     commands: list[tuple[Any, dict[str, Any]]], jobs: int, progress: Callable[[int, Any], object] | None = None,

@@ -111,9 +111,7 @@ class Plan:
         """As ``completed``, for calls of the core that hand over both streams whether they were pipes or not."""
         stdout = stdout if self.options.get("stdout") == PIPE else None
         stderr = stderr if self.options.get("stderr") == PIPE else None
-        if outcome.code is None and outcome.signal is None:
-            raise ChildProcessError(errno.ECHILD, "wait: the exit status is unknown, somebody else reaped the child or SIGCHLD is ignored")
-        return self.completed(outcome.code if outcome.signal is None else -outcome.signal, stdout, stderr, outcome)
+        return self.completed(outcome.returncode, stdout, stderr, outcome)
 
 
 def _carrying(error, done):

@@ -60,6 +60,7 @@ _FACTS = ("pid", "code", "signal", "core_dumped", "usage", "started", "wall_time
 class CompletedProcess:
     """A finished run, as in ``subprocess``: ``args``, ``returncode`` (negative for a signal), ``stdout``, ``stderr``.
 
+    In the ``completed`` of an exception ``returncode`` is None when the child was killed and has not ended (a hung disk or network file system).
     Runs of procs also tell ``pid``, ``usage``, ``started`` (seconds since the epoch), ``wall_time`` (seconds), ``timed_out``,
     ``cancelled``, ``pipes_left_open``, ``stopped``, ``stdout_report`` and ``stderr_report``; None in one made by hand.
     """

@@ -90,10 +90,6 @@ impl Outcome {
         }
     }
 
-    pub(crate) fn status(&self) -> ExitStatus {
-        self.status
-    }
-
     pub(crate) fn from_exit(pid: u32, exit: Option<Exit>, status: ExitStatus, spawn_retries: u32) -> Outcome {
         Outcome {
             pid,
@@ -119,6 +115,16 @@ impl Outcome {
     #[getter]
     fn pid(&self) -> u32 {
         self.pid
+    }
+    /// The return code; none of a child that was to be ended and outlived SIGKILL.
+    ///
+    /// # Errors
+    /// As the function of this name.
+    #[getter]
+    pub(crate) fn returncode(&self) -> PyResult<Option<i32>> {
+        let outlived =
+            self.status == ExitStatus::Unknown && (self.timed_out || self.cancelled || self.stdout.limit_exceeded || self.stderr.limit_exceeded);
+        if outlived { Ok(None) } else { returncode(self.status).map(Some) }
     }
     #[getter]
     fn code(&self) -> Option<i32> {

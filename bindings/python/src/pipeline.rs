@@ -63,10 +63,13 @@ fn configured(commands: Vec<procs::Command>, run: RunOptions) -> Pipeline {
 /// The dict of a finished pipeline.
 pub(crate) fn result<'py>(py: Python<'py>, output: &PipelineOutput) -> PyResult<Bound<'py, PyDict>> {
     let stages = PyList::empty(py);
+    let ended_here = output.timed_out || output.cancelled || output.stdout_report.limit_exceeded;
     for stage in &output.stages {
         let dict = PyDict::new(py);
         dict.set_item("pid", stage.pid)?;
-        dict.set_item("returncode", returncode(stage.status)?)?;
+        // None of one that was to be ended and outlived SIGKILL.
+        let outlived = ended_here && stage.status == procs::ExitStatus::Unknown;
+        dict.set_item("returncode", if outlived { None } else { Some(returncode(stage.status)?) })?;
         dict.set_item("usage", stage.usage.map(usage_tuple))?;
         dict.set_item("stderr", PyBytes::new(py, &stage.stderr))?;
         stages.append(dict)?;

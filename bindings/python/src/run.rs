@@ -18,7 +18,7 @@ const POLITE: Duration = Duration::from_millis(250);
 /// How long a finished `wait` may stay inside one call without the interpreter.
 const FIRST_SLICE: Duration = Duration::from_millis(50);
 
-type Ran<'py> = (i32, Option<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>, Outcome);
+type Ran<'py> = (Option<i32>, Option<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>, Outcome);
 
 /// Runs a command to its end: return code, both outputs if they were read, record.
 ///
@@ -50,7 +50,7 @@ fn unattended(py: Python<'_>, mut request: Request) -> PyResult<Ran<'_>> {
         }
     };
     let outcome = Outcome::from_exit(child.id(), child.exit(), status, child.spawn_retries());
-    Ok((returncode(status)?, None, None, outcome))
+    Ok((Some(returncode(status)?), None, None, outcome))
 }
 
 fn attended(py: Python<'_>, mut request: Request) -> PyResult<Ran<'_>> {
@@ -65,7 +65,7 @@ fn attended(py: Python<'_>, mut request: Request) -> PyResult<Ran<'_>> {
         return abandon(py, &handle, &request, error);
     }
     let (outcome, kept_stdout, kept_stderr) = finish(py, capture)?;
-    let code = returncode(outcome.status())?;
+    let code = outcome.returncode()?;
     let stdout = stdout.map(|gather| gather.map_or(Ok(kept_stdout), |gather| gather.take(py))).transpose()?;
     let stderr = stderr.map(|gather| gather.map_or(Ok(kept_stderr), |gather| gather.take(py))).transpose()?;
     Ok((code, stdout, stderr, outcome))

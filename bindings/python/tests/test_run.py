@@ -1,5 +1,6 @@
 """What is Python's own about runs: text, audit, threads, Ctrl-C, callbacks, warnings."""
 
+import asyncio
 import errno
 import gc
 import os
@@ -10,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+import uuid
 import warnings
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import pytest
 
 import procs
 from conftest import WORD_SECONDS, wait_until
+from procs import aio
 
 
 def peer_equal(*args, **options):
@@ -344,3 +347,38 @@ def test_tree_ends_with_the_deadline():
     assert caught.value.output == b"on\n"
     assert caught.value.completed.stopped.survivors == []
     assert time.monotonic() - started < 50
+
+
+@pytest.fixture
+def freezer():
+    """A control group whose members stand still: SIGKILL does not end them before it is removed."""
+    folder = Path("/sys/fs/cgroup/freezer", f"procs-test-{uuid.uuid4()}")
+    folder.mkdir()
+    (folder / "freezer.state").write_text("FROZEN")
+    yield folder
+    (folder / "freezer.state").write_text("THAWED")
+    wait_until(lambda: not (folder / "cgroup.procs").read_text(), "its members have ended")
+    folder.rmdir()
+
+
+@pytest.mark.parametrize("call", [
+    lambda command, timeout: procs.run(command, stdout=procs.PIPE, timeout=timeout),
+    lambda command, timeout: asyncio.run(aio.run(command, stdout=procs.PIPE, timeout=timeout)),
+    lambda command, timeout: procs.run_many([command], timeout=timeout),
+    lambda command, timeout: procs.Pipeline(command).run(timeout=timeout),
+], ids=["run", "aio", "many", "pipeline"])
+def test_b14_a_run_gives_up_on_a_child_that_kill_does_not_end(call, freezer):
+    def freeze():
+        wait_until(lambda: os.path.exists("pid") and os.path.getsize("pid"), "the child has started")
+        (freezer / "cgroup.procs").write_text(Path("pid").read_text())
+
+    freezing = threading.Thread(target=freeze)
+    freezing.start()
+    try:
+        [error] = call(["sh", "-c", "echo begun; echo $$ > pid; exec sleep 60"], WORD_SECONDS)
+    except procs.TimeoutExpired as raised:
+        error = raised
+    freezing.join()
+    assert isinstance(error, procs.TimeoutExpired) and error.output == b"begun\n", error
+    # A pipeline's error carries the output alone.
+    assert getattr(error, "completed", None) is None or error.completed.returncode is None
