@@ -26,8 +26,8 @@ pub use capture::{
     StreamReport, run_many, stop_all,
 };
 pub use channel::{
-    BeginCallFuture, Buffer, CallFuture, CallStream, Channel, ChannelOptions, ChannelStats, Codec, CodecSet, HandleKind, JsonLimits, LinkLines,
-    Message, NodeLink, Received, ReceivedSlice, RecvFuture, RemoteFailure, Request, SendError, SendFuture, Wire,
+    BeginCallFuture, Buffer, CallFuture, CallStream, Channel, ChannelOptions, ChannelStats, Codec, CodecSet, HandleKind, JsonLimits, LargeRoom,
+    LinkLines, Message, NodeLink, Received, ReceivedSlice, RecvFuture, RemoteFailure, Request, SendError, SendFuture, Wire,
 };
 pub use deadline::{Deadline, interruptible};
 pub use error::{Error, ErrorKind, Result, Stage};

@@ -65,6 +65,38 @@ impl Evil {
         self.memory().write_all_at(&ways.to_le_bytes(), Evil::words(self.side) + 256)
     }
 
+    /// Says on which processor this side ran last.
+    pub fn set_cpu(&self, number: u32) -> Result<()> {
+        self.memory().write_all_at(&number.to_le_bytes(), Evil::words(self.side) + 264)
+    }
+
+    /// How the other side waits to be woken, and what else that word says.
+    pub fn peers_waiting(&self) -> Result<u32> {
+        let mut word = [0; 4];
+        self.memory().read_exact_at(&mut word, Evil::words(1 - self.side) + 256)?;
+        Ok(u32::from_le_bytes(word))
+    }
+
+    /// Up to where the other side has written.
+    pub fn peers_tail(&self) -> Result<u64> {
+        let mut word = [0; 8];
+        self.memory().read_exact_at(&mut word, Evil::words(1 - self.side))?;
+        Ok(u64::from_le_bytes(word))
+    }
+
+    /// What the other side has written at this place.
+    pub fn look(&self, at: u64, len: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        let mut done = 0;
+        while done < len {
+            let place = (at + done as u64) % self.capacity;
+            let count = (len - done).min((self.capacity - place) as usize);
+            self.memory().read_exact_at(&mut bytes[done..done + count], 4096 + (1 - self.side) * self.capacity + place)?;
+            done += count;
+        }
+        Ok(bytes)
+    }
+
     /// Says that this side writes and reads no more.
     pub fn set_closed(&self) -> Result<()> {
         self.memory().write_all_at(&1_u32.to_le_bytes(), Evil::words(self.side) + 260)
@@ -72,10 +104,13 @@ impl Evil {
 
     /// Writes bytes into the ring behind what was written, without saying so.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        let data = 4096 + self.side * self.capacity;
-        for byte in bytes {
-            self.memory().write_all_at(&[*byte], data + self.tail % self.capacity)?;
-            self.tail += 1;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let at = self.tail % self.capacity;
+            let count = rest.len().min((self.capacity - at) as usize);
+            self.memory().write_all_at(&rest[..count], 4096 + self.side * self.capacity + at)?;
+            self.tail += count as u64;
+            rest = &rest[count..];
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use procs::LargeRoom;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -159,6 +160,57 @@ impl GrowingBytes {
         // SAFETY: `object` is a live object whose only reference changes hands here.
         let object = unsafe { Bound::from_owned_ptr(py, object) };
         Ok(object.cast_into::<PyBytes>()?)
+    }
+}
+
+/// A `bytes` object for a large message that is copied to it while its sender is still writing. Made and filled with the interpreter attached.
+pub(crate) struct MessageBytes<'py> {
+    py: Python<'py>,
+    bytes: Option<GrowingBytes>,
+}
+
+impl<'py> MessageBytes<'py> {
+    pub(crate) fn new(py: Python<'py>) -> MessageBytes<'py> {
+        MessageBytes { py, bytes: None }
+    }
+
+    /// The object, if the message came to it.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn finish(self) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        self.bytes.map(|bytes| bytes.finish(self.py)).transpose()
+    }
+}
+
+impl LargeRoom for MessageBytes<'_> {
+    fn make(&mut self, len: usize) -> bool {
+        // SAFETY: the interpreter is attached; with a null pointer the bytes are left uninitialised, and only written ones are ever read.
+        let object = unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), signed(len)) };
+        if object.is_null() {
+            // No memory: the message comes in another way, or says so itself.
+            drop(PyErr::take(self.py));
+            return false;
+        }
+        self.bytes = Some(GrowingBytes { object, len, capacity: len });
+        true
+    }
+
+    fn room(&mut self, at: usize, count: usize) -> &mut [MaybeUninit<u8>] {
+        let Some(bytes) = self.bytes.as_mut().filter(|bytes| at <= bytes.capacity && count <= bytes.capacity - at) else { return &mut [] };
+        // SAFETY: `object` is a live bytes object (see `make`).
+        let start = unsafe { ffi::PyBytes_AsString(bytes.object) };
+        // SAFETY: inside of the object (checked above).
+        let start = unsafe { start.add(at) };
+        // SAFETY: these bytes belong to an object that nobody else knows, and nobody says that they were written.
+        unsafe { std::slice::from_raw_parts_mut(start.cast::<MaybeUninit<u8>>(), count) }
+    }
+
+    fn give_up(&mut self, len: usize) -> Vec<u8> {
+        let Some(mut bytes) = self.bytes.take() else { return Vec::new() };
+        // What follows was never written.
+        bytes.len = len.min(bytes.capacity);
+        bytes.as_slice().to_vec()
     }
 }
 

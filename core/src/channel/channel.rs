@@ -2,9 +2,9 @@
 
 use super::futures::{RecvFuture, SendFuture};
 use super::link::Link;
-use super::message::{Message, Received, ReceivedSlice};
+use super::message::{LargeRoom, Message, Received, ReceivedSlice};
 use super::native::pair::Unopened;
-use super::native::plain::Found;
+use super::native::plain::{Found, TwoRooms};
 use super::native::{Native, Wait};
 use super::options::ChannelOptions;
 use super::peer::PeerProcess;
@@ -146,7 +146,8 @@ impl Channel {
         self.link()?.send_bytes(bytes, Some(Deadline::NEVER))
     }
 
-    /// As [`Channel::send_bytes`], but waits until the deadline only; `None` is not at all.
+    /// As [`Channel::send_bytes`], but waits until the deadline only; `None` is not at all. A large body that has begun to leave by then is sent, but
+    /// its rest waits here for the other side to read: [`Channel::flush`] before an end of this process.
     ///
     /// # Errors
     /// As [`Channel::send`], and `Timeout`, or `WouldBlock` without a deadline.
@@ -255,6 +256,18 @@ impl Channel {
     #[inline]
     pub fn recv_plain(&self, out: &mut Vec<u8>, deadline: Option<Deadline>) -> Result<Received> {
         Ok(match self.link()?.recv_plain(out, deadline)? {
+            Found::Plain(codec, _) => Received::Plain(codec),
+            Found::Whole(message) => Received::Whole(*message),
+        })
+    }
+
+    /// As [`Channel::recv_plain`]; a large body that its sender is still writing is copied to `large` instead of `out`, if that makes room for it.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn recv_plain_or_large(&self, out: &mut Vec<u8>, large: &mut dyn LargeRoom, deadline: Option<Deadline>) -> Result<Received> {
+        Ok(match self.link()?.recv_plain(&mut TwoRooms { small: out, large }, deadline)? {
             Found::Plain(codec, _) => Received::Plain(codec),
             Found::Whole(message) => Received::Whole(*message),
         })

@@ -32,7 +32,7 @@ impl Channel {
             match native.take_ready_plain(out)? {
                 Next::Plain(codec, len) => return Ok(Some(ReceivedSlice::Plain(codec, len))),
                 Next::Nothing => return Ok(None),
-                Next::Other => {}
+                Next::Long(..) | Next::Other => {}
             }
         }
         Ok(self.take_ready()?.map(ReceivedSlice::Whole))

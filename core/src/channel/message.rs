@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::shm::Block;
 use serde_json::Value;
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
 
@@ -107,6 +108,17 @@ impl Message {
     pub fn size(&self) -> usize {
         self.buffers.iter().fold(self.body.len(), |sum, buffer| sum.saturating_add(buffer.len()))
     }
+}
+
+/// Memory of one's own for a large body, which [`Channel::recv_plain_or_large`](super::Channel::recv_plain_or_large) copies there while its sender is
+/// still writing.
+pub trait LargeRoom {
+    /// Makes room for exactly `len` bytes; false when it cannot: then the body comes in another way. What was made before is not needed any more.
+    fn make(&mut self, len: usize) -> bool;
+    /// The `count` bytes from byte `at` on. All of them have been written when the next method is called, and when the body is there.
+    fn room(&mut self, at: usize, count: usize) -> &mut [MaybeUninit<u8>];
+    /// The rest does not come now: gives the first `len` bytes, which were written, and forgets the room.
+    fn give_up(&mut self, len: usize) -> Vec<u8>;
 }
 
 /// What [`Channel::recv_plain`](super::Channel::recv_plain) found.

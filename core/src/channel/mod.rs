@@ -36,7 +36,7 @@ pub use codec::{Codec, CodecSet, JsonLimits};
 pub use futures::{RecvFuture, SendFuture};
 pub use handle::HandleKind;
 pub use handoff::Wire;
-pub use message::{Buffer, Message, Received, ReceivedSlice};
+pub use message::{Buffer, LargeRoom, Message, Received, ReceivedSlice};
 pub use node::{LinkLines, NodeLink};
 pub use options::ChannelOptions;
 pub use request::{CallStream, Request};

@@ -15,6 +15,7 @@ mod tests;
 
 use crate::error::{Error, ErrorKind};
 use crate::sys::lane::Lane;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// A thread of this side sleeps on the word until bytes come.
@@ -25,6 +26,8 @@ pub(crate) const FUTEX_ROOM: u32 = 2;
 pub(crate) const BELL_DATA: u32 = 4;
 /// This side wants its bell rung when there is room.
 pub(crate) const BELL_ROOM: u32 = 8;
+/// A hint, which nobody is woken by: this side waits in a receive that copies out what comes, so that a large body may come in pieces.
+pub(crate) const COPIES: u32 = 16;
 /// Every way of waiting for bytes.
 pub(crate) const DATA: u32 = FUTEX_DATA | BELL_DATA;
 /// Every way of waiting for room.
@@ -99,6 +102,8 @@ pub(crate) trait Memory {
     fn put(&self, at: u64, bytes: &[u8]);
     /// Copies out from byte number `at`.
     fn get(&self, at: u64, out: &mut [u8]);
+    /// As `get`, for memory that nothing was written to; all of it is.
+    fn get_fresh(&self, at: u64, out: &mut [MaybeUninit<u8>]);
     /// Appends `len` bytes from byte number `at`.
     fn append(&self, at: u64, len: usize, out: &mut Vec<u8>);
 
@@ -154,6 +159,10 @@ impl Memory for Lane {
     #[inline]
     fn get(&self, at: u64, out: &mut [u8]) {
         Lane::get(self, at, out);
+    }
+
+    fn get_fresh(&self, at: u64, out: &mut [MaybeUninit<u8>]) {
+        Lane::get_fresh(self, at, out);
     }
 
     #[inline]
@@ -302,6 +311,11 @@ impl<M: Memory> RingReader<M> {
         Ok(available)
     }
 
+    /// Bytes the ring holds.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.memory.capacity()
+    }
+
     /// Byte number of the next byte.
     pub(crate) fn head(&self) -> u64 {
         self.head
@@ -318,6 +332,12 @@ impl<M: Memory> RingReader<M> {
     pub(crate) fn peek_at(&self, skip: u64, out: &mut [u8]) {
         debug_assert!(skip + out.len() as u64 <= self.tail - self.head);
         self.memory.get(self.head + skip, out);
+    }
+
+    /// Copies the next bytes, which must be available, to memory that nothing was written to, without taking them.
+    pub(crate) fn peek_fresh(&self, out: &mut [MaybeUninit<u8>]) {
+        debug_assert!(out.len() as u64 <= self.tail - self.head);
+        self.memory.get_fresh(self.head, out);
     }
 
     /// The next four little-endian words, whose bytes must be available, without taking them.

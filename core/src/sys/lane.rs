@@ -1,6 +1,7 @@
 //! The words and bytes of a ring in memory that two processes map. What they mean is decided in `shm/ring.rs`.
 
 use super::shared::SharedMapping;
+use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -179,6 +180,13 @@ impl Lane {
         assert!(out.len() as u64 <= self.capacity());
         // SAFETY: the slice is ours to write for its whole length.
         unsafe { self.copy_out(at, out.as_mut_ptr(), out.len()) };
+    }
+
+    /// As [`Lane::get`], for memory that nothing was written to.
+    pub(crate) fn get_fresh(&self, at: u64, out: &mut [MaybeUninit<u8>]) {
+        assert!(out.len() as u64 <= self.capacity());
+        // SAFETY: the slice is ours to write for its whole length.
+        unsafe { self.copy_out(at, out.as_mut_ptr().cast(), out.len()) };
     }
 
     /// Appends `len` bytes, at most the capacity, from the place of byte number `at`, without zeroing first.

@@ -13,6 +13,7 @@ type Row = (&'static str, fn(&Channel, &[String]) -> Outcome);
 
 const TABLE: &[Row] = &[
     ("echo", echo),
+    ("echo-bytes", echo_bytes),
     ("burst", burst),
     ("burst-json", burst_json),
     ("hurry", hurry),
@@ -67,6 +68,18 @@ fn echo(channel: &Channel, _: &[String]) -> Outcome {
     loop {
         match channel.recv() {
             Ok(message) => channel.send(message)?,
+            Err(error) if error.kind() == ErrorKind::Closed => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// As `echo`, for bytes, which are received where the last ones were.
+fn echo_bytes(channel: &Channel, _: &[String]) -> Outcome {
+    let mut bytes = Vec::new();
+    loop {
+        match channel.recv_into(&mut bytes) {
+            Ok(()) => channel.send_bytes(&bytes)?,
             Err(error) if error.kind() == ErrorKind::Closed => return Ok(()),
             Err(error) => return Err(error.into()),
         }

@@ -215,15 +215,7 @@ impl Channel {
     /// The body of the next message.
     #[pyo3(signature = (timeout = None))]
     fn recv_bytes<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyBytes>> {
-        guard(py, || {
-            self.receive_as(py, timeout, |found, body| {
-                Ok(match found {
-                    Received::Plain(_) => PyBytes::new(py, body),
-                    // A large body lies in shared memory: this is its only copy.
-                    Received::Whole(message) => PyBytes::new(py, &message.body),
-                })
-            })
-        })
+        guard(py, || self.receive_bytes(py, timeout))
     }
 
     /// The body of the next message, in place.

@@ -4,17 +4,22 @@ use super::Channel;
 use crate::convert;
 use crate::error::{IntoPy, raise};
 use crate::interrupt;
+use crate::memory::MessageBytes;
 use procs::{Deadline, Error, ErrorKind, Message, Received};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use std::cell::Cell;
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A deadline that has passed: to look, and to look again for as long as the channel thinks that it pays, but never to sleep.
 static NOW: LazyLock<Deadline> = LazyLock::new(|| Deadline::at(Instant::now()));
 
 /// Bytes of a thread's buffer that are kept between two messages.
 const MOST_KEPT: usize = 256 << 10;
+
+/// Bytes from which a message may not leave at once although it was taken.
+const LARGE: usize = 256 << 10;
 
 thread_local! {
     /// Where small bodies come to before they are objects.
@@ -62,12 +67,25 @@ impl Channel {
 
     /// Sends bytes that nobody changes meanwhile, without a message around them.
     pub(super) fn send_bytes_in(&self, py: Python<'_>, bytes: &[u8], timeout: Option<f64>) -> PyResult<()> {
-        match self.core.send_bytes_until(bytes, None) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock && timeout != Some(0.0) => {}
-            done => return done.or_raise(py),
+        let large = bytes.len() >= LARGE && timeout != Some(0.0);
+        match self.core.send_bytes_until(bytes, large.then_some(*NOW)) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Timeout) && timeout != Some(0.0) => {
+                let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.send_bytes_until(bytes, Some(slice))))?;
+                done.ok_or_else(|| timed_out(py, "channel.send", "the other side did not read in time"))?;
+            }
+            done => done.or_raise(py)?,
         }
-        let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.send_bytes_until(bytes, Some(slice))))?;
-        done.ok_or_else(|| timed_out(py, "channel.send", "the other side did not read in time"))
+        if large { self.finish(py, timeout) } else { Ok(()) }
+    }
+
+    /// Waits until a message that was taken has left this process, which may end next; as long as the message itself might have taken.
+    fn finish(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        if matches!(self.core.flush(Some(Duration::ZERO)), Ok(false)) {
+            // Nobody is there to get the rest: the next receive tells.
+            let flushed = |slice: Deadline| Ok(self.core.flush(Some(slice.remaining().unwrap_or_default())).unwrap_or(true).then_some(()));
+            interrupt::until(py, deadline(timeout)?, flushed)?;
+        }
+        Ok(())
     }
 
     /// The next message; a timeout of 0 does not wait.
@@ -84,21 +102,61 @@ impl Channel {
     pub(super) fn receive_as<T>(&self, py: Python<'_>, timeout: Option<f64>, made: impl FnOnce(Received, &[u8]) -> PyResult<T>) -> PyResult<T> {
         let mut body = SCRATCH.take();
         let found = self.receive_into(py, timeout, &mut body).and_then(|found| made(found, &body));
-        if body.capacity() <= MOST_KEPT {
-            SCRATCH.set(body);
-        }
+        keep(body);
         found
     }
 
+    /// The body of the next message; one that its sender is still writing comes straight to the object.
+    pub(super) fn receive_bytes<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyBytes>> {
+        let mut body = SCRATCH.take();
+        let mut large = MessageBytes::new(py);
+        let found = self.receive_first(py, timeout, |now| self.core.recv_plain_or_large(&mut body, &mut large, Some(now)));
+        let found = match found {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => self.receive_later(py, timeout, &mut body),
+            Err(error) => Err(error),
+        };
+        let made = found.and_then(|found| match found {
+            Received::Plain(_) => Ok(match large.finish()? {
+                Some(bytes) => bytes,
+                None => PyBytes::new(py, &body),
+            }),
+            // A large body lies in shared memory: this is its only copy.
+            Received::Whole(message) => Ok(PyBytes::new(py, &message.body)),
+        });
+        keep(body);
+        made
+    }
+
     fn receive_into(&self, py: Python<'_>, timeout: Option<f64>, body: &mut Vec<u8>) -> PyResult<Received> {
+        match self.receive_first(py, timeout, |now| self.core.recv_plain(body, Some(now)))? {
+            Some(found) => Ok(found),
+            None => self.receive_later(py, timeout, body),
+        }
+    }
+
+    /// What is there or comes while looking for it pays, with the GIL held; `None` when it has to be waited for.
+    fn receive_first(
+        &self,
+        py: Python<'_>,
+        timeout: Option<f64>,
+        receive: impl FnOnce(Deadline) -> procs::Result<Received>,
+    ) -> PyResult<Option<Received>> {
         if timeout == Some(0.0) {
-            return self.core.try_recv().or_raise(py).map(Received::Whole);
+            return self.core.try_recv().or_raise(py).map(|message| Some(Received::Whole(message)));
         }
-        match self.core.recv_plain(body, Some(*NOW)) {
-            Err(error) if error.kind() == ErrorKind::Timeout => {}
-            done => return done.or_raise(py),
-        }
+        in_time(receive(*NOW)).or_raise(py)
+    }
+
+    fn receive_later(&self, py: Python<'_>, timeout: Option<f64>, body: &mut Vec<u8>) -> PyResult<Received> {
         let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.recv_plain(body, Some(slice))))?;
         done.ok_or_else(|| timed_out(py, "channel.recv", "no message came before the deadline"))
+    }
+}
+
+/// Keeps a thread's buffer for the next message.
+fn keep(body: Vec<u8>) {
+    if body.capacity() <= MOST_KEPT {
+        SCRATCH.set(body);
     }
 }

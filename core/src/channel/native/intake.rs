@@ -2,6 +2,7 @@
 
 use super::desk::Desk;
 use super::line::Line;
+use super::pieces::in_pieces;
 use crate::channel::control::SegmentBody;
 use crate::channel::frame::{Fault, FrameKind, HEADER_LEN, Header, Limits, Place};
 use crate::channel::handle::{HandleKind, check_handles};
@@ -72,10 +73,12 @@ pub(super) struct Receiver {
     pub(super) end: Option<(ErrorKind, String)>,
     closed_in_order: bool,
     /// How long the rest of a frame may take, and until when the one that has begun may.
-    frame_timeout: Option<Duration>,
+    pub(super) frame_timeout: Option<Duration>,
     frame_deadline: Option<Deadline>,
     /// Messages taken since this end last sent: a stream, not a conversation.
     pub(super) run: u32,
+    /// The last body was a large one, so that the next may be.
+    pub(super) large: bool,
     /// The other side's arena, as far as it was announced.
     arena: Option<Arena>,
 }
@@ -103,6 +106,7 @@ impl Receiver {
             frame_timeout: options.frame_timeout,
             frame_deadline: None,
             run: 0,
+            large: false,
             arena: None,
         }
     }
@@ -311,7 +315,8 @@ impl Receiver {
             if count == 0 {
                 if over {
                     let got = frame.payload.len() as u64;
-                    return Err(truncated(reader.head() - got, HEADER_LEN as u64 + got, HEADER_LEN as u64 + frame.header.length));
+                    let (came, want) = (HEADER_LEN as u64 + got, HEADER_LEN as u64 + frame.header.length);
+                    return Err(if is_cut_off(&frame.header, line) { cut_off(came, want) } else { truncated(reader.head() - got, came, want) });
                 }
                 line.wake_peer(reader.release());
                 return Ok(None);
@@ -430,6 +435,16 @@ impl Receiver {
         self.spinner.expect(message.size());
         Ok(message)
     }
+}
+
+/// Whether a sender that chose to send in pieces is gone. Had it chosen to lend the body its loss would be a plain end, and so it is here.
+fn is_cut_off(header: &Header, line: &Line) -> bool {
+    usize::try_from(header.length).is_ok_and(in_pieces) && !line.closed_in_order()
+}
+
+fn cut_off(got: u64, want: u64) -> Error {
+    let detail = format!("the other side is gone without closing the channel, in the middle of a message (got = {got} bytes, want = {want})");
+    Error::new(ErrorKind::Closed, "channel.recv", detail)
 }
 
 fn lost() -> Error {

@@ -15,6 +15,7 @@ mod lending;
 mod line;
 mod output;
 pub(super) mod pair;
+mod pieces;
 pub(super) mod plain;
 mod turn;
 mod wait;
@@ -64,6 +65,8 @@ pub(super) struct Native {
     bell_wanted: AtomicBool,
     /// Something was sent since the receiver last waited: a conversation, not a stream.
     answered: AtomicBool,
+    /// What came last was large, and nothing was sent since: what is sent now may be an answer of that size to somebody who waits for it.
+    heard_large: AtomicBool,
     rings: Option<Rings>,
     /// Where large bodies are lent from.
     lending: OnceLock<Lending>,
@@ -83,6 +86,7 @@ impl Native {
             receiver: Mutex::new(receiver),
             bell_wanted: AtomicBool::new(false),
             answered: AtomicBool::new(false),
+            heard_large: AtomicBool::new(false),
             rings,
             lending: OnceLock::new(),
             max_lent: options.max_queued_bytes,
@@ -128,6 +132,10 @@ impl Native {
 
     #[cold]
     fn send_large(&self, bytes: &[u8], wait: Wait) -> Result<()> {
+        // Who does not wait may be about to close: what is lent is there, but the rest of a frame would be lost.
+        if wait.is_some() && self.goes_in_pieces(bytes.len()) {
+            return self.send_in_pieces(bytes, wait);
+        }
         if wait.is_none() && !self.has_room()? {
             return Err(full(wait));
         }

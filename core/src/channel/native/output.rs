@@ -200,6 +200,52 @@ impl Sender {
         Ok(())
     }
 
+    /// Puts the header of a raw message whose body follows in pieces.
+    pub(super) fn begin_pieces(&mut self, line: &Line, len: usize) -> Result<Offer> {
+        line.check("channel.send")?;
+        if line.is_over() || self.broken {
+            return Err(gone());
+        }
+        if !self.pending.is_empty() && !self.pump(line)? {
+            return Ok(Offer::Full);
+        }
+        let Some(writer) = &mut self.writer else { return Ok(Offer::Full) };
+        let half = writer.memory().capacity() / 2;
+        if !writer.has_room(half.min((HEADER_LEN + len) as u64))? {
+            return Ok(Offer::Full);
+        }
+        let header = Header { length: len as u64, seq: self.seq, ..Header::new(FrameKind::Data, 0) };
+        self.seq = self.seq.wrapping_add(1);
+        writer.put_words(header.words());
+        Ok(Offer::Sent)
+    }
+
+    /// Puts the next piece of a body, an eighth of the ring, and gives its length: 0 when there is no room for a whole one.
+    pub(super) fn put_piece(&mut self, line: &Line, rest: &[u8]) -> Result<usize> {
+        let Some(writer) = &mut self.writer else { return Ok(0) };
+        let count = rest.len().min(usize::try_from(writer.memory().capacity() / 8).unwrap_or(usize::MAX));
+        match writer.has_room(count as u64) {
+            Ok(true) => {}
+            Ok(false) => return Ok(0),
+            Err(corrupt) => {
+                self.broken = true;
+                return Err(corrupt.into());
+            }
+        }
+        writer.put(&rest[..count]);
+        let ways = writer.publish();
+        if let Some(ring) = line.ring() {
+            ring.say_cpu();
+            ring.wake_peer(ways);
+        }
+        Ok(count)
+    }
+
+    /// Keeps the rest of a body to be sent later.
+    pub(super) fn keep(&mut self, rest: &[u8]) {
+        self.pending.extend_from_slice(rest);
+    }
+
     /// Whether the other side has read enough of what it was given before.
     fn may_fly(&mut self, frame: &Outgoing<'_>) -> Result<bool> {
         let Some(writer) = &mut self.writer else { return Ok(true) };

@@ -2,13 +2,15 @@
 
 use super::intake::{Input, Receiver};
 use super::line::Line;
+use super::pieces::{CopyHint, in_pieces};
 use super::{Native, Wait};
 use crate::channel::codec::Codec;
 use crate::channel::frame::{HEADER_LEN, Header};
-use crate::channel::message::Message;
+use crate::channel::message::{LargeRoom, Message};
 use crate::error::Result;
 use crate::shm::ring::RingReader;
 use crate::sys::lane::Lane;
+use std::sync::atomic::Ordering;
 
 /// Where a body may go.
 pub(in crate::channel) trait Room {
@@ -16,6 +18,14 @@ pub(in crate::channel) trait Room {
     fn fits(&self, len: usize) -> bool;
     /// Copies the body that lies after a header, which is the next thing in the ring.
     fn fill(&mut self, reader: &RingReader<Lane>, len: usize);
+    /// Whether a body of `len` bytes may come in pieces, of which the first is there.
+    fn takes_pieces(&mut self, _len: usize) -> bool {
+        true
+    }
+    /// Copies the next `count` bytes of the ring to byte `at` of a body that comes in pieces, one after the other from byte 0.
+    fn fill_piece(&mut self, reader: &RingReader<Lane>, at: usize, count: usize);
+    /// The first `len` bytes, as a body that is yet to be completed.
+    fn begun(&mut self, len: usize) -> Vec<u8>;
 }
 
 impl Room for Vec<u8> {
@@ -29,6 +39,16 @@ impl Room for Vec<u8> {
         self.clear();
         reader.append(HEADER_LEN as u64, len, self);
     }
+
+    fn fill_piece(&mut self, reader: &RingReader<Lane>, at: usize, count: usize) {
+        self.truncate(at);
+        reader.append(0, count, self);
+    }
+
+    fn begun(&mut self, len: usize) -> Vec<u8> {
+        self.truncate(len);
+        std::mem::take(self)
+    }
 }
 
 impl Room for [u8] {
@@ -40,6 +60,46 @@ impl Room for [u8] {
     #[inline]
     fn fill(&mut self, reader: &RingReader<Lane>, len: usize) {
         reader.peek_at(HEADER_LEN as u64, &mut self[..len]);
+    }
+
+    fn fill_piece(&mut self, reader: &RingReader<Lane>, at: usize, count: usize) {
+        reader.peek_at(0, &mut self[at..at + count]);
+    }
+
+    fn begun(&mut self, len: usize) -> Vec<u8> {
+        self[..len].to_vec()
+    }
+}
+
+/// A vector for most bodies, and something else for those that come in pieces.
+pub(in crate::channel) struct TwoRooms<'a> {
+    pub(in crate::channel) small: &'a mut Vec<u8>,
+    pub(in crate::channel) large: &'a mut dyn LargeRoom,
+}
+
+impl Room for TwoRooms<'_> {
+    #[inline]
+    fn fits(&self, len: usize) -> bool {
+        self.small.fits(len)
+    }
+
+    #[inline]
+    fn fill(&mut self, reader: &RingReader<Lane>, len: usize) {
+        self.small.fill(reader, len);
+    }
+
+    fn takes_pieces(&mut self, len: usize) -> bool {
+        self.large.make(len)
+    }
+
+    fn fill_piece(&mut self, reader: &RingReader<Lane>, at: usize, count: usize) {
+        let room = self.large.room(at, count);
+        assert!(room.len() == count, "the room for a large body is not as long as was asked for");
+        reader.peek_fresh(room);
+    }
+
+    fn begun(&mut self, len: usize) -> Vec<u8> {
+        self.large.give_up(len)
     }
 }
 
@@ -61,6 +121,8 @@ impl Found {
 pub(in crate::channel) enum Next {
     /// A body of this many bytes, which was taken.
     Plain(Codec, usize),
+    /// The header, which was not taken, of a body of this many bytes that comes in pieces.
+    Long(Codec, usize),
     /// Not a byte of a frame, and the other side is there.
     Nothing,
     /// [`Receiver::take`] has to be asked, or [`Native::take_ready`].
@@ -73,9 +135,13 @@ impl Native {
     pub(in crate::channel) fn recv_plain<R: Room + ?Sized>(&self, out: &mut R, wait: Wait) -> Result<Found> {
         self.line.check("channel.recv")?;
         let Some(mut receiver) = self.try_lead() else { return self.recv_following(wait).map(Found::whole) };
+        let mut hint = CopyHint::new();
         loop {
             match receiver.take_plain(&self.line, out)? {
                 Next::Plain(codec, len) => {
+                    if receiver.large {
+                        self.heard_large.store(true, Ordering::Relaxed);
+                    }
                     // Who does not wait comes again until nothing is there, which asks for the bell.
                     if wait.is_some() {
                         self.put_back(receiver);
@@ -87,6 +153,13 @@ impl Native {
                     return self.try_recv().map(Found::whole);
                 }
                 Next::Nothing => {}
+                Next::Long(codec, len) => {
+                    if self.recv_pieces(&mut receiver, out, (codec, len), wait)? {
+                        self.put_back(receiver);
+                        return Ok(Found::Plain(codec, len));
+                    }
+                    continue;
+                }
                 Next::Other => {
                     if let Some(found) = self.take_whole(&mut receiver)? {
                         self.put_back(receiver);
@@ -94,13 +167,23 @@ impl Native {
                     }
                 }
             }
+            if receiver.large {
+                hint.give(&self.line);
+            }
             self.wait_data(&mut receiver, wait)?;
         }
     }
 
     #[cold]
     fn take_whole(&self, receiver: &mut Receiver) -> Result<Option<Found>> {
-        Ok(receiver.take(&self.line)?.map(Found::whole))
+        let taken = receiver.take(&self.line)?;
+        if let Some(message) = &taken {
+            receiver.large = in_pieces(message.body.len());
+            if receiver.large {
+                self.heard_large.store(true, Ordering::Relaxed);
+            }
+        }
+        Ok(taken.map(Found::whole))
     }
 }
 
@@ -130,13 +213,18 @@ impl Receiver {
         let Some((codec, length)) = Header::parse_plain(reader.peek_words(), *seq, &self.limits) else { return Ok(Next::Other) };
         let total = HEADER_LEN as u64 + length;
         let Ok(len) = usize::try_from(length) else { return Ok(Next::Other) };
-        if !out.fits(len) || reader.available(total)? < total {
+        if !out.fits(len) {
             return Ok(Next::Other);
+        }
+        if reader.available(total)? < total {
+            let comes = in_pieces(len) && self.frame_timeout.is_none() && out.takes_pieces(len);
+            return Ok(if comes { Next::Long(codec, len) } else { Next::Other });
         }
         out.fill(reader, len);
         *seq = seq.wrapping_add(1);
         line.wake_peer(reader.consume(total));
         self.run = self.run.saturating_add(1);
+        self.large = in_pieces(len);
         Ok(Next::Plain(codec, len))
     }
 }

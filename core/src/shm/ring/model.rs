@@ -5,6 +5,7 @@ use super::{FUTEX_DATA, FUTEX_ROOM, Index, Memory, RingReader, RingWriter, Word}
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -145,6 +146,12 @@ impl Memory for Arc<ModelMemory> {
     fn get(&self, at: u64, out: &mut [u8]) {
         for (at, byte) in (at..).zip(out) {
             *byte = self.bytes[at as usize % CAPACITY].with(crate::sys::test_cell_read);
+        }
+    }
+
+    fn get_fresh(&self, at: u64, out: &mut [MaybeUninit<u8>]) {
+        for (at, byte) in (at..).zip(out) {
+            byte.write(self.bytes[at as usize % CAPACITY].with(crate::sys::test_cell_read));
         }
     }
 
