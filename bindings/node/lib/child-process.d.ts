@@ -118,7 +118,7 @@ type Piped = cp.StdioNull | cp.StdioPipe;
 type In<S> = S extends cp.StdioPipe ? Writable : null;
 type Out<S> = S extends cp.StdioPipe ? Readable : null;
 
-/** A child with a native channel, from `spawn` with the option `channel`. */
+/** A child with a native channel, from `spawn` with the option `channel`. If it does not start, its channel has ended. */
 export type ChildWithChannel = Omit<ChildProcess, 'channel'> & { readonly channel: Channel };
 
 /**

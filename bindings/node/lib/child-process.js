@@ -122,6 +122,7 @@ ChildProcess.prototype.spawn = function spawn(options) {
     process.nextTick(started, this);
   } else if (REPORTED.has(result)) {
     process.nextTick(reportFailure, this, result);
+    if (channel !== undefined) this.channel = madeChannel(channel, true);
     if (NO_DESCRIPTORS.has(result)) return result;
   } else {
     const { failure } = this._handle;
@@ -135,7 +136,7 @@ ChildProcess.prototype.spawn = function spawn(options) {
     this._closesNeeded++;
     setUpChannel(this, link, options);
   }
-  if (channel !== undefined && result === 0) this.channel = require('./message-channel.js').made(channel);
+  if (channel !== undefined && result === 0) this.channel = madeChannel(channel, false);
   return result;
 };
 
@@ -150,6 +151,10 @@ function wantedChannel(options, plans) {
   if (plans.channel >= 0) throw nodeError('ERR_INVALID_ARG_VALUE', 'options.channel', options.channel, "cannot be used beside an 'ipc' of stdio");
   options.channelSettings = channel;
   return channel;
+}
+
+function madeChannel(channel, isOver) {
+  return require('./message-channel.js').made(channel, isOver);
 }
 
 /** Makes the channel that the plans ask for; gives the plans with the child's end in them. */

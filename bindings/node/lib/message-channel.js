@@ -23,6 +23,8 @@ const MORE = 1;
 const NO_FDS = Object.freeze([]);
 const NOTHING_BESIDE = Object.freeze({});
 const kOwn = Symbol('kOwn');
+/** What became of a message that nobody is there for any more. */
+const GONE = Symbol('gone');
 
 function closedError() {
   return new ProcsError('channel: it is closed', 'CLOSED', 'EPIPE');
@@ -53,7 +55,8 @@ class Channel extends EventEmitter {
   #served = null;
   #outbox;
 
-  constructor(own, id, codec, queueBytes) {
+  /** With `isOver` the other side has ended before it began. */
+  constructor(own, id, codec, queueBytes, isOver = false) {
     if (own !== kOwn) throw nodeError('ERR_INVALID_ARG_VALUE', 'channel', own, 'is made by Channel.pair, spawn and parentChannel');
     super();
     this.#id = id;
@@ -69,6 +72,7 @@ class Channel extends EventEmitter {
     const later = () => process.nextTick(() => this.#arrange());
     this.on('newListener', later);
     this.on('removeListener', later);
+    if (isOver) this.#end();
   }
 
   /** Both ends of a new channel. */
@@ -295,9 +299,9 @@ class Channel extends EventEmitter {
     const { codec = this.#codec, buffers, fds } = options === undefined || options === null ? NOTHING_BESIDE : beside(options);
     if (callback !== undefined) check.callable(callback, 'callback');
     this.#check();
-    const sent = this.#outbox.send(codec.number, codec.encode(value), buffers, fds, callback);
+    const sent = this.#ended ? GONE : this.#outbox.send(codec.number, codec.encode(value), buffers, fds, callback);
     if (typeof sent === 'boolean') return sent;
-    const error = fromFailure(sent);
+    const error = sent === GONE ? closedError() : fromFailure(sent);
     if (error.kind !== 'CLOSED' || callback === undefined) throw error;
     process.nextTick(callback, error);
     return false;
@@ -353,6 +357,7 @@ class Channel extends EventEmitter {
 
   #ask(value, options, parts) {
     this.#check();
+    if (this.#ended) throw closedError();
     if (options.signal?.aborted) throw new AbortError(options.signal.reason);
     const { codec = this.#codec, ...rest } = beside(options);
     return this.#outbox.call(codec.number, codec.encode(value), rest, parts);
@@ -431,9 +436,9 @@ function wanted(channel) {
   return settings(channel === true ? {} : channel, newId(), 'options.channel');
 }
 
-/** The end of a channel that a start has made. */
-function made({ told, codec, queueBytes }) {
-  return new Channel(kOwn, told.id, codec, queueBytes);
+/** The end of a channel that a start has made, or would have if it had not failed: then nobody is at the other. */
+function made({ told, codec, queueBytes }, isOver) {
+  return new Channel(kOwn, told.id, codec, queueBytes, isOver);
 }
 
 module.exports = { Channel, wanted, made };

@@ -354,9 +354,36 @@ with procs.parent_channel() as channel:
   assert.deepEqual(await once(other, 'exit'), [0, null]);
 });
 
-test('a child that does not start leaves no channel', async () => {
+test('the channel of a child that does not start has ended', async () => {
   const other = spawn('procs-no-such-program', [], { channel: true });
-  const [error] = await once(other, 'error');
-  assert.equal(error.code, 'ENOENT');
-  assert.ok(other.channel === undefined || other.channel === null);
+  const { channel } = other;
+  const failed = once(other, 'error');
+  const ended = once(channel, 'close');
+  const gone = { kind: 'CLOSED', code: 'EPIPE' };
+  assert.ok(channel instanceof Channel);
+  assert.deepEqual([channel.closed, channel.fd, channel.queuedMessages], [true, -1, 0]);
+  assert.throws(() => channel.send({ a: 1 }), gone);
+  assert.throws(() => channel.callStream('x'), gone);
+  const told = new Promise((resolve) => { assert.equal(channel.send({ a: 1 }, resolve), false); });
+  await Promise.all([
+    ...[channel.recv(), channel.recv(LONG), channel.call('x')].map((promise) => assert.rejects(promise, gone)),
+    channel.serve(() => {}),
+    ended,
+    told.then((error) => assert.equal(error.kind, 'CLOSED')),
+    failed.then(([error]) => assert.equal(error.code, 'ENOENT')),
+  ]);
+  for await (const value of channel) assert.fail(`nobody sent ${value}`);
+  channel.close();
+  assert.equal(channel.unref().ref().closed, true);
+});
+
+test('without descriptors, too, a child that does not start has a channel that has ended', async () => {
+  const code = `const fs = require('node:fs');
+    const { spawn } = require(${HOME});
+    const start = (file) => spawn(file, [], { channel: true, stdio: 'ignore' }).on('error', (error) => console.log(error.code)).channel.closed;
+    const loaded = start('procs-no-such-program');
+    try { for (;;) fs.openSync('/dev/null'); } catch { /* None is left. */ }
+    console.log(loaded, start('true'));`;
+  const { stdout } = await procs.run(process.execPath, ['-e', code], { limits: { noFile: 64 }, ...LONG });
+  assert.deepEqual(stdout.trim().split('\n').sort(), ['EMFILE', 'ENOENT', 'true true']);
 });
