@@ -118,7 +118,12 @@ class Room {
       this.#room = null;
       return chunk;
     }
-    if (count < room.length) return Buffer.from(room.subarray(0, count));
+    if (count < room.length) {
+      // Not of the runtime's pool: a stream of bytes that is given a chunk takes its memory away from everybody.
+      const own = Buffer.allocUnsafeSlow(count);
+      room.copy(own, 0, 0, count);
+      return own;
+    }
     this.#room = null;
     return room;
   }
