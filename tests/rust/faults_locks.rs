@@ -106,8 +106,9 @@ fn kill_holders(t: &Test, what: &str, rounds: usize, mut next: impl FnMut(&Share
         holder.kill().expect("a kill");
         let killed = Instant::now();
         next(&memory);
-        longest = longest.max(killed.elapsed());
-        assert!(longest < stalls.notice_limit(), "{what}, round {round}: noticed after {longest:?}");
+        let late = killed.elapsed();
+        longest = longest.max(late);
+        stalls.note(&format!("{what}, round {round}"), late);
         holder.wait().expect("an end");
     }
     longest
@@ -261,30 +262,41 @@ fn e08_who_waits_long_is_told_of_a_death_without_looking() {
     killing("e08_who_waits_long_is_told_of_a_death_without_looking", |t| {
         let stalls = Stalls::watch();
         for (what, take) in ways {
-            let memory = memory();
-            SharedBarrier::create(&memory, BARRIER, 3).expect("a barrier");
-            let said = memory.cell_u32(SAID).expect("a cell");
-            let mut holder = start("e08_holder", memory.try_clone_fd().expect("a descriptor"), what);
-            t.wait_until("the holder holds", || said.load() == 1);
-            let began = Instant::now();
-            std::thread::scope(|scope| {
-                let waiting = scope.spawn(|| {
-                    let before = sleeps();
-                    take(&memory);
-                    (sleeps() - before, Instant::now())
-                });
-                t.wait_until("half a second has passed", || began.elapsed() > Duration::from_millis(500));
-                holder.kill().expect("a kill");
-                let killed = Instant::now();
-                let (sleeps, got) = waiting.join().expect("no panic");
-                let late = got.saturating_duration_since(killed);
-                assert!(late < stalls.notice_limit(), "{what}: noticed after {late:?}");
-                // By looking every 10 ms it would be 50.
-                assert!(sleeps < 20 || what == "mutex" && !threads_are_told_of(), "{what}: woke up {sleeps} times in half a second");
-            });
-            holder.wait().expect("an end");
+            let mut times = Vec::new();
+            // A machine that stops one thread for a while makes a single try late.
+            while !times.last().is_some_and(|late| stalls.is_prompt(*late)) {
+                assert!(times.len() < 3, "{what}: noticed after {times:?}");
+                times.push(told_after(t, what, take));
+            }
         }
     });
+}
+
+/// How long after the death of the holder of `what` somebody is told who has waited for half a second.
+fn told_after(t: &Test, what: &str, take: fn(&SharedMemory)) -> Duration {
+    let memory = memory();
+    SharedBarrier::create(&memory, BARRIER, 3).expect("a barrier");
+    let said = memory.cell_u32(SAID).expect("a cell");
+    let mut holder = start("e08_holder", memory.try_clone_fd().expect("a descriptor"), what);
+    t.wait_until("the holder holds", || said.load() == 1);
+    let began = Instant::now();
+    let late = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let before = sleeps();
+            take(&memory);
+            (sleeps() - before, Instant::now())
+        });
+        t.wait_until("half a second has passed", || began.elapsed() > Duration::from_millis(500));
+        holder.kill().expect("a kill");
+        let killed = Instant::now();
+        let (sleeps, got) = waiting.join().expect("no panic");
+        let waited = got.saturating_duration_since(began).as_millis() as i64;
+        // By looking every 10 ms it would be 50 in half a second.
+        assert!(sleeps < 20 + waited / 50 || what == "mutex" && !threads_are_told_of(), "{what}: woke up {sleeps} times in {waited} ms");
+        got.saturating_duration_since(killed)
+    });
+    holder.wait().expect("an end");
+    late
 }
 
 #[test]
@@ -306,8 +318,7 @@ fn e08_who_waits_at_a_barrier_is_told_of_the_death_of_a_later_one() {
                 let killed = Instant::now();
                 let (error, got) = waiting.join().expect("no panic");
                 assert_eq!(error.expect_err("a round without one").kind(), ErrorKind::OwnerDied);
-                let late = got.saturating_duration_since(killed);
-                assert!(late < stalls.notice_limit(), "noticed after {late:?}");
+                stalls.note("the death of a later one", got.saturating_duration_since(killed));
                 holder.wait().expect("an end");
             });
         }
