@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PROGRAM_SECONDS
+from conftest import PROGRAM_SECONDS, SLOW
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNNER = ROOT / "tests" / "runners" / "python" / "main.py"
@@ -76,7 +76,8 @@ def test_transcripts(module, name, helper, tmp_path):
     env = {**os.environ, "PROCS_TEST_CHILD": helper, "PROCS_TEST_DIR": str(tmp_path), "SCENARIO_HELPER": helper,
            "SCENARIO_PLAIN": str(ROOT / "tests" / "runners" / "node" / "plain.cjs"),
            "SCENARIO_KEEP": "kept", "SCENARIO_REMOVE": "removed",
-           "SCENARIO_ROUNDS": "5", "SCENARIO_NOTICE_MS": "2000", "SCENARIO_SEED": str(random.randrange(65_537))}
+           "SCENARIO_ROUNDS": "5", "SCENARIO_NOTICE_MS": str(int(2000 * SLOW)), "SCENARIO_TIMEOUT_MS": str(int(2000 * SLOW)),
+           "SCENARIO_SEED": str(random.randrange(65_537))}
     print("seed", env["SCENARIO_SEED"])
     done = subprocess.run([sys.executable, RUNNER, *options, name], env=env, cwd=tmp_path, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=PROGRAM_SECONDS)

@@ -1,6 +1,7 @@
 /* Scenarios about deadlines, stopping, pipelines and several children. */
 #include "facts.h"
 #include "scenarios.h"
+#include <stdlib.h>
 #include <string.h>
 
 #define ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -14,21 +15,27 @@ static void timed_out(const procs_spawn_options *o) {
     procs_output_free(output);
 }
 
+/* In this time the child has said its words on a busy machine, too. */
+static int64_t words_time(void) {
+    const char *ms = getenv("SCENARIO_TIMEOUT_MS");
+    return ms == NULL ? 2000 : atoll(ms);
+}
+
 static void run_timeout(void) {
     procs_spawn_options o = with(ARGV(helper(), "say", "before\n", "30"));
-    o.timeout_ms = 2000;
+    o.timeout_ms = words_time();
     timed_out(&o);
 }
 
 static void run_timeout_grandchild(void) {
     procs_spawn_options o = with(ARGV(helper(), "grandchild-wait", "60", in_folder("stop")));
-    o.timeout_ms = 2000;
+    o.timeout_ms = words_time();
     timed_out(&o);
 }
 
 static void run_timeout_tree(void) {
     procs_spawn_options o = with(ARGV(helper(), "grandchild-wait", "60"));
-    o.timeout_ms = 2000;
+    o.timeout_ms = words_time();
     o.kill_tree = 1;
     timed_out(&o);
 }

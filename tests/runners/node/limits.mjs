@@ -2,6 +2,8 @@
 
 import { bytes, file, flag, run, status, text } from './facts.mjs';
 
+const timeout = Number(process.env.SCENARIO_TIMEOUT_MS);
+
 function timed(result) {
   flag('timed_out', result.timedOut);
   text('stdout', result.stdout);
@@ -22,9 +24,9 @@ async function limited(policy) {
 }
 
 export const table = {
-  'run-timeout': async () => timed(await run(['say', 'before\n', '30'], { timeout: 2000 })),
-  'run-timeout-grandchild': async () => timed(await run(['grandchild-wait', '60', file('stop')], { timeout: 2000 })),
-  'run-timeout-tree': async () => timed(await run(['grandchild-wait', '60'], { timeout: 2000, killTree: true })),
+  'run-timeout': async () => timed(await run(['say', 'before\n', '30'], { timeout })),
+  'run-timeout-grandchild': async () => timed(await run(['grandchild-wait', '60', file('stop')], { timeout })),
+  'run-timeout-tree': async () => timed(await run(['grandchild-wait', '60'], { timeout, killTree: true })),
   'run-limit-error': limitError,
   'run-limit-head': () => limited('head'),
   'run-limit-tail': () => limited('tail'),

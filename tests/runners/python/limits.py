@@ -1,11 +1,13 @@
 """Deadlines and limits of output."""
 
+import os
+
 from facts import PEER, flag, long, path, procs, run, scenario, status, text
 
 
 def timed(*args, **options):
     try:
-        run(*args, timeout=2, **options)
+        run(*args, timeout=int(os.environ["SCENARIO_TIMEOUT_MS"]) / 1000, **options)
     except procs.TimeoutExpired as error:
         flag("timed_out", True)
         text("stdout", error.stdout)

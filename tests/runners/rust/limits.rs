@@ -15,7 +15,9 @@ pub(crate) const TABLE: &[Row] = &[
 ];
 
 /// In this time the child has said its words on a busy machine, too.
-const TIMEOUT: Duration = Duration::from_secs(2);
+fn words_time() -> Result<Duration, Box<dyn std::error::Error>> {
+    Ok(Duration::from_millis(std::env::var("SCENARIO_TIMEOUT_MS")?.parse()?))
+}
 
 fn put_timed(facts: &mut Facts, output: &Output) {
     facts.flag("timed_out", output.timed_out);
@@ -24,18 +26,18 @@ fn put_timed(facts: &mut Facts, output: &Output) {
 }
 
 fn timeout(scene: &Scene, facts: &mut Facts) -> Outcome {
-    put_timed(facts, &scene.helper(["say", "before\n", "30"]).timeout(TIMEOUT).output()?);
+    put_timed(facts, &scene.helper(["say", "before\n", "30"]).timeout(words_time()?).output()?);
     Ok(())
 }
 
 fn timeout_grandchild(scene: &Scene, facts: &mut Facts) -> Outcome {
     let mut command = scene.helper(["grandchild-wait", "60"]);
-    put_timed(facts, &command.arg(scene.path("stop")).timeout(TIMEOUT).output()?);
+    put_timed(facts, &command.arg(scene.path("stop")).timeout(words_time()?).output()?);
     Ok(())
 }
 
 fn timeout_tree(scene: &Scene, facts: &mut Facts) -> Outcome {
-    put_timed(facts, &scene.helper(["grandchild-wait", "60"]).timeout(TIMEOUT).kill_tree(true).output()?);
+    put_timed(facts, &scene.helper(["grandchild-wait", "60"]).timeout(words_time()?).kill_tree(true).output()?);
     Ok(())
 }
 
