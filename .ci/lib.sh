@@ -15,6 +15,17 @@ fail() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# retry COMMAND…: up to three times. What comes over the network may fail once.
+retry() {
+    local pause
+    for pause in 5 20; do
+        "$@" && return
+        note "failed, once more in $pause s: $*"
+        sleep "$pause"
+    done
+    "$@"
+}
+
 # at_least 3.11 3.9.2: is the second version not older than the first?
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 

@@ -15,7 +15,7 @@ python_tools() {
     stamped "$stamp" "$want" && return
     note "installing the Python test tools into .venv"
     add_pip "$venv/bin/python"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r .ci/requirements.txt
+    retry "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r .ci/requirements.txt
     printf '%s\n' "$want" >"$stamp"
 }
 
@@ -27,7 +27,7 @@ typescript_tools() {
     mkdir -p "$folder"
     printf '{"private": true}\n' >"$folder/package.json"
     # shellcheck disable=SC2086 # two packages
-    (cd "$folder" && npm install --silent --no-audit --no-fund $want)
+    (cd "$folder" && retry npm install --silent --no-audit --no-fund $want)
     printf '%s\n' "$want" >"$folder/.tools"
 }
 
@@ -38,7 +38,7 @@ maturin_tools() {
     mkdir -p "$tools"
     "$venv/bin/python" -m venv --without-pip "$folder"
     add_pip "$folder/bin/python"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$want"
+    retry "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$want"
     printf '%s\n' "$want" >"$folder/.tools"
 }
 

@@ -196,12 +196,15 @@ static void b08(void) {
 
 static void b09(void) {
     procs_spawn_options o = CHILD("stopped");
+    procs_stop_options stop;
     procs_stop_report report = {.size = sizeof report};
+    CHECK(procs_stop_options_init(&stop, sizeof stop) == PROCS_OK);
+    stop.grace_ms = slowly(30000);
     o.stdout_to.kind = PROCS_STDIO_PIPE;
     procs_child *child = start(o);
     await_ready(child);
     double began = now_ms();
-    CHECK(procs_child_stop(child, NULL, &report) == PROCS_OK);
+    CHECK(procs_child_stop(child, &stop, &report) == PROCS_OK);
     CHECK(report.exit_kind == PROCS_EXIT_SIGNAL && report.exit_signal == SIGTERM && report.ended_by == PROCS_STOP_SIGNAL);
     CHECK(report.ended_by_signal == SIGTERM && now_ms() - began < 20000 && procs_child_free(child) == PROCS_OK);
 }
@@ -231,16 +234,19 @@ static void *spin(void *unused) {
     return unused;
 }
 
-/* Needs 300 ms to obey and is given 5 s: the file tells that nobody interfered. */
+/* Needs 300 ms to obey and is given 30 s: the file tells that nobody interfered. */
 static void *stop_a_slow_one(void *number) {
     char file[500];
     snprintf(file, sizeof file, "%s/done%d", folder, (int)(intptr_t)number);
     procs_spawn_options o = CHILD("on-term", "3", "300", file);
+    procs_stop_options stop;
     procs_stop_report report = {.size = sizeof report};
+    CHECK(procs_stop_options_init(&stop, sizeof stop) == PROCS_OK);
+    stop.grace_ms = slowly(30000);
     o.stdout_to.kind = PROCS_STDIO_PIPE;
     procs_child *child = start(o);
     await_ready(child);
-    CHECK(procs_child_stop(child, NULL, &report) == PROCS_OK);
+    CHECK(procs_child_stop(child, &stop, &report) == PROCS_OK);
     CHECK(report.exit_kind == PROCS_EXIT_CODE && report.exit_code == 3 && report.ended_by == PROCS_STOP_SIGNAL);
     char done[8] = "";
     int fd = open(file, O_RDONLY | O_CLOEXEC);
