@@ -64,7 +64,7 @@ impl Object for ChannelObject {
     const NOUN: &'static str = "channel";
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn channel(operation: Operation, handle: *const procs_channel) -> Result<Ref<ChannelObject>> {
     slab::get::<ChannelObject>(operation, handle)
 }
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn procs_child_channel(child: *const procs_child, channel:
         let out = Out::new(operation, "channel", channel)?;
         let missing = || Error::new(ErrorKind::InvalidState, operation, "the child was started without a channel, or it was taken before");
         let taken = lock(&object.channel).take().ok_or_else(missing)?;
-        out.set(slab::insert(ChannelObject(taken))?);
+        out.set(slab::insert(ChannelObject(*taken))?);
         Ok(())
     })
 }

@@ -40,7 +40,7 @@ pub(crate) struct ChildObject {
     /// Keeps the children of a pipeline until the last stage's handle is freed.
     pipeline: Mutex<Option<Arc<Mutex<PipelineChild>>>>,
     /// The channel to it, until it is asked for.
-    pub(crate) channel: Mutex<Option<Channel>>,
+    pub(crate) channel: Mutex<Option<Box<Channel>>>,
 }
 
 impl Object for ChildObject {
@@ -50,8 +50,8 @@ impl Object for ChildObject {
 }
 
 impl ChildObject {
-    /// A child just started.
-    pub(crate) fn new(mut child: Child, run: Option<Box<RunOptions>>) -> ChildObject {
+    /// A child just started, with the channel to it if there is one.
+    fn new(mut child: Child, run: Option<Box<RunOptions>>, channel: Option<Box<Channel>>) -> ChildObject {
         let pipes =
             Pipes { stdin: child.stdin.take().map(Arc::new), outputs: [child.stdout.take().map(Arc::new), child.stderr.take().map(Arc::new)] };
         ChildObject {
@@ -61,14 +61,8 @@ impl ChildObject {
             pipes: Mutex::new(pipes),
             run: Mutex::new(run),
             pipeline: Mutex::new(None),
-            channel: Mutex::new(None),
+            channel: Mutex::new(channel),
         }
-    }
-
-    /// With this channel to it.
-    pub(crate) fn with_channel(mut self, channel: Option<Channel>) -> ChildObject {
-        self.channel = Mutex::new(channel);
-        self
     }
 
     /// A further handle to a child that something else owns.
@@ -133,6 +127,7 @@ impl ChildObject {
     }
 }
 
+#[inline(always)]
 pub(crate) fn child(operation: Operation, handle: *const procs_child) -> Result<Ref<ChildObject>> {
     slab::get::<ChildObject>(operation, handle)
 }
@@ -168,9 +163,9 @@ pub unsafe extern "C" fn procs_spawn(options: *const procs_spawn_options, child:
         }
         let (started, channel) = match &plan.channel {
             None => (plan.command.spawn()?, None),
-            Some(options) => plan.command.fork_with(options).map(|(child, channel)| (child, Some(channel)))?,
+            Some(options) => plan.command.fork_with(options).map(|(child, channel)| (child, Some(Box::new(channel))))?,
         };
-        out.set(slab::insert(ChildObject::new(started, plan.run).with_channel(channel))?);
+        out.set(slab::insert(ChildObject::new(started, plan.run, channel))?);
         Ok(())
     })
 }

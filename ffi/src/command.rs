@@ -30,8 +30,15 @@ impl Plan {
         let reader = Reader { operation, options: &options };
         let mut command = reader.program()?;
         let (mut run, mut default_stdio, mut channel) = (None, [true; 3], None);
-        // Few calls set more than what comes first: the rest costs one comparison then.
-        if !reader.is_default(offset_of!(procs_spawn_options, stdin_from), size_of::<procs_spawn_options>()) {
+        // Few calls set more than what comes first and `wait_for_exec`: the rest costs two comparisons then.
+        let (from, wait, after) = (
+            offset_of!(procs_spawn_options, stdin_from),
+            offset_of!(procs_spawn_options, wait_for_exec),
+            offset_of!(procs_spawn_options, timeout_ms),
+        );
+        if reader.is_default(from, wait) && reader.is_default(after, size_of::<procs_spawn_options>()) {
+            command.wait_for_exec(yes(operation, "wait_for_exec", options.wait_for_exec)?);
+        } else {
             reader.search(&mut command)?;
             default_stdio = reader.stdio(&mut command)?;
             reader.identity(&mut command)?;

@@ -6,6 +6,7 @@
 
 use crate::status::invalid;
 use procs::{Error, ErrorKind, Result};
+use std::any::{Any, TypeId};
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -27,14 +28,20 @@ const LARGEST: usize = 4096;
 /// The operation on whose behalf an argument is read; gives the error messages their start.
 pub(crate) type Operation = &'static str;
 
+#[inline]
 fn check<T>(operation: Operation, name: &str, pointer: *const T) -> Result<()> {
-    if pointer.is_null() {
-        return Err(invalid(operation, format!("a pointer is missing ({name} = NULL)")));
-    }
-    if !pointer.is_aligned() {
-        return Err(invalid(operation, format!("a pointer is not aligned ({name} = {pointer:p}, expected a multiple of {})", align_of::<T>())));
+    if pointer.is_null() || !pointer.is_aligned() {
+        return Err(no_pointer(operation, name, pointer.addr(), align_of::<T>()));
     }
     Ok(())
+}
+
+#[cold]
+fn no_pointer(operation: Operation, name: &str, address: usize, align: usize) -> Error {
+    if address == 0 {
+        return invalid(operation, format!("a pointer is missing ({name} = NULL)"));
+    }
+    invalid(operation, format!("a pointer is not aligned ({name} = {address:#x}, expected a multiple of {align})"))
 }
 
 /// A NUL-terminated text.
@@ -97,6 +104,7 @@ pub(crate) struct Out<T>(*mut T);
 
 impl<T> Out<T> {
     /// An out-parameter that must be there.
+    #[inline]
     pub(crate) fn new(operation: Operation, name: &str, pointer: *mut T) -> Result<Out<T>> {
         check(operation, name, pointer.cast_const())?;
         Ok(Out(pointer))
@@ -126,22 +134,31 @@ fn size_of_caller<T: Sized8>(operation: Operation, pointer: *const T) -> Result<
     Ok(size)
 }
 
+#[inline]
 fn check_size<T: Sized8>(operation: Operation, size: usize) -> Result<()> {
+    if (size_of::<usize>()..=LARGEST).contains(&size) && size.is_multiple_of(size_of::<usize>()) {
+        return Ok(());
+    }
+    Err(no_size(operation, T::NAME, size))
+}
+
+#[cold]
+fn no_size(operation: Operation, name: &str, size: usize) -> Error {
     if size > LARGEST {
-        let detail = format!("a struct is too large ({}.size = {size}, expected at most {LARGEST})", T::NAME);
-        return Err(Error::new(ErrorKind::TooLarge, operation, detail));
+        let detail = format!("a struct is too large ({name}.size = {size}, expected at most {LARGEST})");
+        return Error::new(ErrorKind::TooLarge, operation, detail);
     }
-    if size < size_of::<usize>() || !size.is_multiple_of(size_of::<usize>()) {
-        let detail = format!("a struct has an impossible size ({}.size = {size}, expected sizeof({}))", T::NAME, T::NAME);
-        return Err(invalid(operation, detail));
-    }
-    Ok(())
+    invalid(operation, format!("a struct has an impossible size ({name}.size = {size}, expected sizeof({name}))"))
 }
 
 /// Reads an options struct: fields beyond the caller's size keep their defaults; bytes beyond ours must be zero, because they ask for something
 /// that this version does not know.
 pub(crate) fn read_options<T: Sized8>(operation: Operation, pointer: *const T, defaults: &T) -> Result<T> {
     let size = size_of_caller(operation, pointer)?;
+    if size == size_of::<T>() {
+        // SAFETY: not NULL and aligned; the caller's struct has `size` readable bytes by the rules, and by `Sized8` any bytes are values.
+        return Ok(unsafe { pointer.read() });
+    }
     let known = size.min(size_of::<T>());
     let mut options = MaybeUninit::<T>::uninit();
     let to = options.as_mut_ptr().cast::<u8>();
@@ -192,6 +209,7 @@ pub(crate) struct OutStruct<T: Sized8> {
 
 impl<T: Sized8> OutStruct<T> {
     /// A result struct that must be there.
+    #[inline]
     pub(crate) fn new(operation: Operation, pointer: *mut T) -> Result<OutStruct<T>> {
         let size = size_of_caller(operation, pointer.cast_const())?;
         Ok(OutStruct { pointer, size })
@@ -221,6 +239,28 @@ pub(crate) fn duplicate_fd(operation: Operation, fd: c_int) -> Result<OwnedFd> {
     // SAFETY: not negative; the caller keeps it open during the call by the rules, and a closed one only makes the call fail with EBADF.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     borrowed.try_clone_to_owned().map_err(|error| Error::from_io(operation, &error, format!("cannot duplicate a descriptor (fd = {fd})")))
+}
+
+/// A value of any type that notes which: `dyn Any` asks a function for it, which costs more than all the rest of finding a handle's object.
+pub(crate) struct Noted {
+    kind: TypeId,
+    value: Box<dyn Any + Send + Sync>,
+}
+
+impl Noted {
+    pub(crate) fn new<T: Any + Send + Sync>(value: T) -> Noted {
+        Noted { kind: TypeId::of::<T>(), value: Box::new(value) }
+    }
+
+    /// The value, if this is its type.
+    #[inline]
+    pub(crate) fn get<T: Any>(&self) -> Option<&T> {
+        if self.kind != TypeId::of::<T>() {
+            return None;
+        }
+        // SAFETY: the value in the box is of the type that `new` noted, which is this one.
+        Some(unsafe { &*(&raw const *self.value).cast::<T>() })
+    }
 }
 
 /// The caller's `user_data`, carried to the thread that calls back.

@@ -13,6 +13,7 @@
 //! ```
 //! The low bits make it odd, so that no aligned address is ever taken for a handle.
 
+use crate::ptr::Noted;
 use crate::status::invalid;
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 use procs::{Error, ErrorKind, Result};
@@ -42,7 +43,7 @@ pub(crate) trait Object: Any + Send + Sync {
 struct Slot {
     /// The generation, shifted by one; the lowest bit is set when it was freed.
     life: AtomicU64,
-    value: RwLock<Option<Box<dyn Any + Send + Sync>>>,
+    value: RwLock<Option<Noted>>,
 }
 
 const FREED: u64 = 1;
@@ -90,7 +91,7 @@ pub(crate) fn insert<T: Object>(value: T) -> Result<*mut T::Handle> {
     let mut place = slot.value.write();
     let last = (slot.life.load(Ordering::Relaxed) >> 1) as u32;
     let generation = if last == 0 { first_generation() } else { last.wrapping_add(1).max(1) };
-    *place = Some(Box::new(value));
+    *place = Some(Noted::new(value));
     slot.life.store(u64::from(generation) << 1, Ordering::SeqCst);
     Ok(std::ptr::without_provenance_mut(pack::<T>(index, generation)))
 }
@@ -181,7 +182,7 @@ fn stale<T: Object>(operation: &'static str, handle: *const T::Handle) -> Error 
     invalid(operation, format!("not a live handle, freed or of another type ({noun} = {:#x})", handle.addr()))
 }
 
-#[inline]
+#[inline(always)]
 fn find<T: Object>(handle: *const T::Handle) -> Option<Ref<T>> {
     let (slot, index, generation) = unpack::<T>(handle)?;
     let last = LetGo { slot, index };
@@ -191,7 +192,7 @@ fn find<T: Object>(handle: *const T::Handle) -> Option<Ref<T>> {
         drop(place);
         return None;
     }
-    match RwLockReadGuard::try_map(place, |value| value.as_deref().and_then(|value| value.downcast_ref::<T>())) {
+    match RwLockReadGuard::try_map(place, |value| value.as_ref().and_then(Noted::get::<T>)) {
         Ok(value) => Some(Ref { value, last }),
         Err(place) => {
             drop(place);
@@ -200,8 +201,8 @@ fn find<T: Object>(handle: *const T::Handle) -> Option<Ref<T>> {
     }
 }
 
-/// The object of a handle.
-#[inline]
+/// The object of a handle. Made part of each caller: to hand over a [`Ref`] through memory takes longer than to find it.
+#[inline(always)]
 pub(crate) fn get<T: Object>(operation: &'static str, handle: *const T::Handle) -> Result<Ref<T>> {
     find::<T>(handle).ok_or_else(|| stale::<T>(operation, handle))
 }

@@ -118,6 +118,7 @@ pub(crate) fn c_string(bytes: impl Into<Vec<u8>>) -> CString {
 }
 
 /// Remembers an error as the last one of this thread and gives its code.
+#[cold]
 pub(crate) fn store(error: Error) -> procs_status {
     use std::os::unix::ffi::OsStrExt;
     let code = procs_status::of(error.kind());
