@@ -9,7 +9,7 @@ static void must(procs_status status) {
     exit(1);
 }
 
-/* Runs a shell script with a deadline of 1 s and prints what came of it. */
+/* Runs a shell script with a deadline of 2 s and prints what came of it. */
 static procs_output *run(const char *script, int64_t grace_ms, int kill_tree) {
     procs_spawn_options o;
     procs_exit_status status = {.size = sizeof status};
@@ -19,7 +19,7 @@ static procs_output *run(const char *script, int64_t grace_ms, int kill_tree) {
 
     must(procs_spawn_options_init(&o, sizeof o));
     o.argv = argv;
-    o.timeout_ms = 1000;
+    o.timeout_ms = 2000;
     o.grace_ms = grace_ms;
     o.kill_tree = kill_tree;
     must(procs_run(&o, &output));
@@ -41,7 +41,7 @@ int main(void) {
     procs_stop_report report = {.size = sizeof report};
     procs_output *output;
 
-    printf("a tree of sleepers, deadline 1 s:\n");
+    printf("a tree of sleepers, deadline 2 s:\n");
     output = run("sleep 60 & sleep 60 & echo started; wait", 0, 1);
     must(procs_output_stop_report(output, &report));
     printf("  survivors: %llu\n", (unsigned long long)report.survivor_count);

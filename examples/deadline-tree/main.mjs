@@ -3,7 +3,7 @@
 import { constants } from 'node:os';
 import { run } from 'procs-native';
 
-const DEADLINE = 1000;
+const DEADLINE = 2000;
 
 function ending({ code, signal }) {
   return signal === null ? `exit code ${code}` : `signal ${constants.signals[signal]} (${signal})`;
@@ -17,7 +17,7 @@ async function bounded(script, options) {
   return result;
 }
 
-console.log('a tree of sleepers, deadline 1 s:');
+console.log('a tree of sleepers, deadline 2 s:');
 const tree = await bounded('sleep 60 & sleep 60 & echo started; wait', { killTree: true });
 console.log(`  survivors: ${tree.stopped.survivors.length}`);
 

@@ -5,7 +5,7 @@ import procs
 
 def show(script: str, *, grace: float | None = None, kill_tree: bool = False) -> None:
     try:
-        procs.run(["sh", "-c", script], capture_output=True, timeout=1, grace=grace, kill_tree=kill_tree)
+        procs.run(["sh", "-c", script], capture_output=True, timeout=2, grace=grace, kill_tree=kill_tree)
     except procs.TimeoutExpired as error:
         print("  output so far:", ", ".join((error.output or b"").decode().splitlines()))
         print("  timed out: true")
@@ -16,7 +16,7 @@ def show(script: str, *, grace: float | None = None, kill_tree: bool = False) ->
             print("  survivors:", len(error.completed.stopped.survivors))
 
 
-print("a tree of sleepers, deadline 1 s:")
+print("a tree of sleepers, deadline 2 s:")
 show("sleep 60 & sleep 60 & echo started; wait", kill_tree=True)
 print("a program that cleans up when asked to:")
 show('trap "echo cleaned up; exit 7" TERM; echo ready; while :; do sleep 0.1; done', grace=10)

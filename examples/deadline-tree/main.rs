@@ -3,10 +3,10 @@
 use procs::{Command, Output, Result};
 use std::time::Duration;
 
-const DEADLINE: Duration = Duration::from_secs(1);
+const DEADLINE: Duration = Duration::from_secs(2);
 
 fn main() -> Result<()> {
-    println!("a tree of sleepers, deadline 1 s:");
+    println!("a tree of sleepers, deadline 2 s:");
     let tree = Command::shell("sleep 60 & sleep 60 & echo started; wait").kill_tree(true).timeout(DEADLINE).output()?;
     show(&tree);
     if let Some(report) = &tree.stopped {

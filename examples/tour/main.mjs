@@ -33,7 +33,7 @@ async function feedAFilter() {
 async function stopATree() {
   console.log('4. a deadline that stops a whole tree');
   const began = Date.now();
-  const done = await procs.run('sh', ['-c', TREE], { timeout: 500, killTree: true, encoding: 'utf8' });
+  const done = await procs.run('sh', ['-c', TREE], { timeout: 2000, killTree: true, encoding: 'utf8' });
   const pids = done.stdout.trim().split('\n');
   console.log(`   ${done.timedOut ? 'the deadline passed' : 'it ended early'}, after ${seconds(began)} s`);
   console.log(`   ${pids.length} processes had started, ${pids.filter(alive).length} are left`);

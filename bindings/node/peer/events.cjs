@@ -102,8 +102,11 @@ async function closeWaitsForStreams(cp, log) {
 }
 
 async function stdinClosed(cp, log) {
-  const child = cp.spawn('sh', ['-c', 'exec 0<&-; echo closed; sleep 0.2']);
-  child.stdin.on('error', (error) => log('stdin', error.code, error.syscall));
+  const child = cp.spawn('sh', ['-c', 'exec 0<&-; echo closed; read line <&3'], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
+  child.stdin.on('error', (error) => {
+    log('stdin', error.code, error.syscall);
+    child.stdio[3].end('go\n');
+  });
   child.stdout.once('data', () => child.stdin.write('x'.repeat(100)));
   await watch(child, log);
 }

@@ -128,6 +128,6 @@ test('H13: every block comes back, however its stream ends', WATCHED, async () =
       }
       console.log(hub.blocksFree() === all);
     })();`;
-  const { stdout } = await procs.run(process.execPath, ['--expose-gc', '-e', `const procs = require(${MODULE}); ${body}`], { timeout: 50_000 });
+  const { stdout } = await procs.run(process.execPath, ['--expose-gc', '-e', `const procs = require(${MODULE}); ${body}`], { timeout: 50_000 * SLOW });
   assert.equal(stdout, 'true\n');
 });

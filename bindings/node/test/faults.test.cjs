@@ -25,7 +25,7 @@ const times = (full) => (FULL ? full : Math.ceil(full / 10));
 
 /** Runs a program of this runtime that has `procs`. */
 function script(body, options) {
-  return procs.run(process.execPath, ['--expose-gc', '-e', `const procs = require(${MODULE}); ${body}`], { timeout: 50_000, ...options });
+  return procs.run(process.execPath, ['--expose-gc', '-e', `const procs = require(${MODULE}); ${body}`], { timeout: 50_000 * SLOW, ...options });
 }
 
 const sh = (line, options) => procs.spawn('sh', ['-c', line], options);

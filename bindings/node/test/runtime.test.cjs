@@ -14,10 +14,11 @@ const native = require('../lib/native.js');
 
 const MODULE = JSON.stringify(path.resolve(__dirname, '../index.cjs'));
 const FULL = process.env.PROCS_TEST_FULL === '1';
+const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
 
 /** Runs a program of this runtime that has `procs`. */
 function script(body, env = process.env) {
-  return procs.run(process.execPath, ['-e', `const procs = require(${MODULE}); ${body}`], { timeout: 60_000, env });
+  return procs.run(process.execPath, ['-e', `const procs = require(${MODULE}); ${body}`], { timeout: 60_000 * SLOW, env });
 }
 
 test('every error kind has a code', () => {

@@ -9,6 +9,13 @@ use super::splitter::{Ends, Splitter};
 use super::store::Store;
 use crate::spawn::OutputLimit;
 use std::io::{Cursor, Read};
+use std::time::Duration;
+
+/// A timeout before which a child has said or set up something, on a busy machine, too.
+fn words_time() -> Duration {
+    let slow = std::env::var("PROCS_TEST_SLOW").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
+    Duration::from_secs_f64(2.0 * slow)
+}
 
 #[test]
 fn what_crosses_threads_may_cross_threads() {

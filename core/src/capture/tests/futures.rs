@@ -40,7 +40,7 @@ fn a_future_feeds_and_captures() {
 #[test]
 fn a_future_keeps_the_deadline_of_the_tree() {
     let mut command = Command::shell("echo hi; sleep 60 & sleep 60");
-    let output = block_on(command.timeout(Duration::from_millis(200)).kill_tree(true).output_async()).expect("sh");
+    let output = block_on(command.timeout(super::words_time()).kill_tree(true).output_async()).expect("sh");
     assert!(output.timed_out && !output.pipes_left_open, "{:?}", output.stopped);
     assert_eq!(output.stdout, b"hi\n");
 }

@@ -160,7 +160,7 @@ fn a_sink_that_fails_costs_only_itself() {
 #[test]
 fn a_sink_that_takes_nothing_is_bounded_by_the_timeout() {
     let (_reader, writer) = std::io::pipe().expect("a pipe");
-    let output = zeros(3_000_000).stdout_sink(Sink::Fd(writer.into())).timeout(Duration::from_millis(200)).output().expect("head");
+    let output = zeros(3_000_000).stdout_sink(Sink::Fd(writer.into())).timeout(super::words_time()).output().expect("head");
     assert!(output.timed_out);
     assert_eq!(output.stdout_report.sink_error.as_ref().map(Error::kind), Some(ErrorKind::Timeout));
 }

@@ -3,12 +3,14 @@
 use crate::{CancelHandle, Command, Deadline, ErrorKind, ExitStatus, Input, Pipeline, RunOptions, Sink, Stdio, Stop, StopAction, TreeLevel};
 use std::time::Duration;
 
+use super::words_time;
+
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_timeout_gives_partial_output_and_says_who_holds_the_pipe() {
-    let output = Command::shell("sleep 60 & echo hi").timeout(SHORT).output().expect("sh");
+    let output = Command::shell("sleep 60 & echo hi").timeout(words_time()).output().expect("sh");
     assert_eq!(output.stdout, b"hi\n");
     assert!(output.timed_out && output.pipes_left_open);
     assert_eq!(output.status, ExitStatus::Exited(0));
@@ -17,20 +19,25 @@ fn a_timeout_gives_partial_output_and_says_who_holds_the_pipe() {
 
 #[test]
 fn a_timeout_with_tree_leaves_no_holder_at_any_level() {
-    for level in [TreeLevel::Group, TreeLevel::Walk, TreeLevel::Cgroup] {
-        for script in ["sleep 60 & echo hi", "echo hi; sleep 60 & sleep 60"] {
-            let output = Command::shell(script).timeout(SHORT).kill_tree(true).tree_level(level).output().expect("sh");
-            assert_eq!(output.stdout, b"hi\n");
-            assert!(output.timed_out && !output.pipes_left_open, "{level:?} {script}: {:?}", output.stopped);
-            assert_eq!(output.stopped.map(|report| report.survivors), Some(vec![]), "{level:?} {script}");
+    let run = |level: TreeLevel, script: &str| {
+        let output = Command::shell(script).timeout(words_time()).kill_tree(true).tree_level(level).output().expect("sh");
+        assert_eq!(output.stdout, b"hi\n");
+        assert!(output.timed_out && !output.pipes_left_open, "{level:?} {script}: {:?}", output.stopped);
+        assert_eq!(output.stopped.map(|report| report.survivors), Some(vec![]), "{level:?} {script}");
+    };
+    std::thread::scope(|scope| {
+        for level in [TreeLevel::Group, TreeLevel::Walk, TreeLevel::Cgroup] {
+            for script in ["sleep 60 & echo hi", "echo hi; sleep 60 & sleep 60"] {
+                scope.spawn(move || run(level, script));
+            }
         }
-    }
+    });
 }
 
 #[test]
 fn output_is_drained_while_the_child_obeys() {
     let script = "trap 'head -c 3000000 /dev/zero; exit 3' TERM; echo ready >&2; while :; do sleep 0.01; done";
-    let output = Command::shell(script).timeout(SHORT).grace(LONG).output().expect("sh");
+    let output = Command::shell(script).timeout(words_time()).grace(LONG).output().expect("sh");
     assert!(output.timed_out);
     assert_eq!(output.status, ExitStatus::Exited(3));
     assert_eq!(output.stdout.len(), 3_000_000);
@@ -40,9 +47,9 @@ fn output_is_drained_while_the_child_obeys() {
 #[test]
 fn a_child_that_does_not_obey_is_killed_after_the_grace() {
     let script = "trap '' TERM; echo ready; while :; do sleep 0.01; done";
-    let output = Command::shell(script).timeout(SHORT).grace(SHORT).output().expect("sh");
+    let output = Command::shell(script).timeout(words_time()).grace(SHORT).output().expect("sh");
     assert_eq!(output.status.signal(), Some(libc::SIGKILL));
-    assert!(output.wall_time >= 2 * SHORT, "{:?}", output.wall_time);
+    assert!(output.wall_time >= words_time() + SHORT, "{:?}", output.wall_time);
     assert_eq!(output.stopped.and_then(|report| report.ended_by), Some(StopAction::Kill));
 }
 

@@ -204,9 +204,14 @@ fn futures_do_not_look_while_nothing_happens() {
     drop(held);
 }
 
-/// A thread that ends with the lock, in a process that lives on.
+/// A thread that ends with the lock, in a process that lives on. On a machine that stands still for a moment a single try may be late.
 #[test]
 fn a_future_is_told_of_the_end_of_a_thread() {
+    let times: Vec<Duration> = (0..3).map(|_| told_of_the_end_of_a_thread()).collect();
+    assert!(times.iter().any(|late| *late < LONG_SLICE / 2), "noticed after {times:?}");
+}
+
+fn told_of_the_end_of_a_thread() -> Duration {
     let memory = memory();
     let mutex = SharedMutex::create(&memory, 0).unwrap();
     let (hold, held) = std::sync::mpsc::channel();
@@ -233,9 +238,8 @@ fn a_future_is_told_of_the_end_of_a_thread() {
         drop(end);
         holder.join().unwrap();
         let ended = Instant::now();
-        let late = waiting.join().unwrap().saturating_duration_since(ended);
-        assert!(late < LONG_SLICE / 2, "noticed after {late:?}");
-    });
+        waiting.join().unwrap().saturating_duration_since(ended)
+    })
 }
 
 #[test]
