@@ -39,7 +39,9 @@ pub(crate) trait Object: Any + Send + Sync {
     const NOUN: &'static str;
 }
 
+/// Alone on its cache line, so that threads with handles of their own do not wait for each other.
 #[derive(Default)]
+#[repr(align(64))]
 struct Slot {
     /// The generation, shifted by one; the lowest bit is set when it was freed.
     life: AtomicU64,
@@ -47,6 +49,7 @@ struct Slot {
 }
 
 const FREED: u64 = 1;
+const _: () = assert!(size_of::<Slot>() == 64, "a slot is one cache line");
 
 struct Slab {
     chunks: [OnceLock<Box<[Slot]>>; CHUNKS],
