@@ -141,6 +141,37 @@ fn descriptor_is_readable_while_there_is_something_however_it_was_taken() {
 }
 
 #[test]
+fn who_settles_soon_is_called_again_once_where_looking_pays() {
+    // What is in the socket is not looked for: there the descriptor tells.
+    for (name, options) in kinds().into_iter().filter(|(_, options)| options.ring_bytes > 0) {
+        let keen = matches!(options.spin, Spin::Always(_));
+        let (a, b) = Channel::pair_with(&options).expect("a pair");
+        assert!(!is_readable(&b), "{name}");
+        for _ in 0..3 {
+            a.send_bytes(b"x").expect("sent");
+            assert!(is_readable(&b), "{name}");
+            // Something is there: nothing else is to be said.
+            assert!(b.settle_soon().expect("open"), "{name}");
+            assert!(b.take_ready().expect("open").is_some(), "{name}");
+            assert!(!b.settle_soon().expect("open"), "{name}");
+            if options.spin != Spin::Adaptive {
+                assert_eq!(is_readable(&b), keen, "{name}");
+            }
+            assert!(b.take_ready().expect("open").is_none(), "{name}");
+            assert!(!b.settle().expect("open"), "{name}");
+            assert!(!is_readable(&b), "{name}: it was called again");
+        }
+        // What comes between the two is not lost.
+        assert!(!b.settle_soon().expect("open"), "{name}");
+        a.send_bytes(b"x").expect("sent");
+        assert!(is_readable(&b), "{name}");
+        drop(a);
+        assert!(b.take_ready().expect("open").is_some() && b.settle_soon().expect("open"), "{name}");
+        assert_eq!(b.take_ready().expect_err("the end").kind(), ErrorKind::Closed, "{name}");
+    }
+}
+
+#[test]
 fn slice_takes_a_body_alone_that_fits() {
     for (name, options) in kinds() {
         let (a, b) = Channel::pair_with(&options).expect("a pair");

@@ -98,25 +98,32 @@ impl Channels {
     /// Gives JavaScript what has come, looks for more while the event loop has nothing else to do, and asks to be told of the rest.
     pub(crate) fn tell(&self, id: u32, turn: Turn, receiver: &Receiver, text: bool) {
         let begun = Instant::now();
+        let mut given = false;
         // Whoever has stopped watching begins anew; until then the descriptor stays readable.
-        while self.give(id, receiver, text)
+        while self.give(id, receiver, text, &mut given)
             && self.watched.borrow().contains(&id)
             && let Ok(channel) = self.get(id)
         {
             let late = begun.elapsed() >= TURN;
-            let more = catch(|| if late || !turn.is_idle() { channel.settle_now() } else { channel.settle() });
+            let more = catch(|| match late || !turn.is_idle() {
+                false => channel.settle(),
+                // A conversation: the loop does what else there is and comes back, once.
+                true if given && turn.is_own() => channel.settle_soon(),
+                true => channel.settle_now(),
+            });
             if late || !matches!(more, Ok(true)) {
                 return;
             }
         }
     }
 
-    /// Gives all that has come. False when JavaScript wants no more for now, or nothing comes any more.
-    fn give(&self, id: u32, receiver: &Receiver, text: bool) -> bool {
+    /// Gives all that has come, and notes if that is something. False when JavaScript wants no more for now, or nothing comes any more.
+    fn give(&self, id: u32, receiver: &Receiver, text: bool, some: &mut bool) -> bool {
         let mut given = false;
         while let Ok(channel) = self.get(id) {
             let Taken { small, last, state } = self.take(&channel);
             given |= !small.is_empty() || last.is_some();
+            *some |= given;
             let mut stop = false;
             for run in small.chunk_by(|one, next| one.codec == next.codec) {
                 stop = match run[0].codec {

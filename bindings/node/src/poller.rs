@@ -121,6 +121,11 @@ impl Turn {
     /// A turn of a loop that the runtime hides.
     pub(crate) const HIDDEN: Turn = Turn { of: None };
 
+    /// Whether this is a turn of the loop itself, and not an answer to a thread that waits in its place.
+    pub(crate) fn is_own(self) -> bool {
+        self.of.is_some()
+    }
+
     /// Whether the loop would only wait now: no immediates, no due timers, nothing to close.
     pub(crate) fn is_idle(self) -> bool {
         // SAFETY: a turn is only handed to what runs in it, on the thread of the loop, which exists meanwhile.

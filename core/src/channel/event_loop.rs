@@ -56,6 +56,18 @@ impl Channel {
         self.settle_if(false)
     }
 
+    /// As [`settle_now`](Channel::settle_now) for a loop that comes back when it has done something else: where looking again pays and nothing is
+    /// there, the descriptor is readable at once, until the next of these calls. To be followed by one of the others if nothing came by then.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn settle_soon(&self) -> Result<bool> {
+        match self.link()? {
+            Link::Native(native) => native.settle_soon(),
+            Link::Node(node) => node.has_something(),
+        }
+    }
+
     /// Looks itself whether the other side is gone, where the thread that watches for that may not have told yet: for a loop that has just heard of
     /// the end of the process there.
     pub fn look_for_end(&self) {

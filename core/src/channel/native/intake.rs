@@ -174,6 +174,11 @@ impl Receiver {
         self.spinner.wait(|| ring.peer().cpu.load(Ordering::Relaxed), rest, || self.input.may_have_more(line))
     }
 
+    /// Whether [`Receiver::spin`] would look again and again.
+    pub(super) fn is_keen(&self, line: &Line) -> bool {
+        line.ring().is_some_and(|ring| self.spinner.is_keen(ring.peer().cpu.load(Ordering::Relaxed)))
+    }
+
     /// Lets a peer on this processor run first, if that pays. Whether there may be more.
     pub(super) fn give_way(&mut self, line: &Line) -> bool {
         let Some(ring) = line.ring() else { return false };

@@ -166,6 +166,20 @@ impl Native {
         Ok(true)
     }
 
+    /// As [`Native::settle`] for who may not look now but may soon: rings the bell if that pays, so that he is called again. True when there is
+    /// something.
+    pub(in crate::channel) fn settle_soon(&self) -> Result<bool> {
+        self.line.check("channel.recv")?;
+        let Some(mut receiver) = self.try_lead() else { return Ok(false) };
+        if !receiver.is_ready(&self.line) && receiver.is_keen(&self.line) {
+            receiver.release(&self.line);
+            self.ring_armed_bell();
+            return Ok(false);
+        }
+        drop(receiver);
+        self.settle(false)
+    }
+
     /// Notes an end that the reactor has yet to see: whoever tells of the peer's exit tells of the end of its channel first.
     pub(in crate::channel) fn look_for_end(&self) {
         if !self.line.is_shut() && !self.line.is_forked() && hung_up(self.line.socket()) {

@@ -22,6 +22,8 @@ const LOOKS: u32 = 16;
 const STEP: Duration = Duration::from_nanos(800);
 /// A pause in the loop that is longer than this was not ours: somebody else needed the processor.
 const PREEMPTED: Duration = Duration::from_micros(15);
+/// A pause shorter than this was not a time slice of somebody who competes for the processor.
+const BRIEF: Duration = Duration::from_micros(500);
 /// After this many sleeps without a spin one is tried again; doubles with every failure.
 const FIRST_RETRY: u32 = 32;
 const LAST_RETRY: u32 = 4096;
@@ -66,7 +68,8 @@ enum Ended {
     /// After this time, as far as it was measured.
     Ready(Duration),
     Spent,
-    Preempted,
+    /// Somebody else had the processor for so long, as far as it was measured.
+    Preempted(Duration),
 }
 
 impl Default for Spinner {
@@ -108,6 +111,15 @@ impl Spinner {
         matches!(ended, Ended::Ready(_))
     }
 
+    /// Whether the next [`wait`](Spinner::wait) would look again and again.
+    pub(crate) fn is_keen(&self, peer_cpu: u32) -> bool {
+        match self.mode {
+            Spin::Off => false,
+            Spin::Always(_) => true,
+            Spin::Adaptive => (!self.budget.is_zero() || self.until_retry <= 1) && peer_cpu != cpu::UNKNOWN && peer_cpu != cpu::current(),
+        }
+    }
+
     /// As [`wait`](Spinner::wait) for a peer whose processor is not known: only where this thread has more than one to run on, and what came
     /// while somebody else had this one is no success.
     pub(crate) fn wait_blind(&mut self, mut ready: impl FnMut() -> bool) -> bool {
@@ -122,7 +134,7 @@ impl Spinner {
         let start = Instant::now();
         let ended = spin(budget, 0, || true, &mut ready);
         match ended {
-            Ended::Ready(after) if start.elapsed() > after + PREEMPTED => self.learn(Ended::Preempted),
+            Ended::Ready(after) if start.elapsed() > after + PREEMPTED => self.learn(Ended::Preempted(Duration::MAX)),
             ended => self.learn(ended),
         }
         (self.retry, self.until_retry) = (self.retry.min(LAST_BLIND), self.until_retry.min(LAST_BLIND));
@@ -170,8 +182,10 @@ impl Spinner {
                 self.budget = (self.budget + STEP).max(after * 2).min(cap);
                 self.retry = FIRST_RETRY;
             }
-            Ended::Spent | Ended::Preempted => {
-                self.budget = if ended == Ended::Spent { self.budget / 2 } else { Duration::ZERO };
+            Ended::Spent | Ended::Preempted(_) => {
+                // Beside large bodies there are threads that look after memory, again and again; they say nothing of the peer.
+                let brief = matches!(ended, Ended::Preempted(pause) if cap > CAP && pause < BRIEF);
+                self.budget = if ended == Ended::Spent || brief { self.budget / 2 } else { Duration::ZERO };
                 if self.budget < STEP {
                     self.budget = Duration::ZERO;
                     self.until_retry = self.retry;
@@ -198,7 +212,7 @@ fn spin(budget: Duration, rest: u32, apart: impl Fn() -> bool, ready: &mut impl 
         }
         let now = Instant::now();
         if now - last > PREEMPTED || !apart() {
-            return Ended::Preempted;
+            return Ended::Preempted(if now - last > PREEMPTED { now - last } else { Duration::MAX });
         }
         if now - start >= budget {
             return Ended::Spent;
@@ -284,6 +298,44 @@ mod tests {
             looks(&mut spinner) > 0
         });
         assert!(spins.count() < 30);
+    }
+
+    #[test]
+    fn who_was_interrupted_briefly_after_a_large_body_tries_again_but_not_for_ever() {
+        let interrupted = |large, pause, times| {
+            let mut spinner = Spinner::new(Spin::Adaptive);
+            for _ in 0..times {
+                spinner.expect(if large { usize::MAX } else { 1 });
+                spinner.learn(Ended::Preempted(pause));
+            }
+            !spinner.next_budget().is_zero()
+        };
+        assert!(interrupted(true, BRIEF / 2, 1));
+        assert!(!interrupted(true, BRIEF / 2, 20));
+        assert!(!interrupted(true, BRIEF, 1));
+        assert!(!interrupted(false, BRIEF / 2, 1));
+    }
+
+    #[test]
+    fn who_is_keen_looks_and_nobody_else_does() {
+        let elsewhere = cpu::current().wrapping_add(10_000);
+        for (mode, keen) in [(Spin::Off, false), (Spin::Always(CAP), true), (Spin::Adaptive, true)] {
+            assert_eq!(Spinner::new(mode).is_keen(elsewhere), keen, "{mode:?}");
+        }
+        assert!(!Spinner::new(Spin::Adaptive).is_keen(cpu::UNKNOWN));
+        let mut spinner = Spinner::new(Spin::Adaptive);
+        for _ in 0..200 {
+            let (keen, mut looked) = (spinner.is_keen(elsewhere), false);
+            spinner.wait(
+                || elsewhere,
+                0,
+                || {
+                    looked = true;
+                    false
+                },
+            );
+            assert_eq!(looked, keen);
+        }
     }
 
     #[test]
