@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 static HOST: AtomicI32 = AtomicI32::new(0);
 static SEEN: AtomicU64 = AtomicU64::new(0);
@@ -126,13 +127,20 @@ fn masks_of_child(set: impl FnOnce(&mut Command)) -> BTreeMap<String, u64> {
     masks(&String::from_utf8(output.stdout.into_vec()).expect("text"))
 }
 
+fn masks_of_known_child() -> BTreeMap<String, u64> {
+    let mut child = child(&["mask"]).stdout(Stdio::piped()).wait_for_exec_unless_known().spawn().expect("a start");
+    let text = std::io::read_to_string(child.stdout.take().expect("a pipe")).expect("text");
+    assert_eq!(child.wait().expect("an end"), ExitStatus::Exited(0));
+    masks(&text)
+}
+
 const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
 }
 
 #[test]
 fn a14_mask_and_dispositions_are_reset() {
-    isolated("a14_mask_and_dispositions_are_reset", |_| {
+    isolated("a14_mask_and_dispositions_are_reset", |test| {
         let real_time = libc::SIGRTMIN() + 3;
         host::block(&[libc::SIGTERM, libc::SIGUSR1, real_time]);
         [libc::SIGHUP, libc::SIGPIPE, libc::SIGCHLD, libc::SIGTRAP, real_time + 1].into_iter().for_each(host::ignore);
@@ -163,6 +171,13 @@ fn a14_mask_and_dispositions_are_reset() {
                 command.signals(SignalPolicy::RestorePython);
             });
             assert_eq!((python["SigBlk"], python["SigIgn"]), (own["SigBlk"], own["SigIgn"] & !bit(libc::SIGPIPE)), "{way}, as Python");
+        }
+        // Not waited for, each alone, then close together: either the child asks which signals are ignored, or the host.
+        let mut last = Instant::now();
+        for pause in [2, 2, 2, 0, 0, 0, 0].map(Duration::from_millis) {
+            test.wait_until("the last start is long ago", || last.elapsed() >= pause);
+            last = Instant::now();
+            assert_eq!(masks_of_known_child(), clean, "a known program, {pause:?} after the last");
         }
         let after = masks(&fs::read_to_string("/proc/thread-self/status").expect("own status"));
         assert_eq!(after, own, "the host's own state changed");

@@ -34,6 +34,8 @@ pub(super) struct Streams {
     /// Descriptors that copy another one of the child: (number, of).
     same: Vec<(RawFd, RawFd)>,
     pipe_size: Option<u32>,
+    /// Streams 0 to 2 that were made for this start, bit n for n: they block.
+    made: u8,
     /// Whether the start may outlive the call that asked for it, and with it the descriptors that the caller lends.
     outlives_call: bool,
 }
@@ -96,8 +98,10 @@ impl Streams {
 
     fn add(&mut self, target: RawFd, kind: Kind) -> Result<()> {
         let source = match kind {
-            Kind::Inherit if target <= 2 && fd::is_close_on_exec(target) == Some(false) => return Ok(()),
-            Kind::Inherit => self.inherit(target)?,
+            Kind::Inherit => match self.inherit(target)? {
+                Some(source) => source,
+                None => return Ok(()),
+            },
             Kind::Same(of) => {
                 self.same.push((target, of));
                 return Ok(());
@@ -112,6 +116,9 @@ impl Streams {
     fn open_one(&mut self, target: RawFd, kind: Kind) -> Result<RawFd> {
         let failed =
             |error: io::Error| Error::from_io("spawn", &error, format!("cannot make descriptor {target} of the child")).with_stage(Stage::Stdio);
+        if (0..=2).contains(&target) && matches!(kind, Kind::Null | Kind::Pipe) {
+            self.made |= 1 << target;
+        }
         Ok(match kind {
             Kind::Null => self.childs_end(fd::open(c"/dev/null", libc::O_RDWR, 0).map_err(failed)?),
             Kind::Pipe => {
@@ -135,7 +142,7 @@ impl Streams {
 
     /// Makes the descriptions behind 0 to 2 blocking.
     pub(super) fn make_blocking(&self) -> Result<()> {
-        for target in 0..=2 {
+        for target in (0..=2).filter(|target| self.made & 1 << target == 0) {
             let number = self.moves.iter().find(|entry| entry.target == target && entry.source >= 0).map_or(target, |entry| entry.source);
             fd::make_blocking(number).map_err(|error| {
                 Error::from_io("spawn", &error, format!("cannot make descriptor {target} of the child blocking")).with_stage(Stage::Stdio)
@@ -150,16 +157,17 @@ impl Streams {
         number
     }
 
-    /// The host's descriptor of the same number, -1 when it can stay as it is; a standard stream that the host has closed becomes /dev/null.
-    #[inline(never)]
-    fn inherit(&mut self, target: RawFd) -> Result<RawFd> {
+    /// The host's descriptor of the same number, -1 when it can stay as it is, `None` when nothing need be said of it; a standard stream that the host
+    /// has closed becomes /dev/null.
+    fn inherit(&mut self, target: RawFd) -> Result<Option<RawFd>> {
         match fd::is_close_on_exec(target) {
-            Some(false) => Ok(-1),
-            Some(true) => Ok(target),
+            Some(false) if target <= 2 => Ok(None),
+            Some(false) => Ok(Some(-1)),
+            Some(true) => Ok(Some(target)),
             None if target <= 2 => {
                 let null = fd::open(c"/dev/null", libc::O_RDWR, 0)
                     .map_err(|error| Error::from_io("spawn", &error, "cannot open /dev/null").with_stage(Stage::Stdio))?;
-                Ok(self.childs_end(null))
+                Ok(Some(self.childs_end(null)))
             }
             None => Err(not_open(format!("descriptor to inherit is not open (fd = {target}, expected an open descriptor)"))),
         }

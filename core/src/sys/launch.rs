@@ -204,7 +204,7 @@ impl Launcher {
             closing: extra.closing,
             parent_waits: extra.parent_waits,
             clear_handlers: extra.clear_handlers,
-            reset_signals: reset_mask(setup.reset_signals),
+            reset_signals: reset_mask(setup.reset_signals, extra.parent_waits),
             mask: match setup.reset_signals {
                 ResetSignals::All => Some(0),
                 _ => setup.caller_mask.or(extra.saved),

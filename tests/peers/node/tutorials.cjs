@@ -144,8 +144,8 @@ const programs = {
   },
   async 'timeout and killSignal'() {
     cp.exec('sleep 10', { timeout: 50 }, (error) => say(told(error)));
-    cp.execFile('sleep', ['10'], { timeout: 60, killSignal: 'SIGKILL' }, (error) => say(told(error)));
-    say(await closed(watch(cp.spawn('sleep', ['10'], { timeout: 300, killSignal: 'SIGINT' }))));
+    cp.execFile('sleep', ['10'], { timeout: 500, killSignal: 'SIGKILL' }, (error) => say(told(error)));
+    say(await closed(watch(cp.spawn('sleep', ['10'], { timeout: 1000, killSignal: 'SIGINT' }))));
   },
   'maxBuffer'() {
     cp.exec('seq 100000', { maxBuffer: 1024 }, (error, stdout, stderr) => {
