@@ -5,6 +5,8 @@ use std::path::Path;
 
 /// Descriptors that the library's own permanent threads keep, each at most this often.
 const SERVICE_FDS: &[(&str, usize)] = &[("anon_inode:[eventpoll]", 1), ("anon_inode:[eventfd]", 1), ("anon_inode:[timerfd]", 1)];
+/// What a thread of the library may hold for a moment after the end of a child was told: that it is gone later is no descriptor of the host closed.
+const PASSING_FD: &str = "anon_inode:[pidfd]";
 /// What the library would name memory after, if it named any.
 const OWN_NAME: &str = "procs";
 /// Permanent threads of the library carry this prefix; they are not leaks.
@@ -50,7 +52,7 @@ impl Snapshot {
                 leaks.push(format!("descriptor opened and not closed: {fd}"));
             }
         }
-        leaks.extend(missing.iter().map(|fd| format!("descriptor of the host closed: {fd}")));
+        leaks.extend(missing.iter().filter(|fd| *fd != PASSING_FD).map(|fd| format!("descriptor of the host closed: {fd}")));
         if self.threads.len() > before.threads.len() {
             leaks.push(format!("threads: {:?} before, {:?} after", before.threads, self.threads));
         }
