@@ -13,5 +13,5 @@ for topic in "${topics[@]}"; do
     program=$target/examples/$topic
     if [ "$program" -nt "examples/$topic/main.c" ] && [ "$program" -nt include/procs.h ]; then continue; fi
     "${CC:-cc}" -std=c99 -Wall -Wextra -pedantic -Werror -O1 -g -Iinclude "examples/$topic/main.c" \
-        -L"$target/release" -lprocs -Wl,-rpath,"$target/release" -o "$program"
+        -L"$shipped" -lprocs -Wl,-rpath,"$shipped" -o "$program"
 done

@@ -11,10 +11,10 @@ name=$(soname)
 say "install: $stage"
 install -d "$stage/include" "$stage/lib/pkgconfig"
 install -m 644 include/procs.h "$stage/include/procs.h"
-install -m 755 "$target/release/libprocs.so" "$stage/lib/libprocs.so.$version"
+install -m 755 "$shipped/libprocs.so" "$stage/lib/libprocs.so.$version"
 ln -sf "libprocs.so.$version" "$stage/lib/$name"
 ln -sf "$name" "$stage/lib/libprocs.so"
-install -m 644 "$target/release/libprocs.a" "$stage/lib/libprocs.a"
+install -m 644 "$shipped/libprocs.a" "$stage/lib/libprocs.a"
 # Libs.private is what `rustc --print native-static-libs` names for this crate; tests/packages.sh links with it.
 cat >"$stage/lib/pkgconfig/procs.pc" <<PC
 prefix=$prefix

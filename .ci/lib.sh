@@ -3,6 +3,8 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
+# What users get: libprocs and the native modules.
+shipped=$target/shipped
 venv=$root/.venv
 tools=$target/tools
 cd "$root"
@@ -36,7 +38,7 @@ version_in() { grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)?' | head -n 1; }
 manifest_value() { sed -n "s/^$1 = \"\(.*\)\"/\1/p" Cargo.toml | head -n 1; }
 
 # The SONAME of the shared library that was built, such as libprocs.so.1.
-soname() { readelf -d "$target/release/libprocs.so" | sed -n 's/.*SONAME.*\[\(.*\)\].*/\1/p'; }
+soname() { readelf -d "$shipped/libprocs.so" | sed -n 's/.*SONAME.*\[\(.*\)\].*/\1/p'; }
 
 in_ci() { [ "${CI:-}" = true ]; }
 

@@ -139,12 +139,12 @@ static long rss_bytes(void) {
 
 /* ---- Starts ---- */
 
-/* The folder of the release build, as run.sh says or beside target/c-tests/KIND. */
+/* The folder of the library, as run.sh says or beside target/c-tests/KIND. */
 static const char *build_folder(void) {
     static char beside[500];
     const char *given = getenv("PROCS_LIBDIR");
     if (given != NULL) return given;
-    snprintf(beside, sizeof beside, "%.*s/../../release", (int)(strrchr(program, '/') - program), program);
+    snprintf(beside, sizeof beside, "%.*s/../../shipped", (int)(strrchr(program, '/') - program), program);
     return beside;
 }
 
@@ -152,7 +152,7 @@ static const char *helper(void) {
     static char beside[600];
     const char *given = getenv("PROCS_TEST_CHILD");
     if (given != NULL) return given;
-    snprintf(beside, sizeof beside, "%s/procs-child", build_folder());
+    snprintf(beside, sizeof beside, "%s/../release/procs-child", build_folder());
     return beside;
 }
 

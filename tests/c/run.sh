@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# run.sh plain|valgrind|asan|asan-rust|tsan [NAMES…]: builds the C tests against target/release and runs them, or those named. Ends with one
+# run.sh plain|valgrind|asan|asan-rust|tsan [NAMES…]: builds the C tests against target/shipped and runs them, or those named. Ends with one
 # line that counts. asan-rust and tsan build the library itself for the sanitizer first, which takes minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 kind=${1:-plain}
 target=${CARGO_TARGET_DIR:-$PWD/target}
-library=${PROCS_LIBDIR:-$target/release}
+library=${PROCS_LIBDIR:-$target/shipped}
 work=$target/c-tests/$kind
 cc=${CC:-cc}
 shift || true
 only=("$@")
 mkdir -p "$work"
-export PROCS_TEST_KIND=$kind PROCS_LIBDIR=$library PROCS_TEST_CHILD=${PROCS_TEST_CHILD:-$library/procs-child}
+export PROCS_TEST_KIND=$kind PROCS_LIBDIR=$library PROCS_TEST_CHILD=${PROCS_TEST_CHILD:-$target/release/procs-child}
 
 flags=(-std=gnu11 -g -O1 -Wall -Wextra -Wpedantic -Wno-unused-function -Werror -Iinclude)
 runner=()

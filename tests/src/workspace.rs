@@ -30,9 +30,9 @@ pub fn helper() -> PathBuf {
     from_env("PROCS_TEST_CHILD", || build_dir().join("procs-child"))
 }
 
-/// The folder with the C library: `PROCS_LIBDIR`, or the release build beside this one.
+/// The folder with the C library: `PROCS_LIBDIR`, or that of the shipped profile beside this build.
 pub fn library_dir() -> PathBuf {
-    from_env("PROCS_LIBDIR", || build_dir().with_file_name("release"))
+    from_env("PROCS_LIBDIR", || build_dir().with_file_name("shipped"))
 }
 
 /// The Python to test with: `PROCS_PYTHON`, or the one of the workspace's virtual environment.
