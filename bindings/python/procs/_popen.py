@@ -403,10 +403,10 @@ class Popen:
         """Iterates over the lines of standard output without their ends: str in text mode, else bytes. No line is too long; a last
         line without newline is delivered. Each line comes as soon as it is there."""
         stdout = self._need_stdout()
-        if self.text_mode or keep_ends:
-            batches = (stdout if keep_ends else stdout.bare_lines(),)
+        if self.text_mode:
+            batches = stdout.batches(not keep_ends)
         else:
-            batches = byte_batches(self.chunks(LINE_BLOCK))
+            batches = (stdout,) if keep_ends else byte_batches(self.chunks(LINE_BLOCK))
         return itertools.chain.from_iterable(itertools.chain(batches, self._closing()))
 
     def _closing(self):

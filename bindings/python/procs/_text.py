@@ -12,8 +12,8 @@ from . import _native
 class _PlainReader(io.TextIOWrapper):
     """What a ``TextIOWrapper`` becomes when other line ends than the usual ones are asked for."""
 
-    def bare_lines(self):
-        return (line.removesuffix("\n") for line in self)
+    def batches(self, bare):
+        return ((line.removesuffix("\n") if bare else line for line in self),)
 
 
 class TextIOWrapper(io.TextIOWrapper):
@@ -31,11 +31,11 @@ class TextIOWrapper(io.TextIOWrapper):
         self.read, self.readline = self._text.read, self._text.readline
 
     def __iter__(self):
-        return chain.from_iterable(iter(self._text.batch, None))
+        return chain.from_iterable(self.batches(False))
 
-    def bare_lines(self):
-        """Iterates over the lines without their ends."""
-        return chain.from_iterable(iter(self._text.batch_bare, None))
+    def batches(self, bare):
+        """Iterators over the lines, with their ends or without, as many as came at once."""
+        return iter(self._text.batch_bare if bare else self._text.batch, None)
 
     def __next__(self):
         line = self.readline()

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import itertools
 import os
 import random
 import signal
@@ -45,11 +46,11 @@ def some_lines(file, count):
 
 
 def some_bare(file, count):
-    """The same lines by way of ``bare_lines``; a last one without end is taken as any."""
+    """The same lines without their ends; a last one without end is taken as any."""
     if not isinstance(file, TextIOWrapper):
         return [line.removesuffix("\n") for line in some_lines(file, count)]
     taken = []
-    for line in file.bare_lines():
+    for line in itertools.chain.from_iterable(file.batches(True)):
         taken.append(line)
         if len(taken) == count:
             break
@@ -124,7 +125,7 @@ def test_reconfigure_counts_before_the_first_read_only():
     file = TextIOWrapper(io.BufferedReader(io.BytesIO(b"a\r\nb\nc")), "utf-8", "strict")
     file.reconfigure(newline="\r\n")
     assert isinstance(file, io.TextIOWrapper) and file.readline() == "a\r\n"
-    assert list(file.bare_lines()) == ["b\nc"]
+    assert [list(lines) for lines in file.batches(True)] == [["b\nc"]]
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
