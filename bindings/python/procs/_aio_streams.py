@@ -216,11 +216,11 @@ class StreamReader(asyncio.StreamReader):
         """Yields lists of lines without their ends, as many as came at once."""
         self._settle()
         parts = [self._take(len(self._pending))]
-        lines = complete(parts, parts.pop().split(b"\n"))
+        lines = complete(parts, parts.pop().split(b"\n"), b"")
         if lines:
             yield lines
         while data := await self._chunk(_LINE_BLOCK):
-            lines = complete(parts, data.split(b"\n"))
+            lines = complete(parts, data.split(b"\n"), b"")
             if lines:
                 yield lines
         if any(parts):

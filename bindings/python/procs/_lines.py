@@ -2,17 +2,20 @@
 # Private: the types that users see are in __init__.pyi and aio.pyi.
 """Blocks of bytes as lines: splitting a block is cheaper than asking for one line after the other."""
 
+import codecs
+import io
+
 # Large enough to read a full pipe at once, small enough that the lines of a block stay in the cache.
 LINE_BLOCK = 65536
 
 
-def complete(parts, lines):
+def complete(parts, lines, empty):
     """The whole lines of a split block; ``parts`` collects a line that goes on, so that a long one is joined once."""
     parts.append(lines[0])
     if len(lines) == 1:
         return ()
     if len(parts) > 1:
-        lines[0] = b"".join(parts)
+        lines[0] = empty.join(parts)
     parts[:] = [lines.pop()]
     return lines
 
@@ -21,6 +24,26 @@ def byte_batches(chunks):
     """Lists of lines without their ends, as many as came at once."""
     parts = []
     for data in chunks:
-        yield complete(parts, data.split(b"\n"))
+        yield complete(parts, data.split(b"\n"), b"")
     if any(parts):
         yield [b"".join(parts)]
+
+
+def text_batches(chunks, encoding, errors):
+    """Lists of decoded lines; all line ends of text files count."""
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(errors), translate=True)
+    parts = []
+    for data in chunks:
+        yield complete(parts, decoder.decode(data).split("\n"), "")
+    yield complete(parts, decoder.decode(b"", final=True).split("\n"), "")
+    if any(parts):
+        yield ["".join(parts)]
+
+
+def untouched(text_file):
+    """Whether a text file has not decoded anything yet; what it has decoded could not be taken back."""
+    try:
+        text_file.reconfigure(newline=None)
+    except io.UnsupportedOperation:
+        return False
+    return True

@@ -15,12 +15,11 @@ import warnings
 
 from . import _native, _options
 from ._errors import InvalidArgumentError, InvalidNumberError, InvalidStateError, SubprocessError, TimeoutExpired
-from ._lines import LINE_BLOCK, byte_batches
+from ._lines import LINE_BLOCK, byte_batches, text_batches, untouched
 from ._options import PIPE
-from ._pipes import leftover, open_reader
+from ._pipes import BLOCK, leftover, open_reader
 from ._plan import translate
 from ._records import ExitStatus, StopReport, Usage
-from ._text import TextIOWrapper
 
 # How long a child is left to end by itself after Ctrl-C, which the terminal sent to it as well.
 _POLITE_SECONDS = 0.25
@@ -123,10 +122,11 @@ class Popen:
                 continue
             fd = self._child.take_fd(number)
             file = open_reader(fd, bufsize, self.text_mode) if number else io.open(fd, "wb", bufsize)
-            if self.text_mode and number:
-                file = TextIOWrapper(file, encoding=self.encoding, errors=self.errors)
-            elif self.text_mode:
-                file = io.TextIOWrapper(file, encoding=self.encoding, errors=self.errors, write_through=True, line_buffering=line_buffering)
+            if self.text_mode:
+                extra = {} if number else {"write_through": True, "line_buffering": line_buffering}
+                file = io.TextIOWrapper(file, encoding=self.encoding, errors=self.errors, **extra)
+                if number:
+                    file._CHUNK_SIZE = BLOCK  # fewer trips to the decoder; it still takes what there is
             setattr(self, name, file)
 
     def __repr__(self):
@@ -403,16 +403,17 @@ class Popen:
         """Iterates over the lines of standard output without their ends: str in text mode, else bytes. No line is too long; a last
         line without newline is delivered. Each line comes as soon as it is there."""
         stdout = self._need_stdout()
-        if self.text_mode:
-            batches = stdout.batches(not keep_ends)
-        else:
-            batches = (stdout,) if keep_ends else byte_batches(self.chunks(LINE_BLOCK))
-        return itertools.chain.from_iterable(itertools.chain(batches, self._closing()))
+        if keep_ends or (self.text_mode and not untouched(stdout)):
+            return self._plain_lines(keep_ends)
+        chunks = self.chunks(LINE_BLOCK)
+        batches = text_batches(chunks, stdout.encoding, stdout.errors) if self.text_mode else byte_batches(chunks)
+        return itertools.chain.from_iterable(batches)
 
-    def _closing(self):
-        """Nothing more; but whoever asks for it has come to the end."""
+    def _plain_lines(self, keep_ends):
+        newline = "\n" if self.text_mode else b"\n"
+        for line in self.stdout:
+            yield line if keep_ends else line.removesuffix(newline)
         self.stdout.close()
-        yield from ()
 
     def _need_stdout(self):
         if self.stdout is None:

@@ -30,7 +30,6 @@ mod pipeline;
 mod run;
 mod shared;
 mod sink;
-mod text;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -114,7 +113,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pipeline::run_pipeline, module)?)?;
     module.add_function(wrap_pyfunction!(aio::run_async, module)?)?;
     module.add_function(wrap_pyfunction!(run::run, module)?)?;
-    module.add_class::<text::Text>()?;
     module.add_function(wrap_pyfunction!(shared::memory_layout, module)?)?;
     module.add_function(wrap_pyfunction!(shared::unpack_memory, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))

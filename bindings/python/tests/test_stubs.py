@@ -61,7 +61,7 @@ def test_public_names_and_methods(module, stub):
 
 def test_native_names():
     names = top_level(parsed("_native.pyi"))
-    assert {name for name in dir(_native) if not name.startswith("__")} == set(names) - {"Any", "Callable", "Iterator", "__version__"}
+    assert {name for name in dir(_native) if not name.startswith("__")} == set(names) - {"Any", "Callable", "__version__"}
     for name, node in names.items():
         if isinstance(node, ast.ClassDef):
             assert {member for member in vars(getattr(_native, name)) if not member.startswith("_")} == {
