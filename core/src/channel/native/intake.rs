@@ -1,19 +1,18 @@
 //! The receiving half: frames out of the ring or the socket, descriptors out of the socket.
 
+use super::assemble::{lost, missing_fds};
 use super::desk::Desk;
 use super::line::Line;
 use super::pieces::in_pieces;
-use crate::channel::control::SegmentBody;
-use crate::channel::frame::{Fault, FrameKind, HEADER_LEN, Header, Limits, Place};
-use crate::channel::handle::{HandleKind, check_handles};
-use crate::channel::message::{Buffer, Message};
+use crate::channel::frame::{FrameKind, HEADER_LEN, Header, Limits};
+use crate::channel::message::Message;
 use crate::channel::options::ChannelOptions;
 use crate::channel::parser::{Frame, Parser, truncated};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::shm::Arena;
 use crate::shm::ring::RingReader;
 use crate::shm::ring::spin::Spinner;
-use crate::shm::{Arena, BlockPlace, Seat};
 use crate::sys::lane::Lane;
 use crate::sys::message;
 use std::collections::VecDeque;
@@ -65,7 +64,7 @@ pub(super) struct Receiver {
     pub(super) limits: Limits,
     pub(super) spinner: Spinner,
     /// Descriptors that came and whose frame did not yet.
-    fds: VecDeque<OwnedFd>,
+    pub(super) fds: VecDeque<OwnedFd>,
     /// Where what nobody has asked for yet waits.
     pub(super) desk: Arc<Desk>,
     max_queued: usize,
@@ -80,7 +79,7 @@ pub(super) struct Receiver {
     /// The last body was a large one, so that the next may be.
     pub(super) large: bool,
     /// The other side's arena, as far as it was announced.
-    arena: Option<Arena>,
+    pub(super) arena: Option<Arena>,
 }
 
 impl Receiver {
@@ -371,75 +370,6 @@ impl Receiver {
             if self.closed_in_order { "the other side has closed the channel" } else { "the other side is gone without closing the channel" };
         Error::new(ErrorKind::Closed, "channel.recv", detail)
     }
-
-    /// The descriptors of a frame, all of them or an error.
-    fn take_fds(&mut self, line: &Line, count: u16) -> Result<Vec<OwnedFd>> {
-        let count = usize::from(count);
-        if matches!(self.input, Input::Ring { .. }) {
-            while self.fds.len() < count {
-                let mut came = Vec::new();
-                let received = message::recv(line.socket(), &mut [0], &mut came);
-                match received {
-                    Ok(received) if received.lost_fds => return Err(lost()),
-                    Ok(received) if received.len > 0 && !came.is_empty() => self.fds.extend(came),
-                    Ok(_) => return Err(missing_fds(self.fds.len(), count)),
-                    Err(_) => return Err(missing_fds(self.fds.len(), count)),
-                }
-            }
-            if self.fds.len() > count {
-                return Err(missing_fds(self.fds.len(), count));
-            }
-        }
-        if self.fds.len() < count {
-            return Err(missing_fds(self.fds.len(), count));
-        }
-        Ok(self.fds.drain(..count).collect())
-    }
-
-    /// Maps memory that the other side will place large bodies in.
-    fn add_segment(&mut self, line: &Line, frame: &Frame) -> Result<()> {
-        let body = SegmentBody::decode(&frame.payload).map_err(|fault| fault.at(0))?;
-        let fd = self.take_fds(line, 1)?.pop().ok_or_else(|| missing_fds(0, 1))?;
-        let known = self.arena.as_ref().map_or(0, Arena::segments);
-        if body.segment as usize != known {
-            return Err(Fault::protocol(format!("segments out of order (segment = {}, expected {known})", body.segment)).at(0));
-        }
-        match &self.arena {
-            Some(arena) => arena.add_segment(fd),
-            None => Arena::open(fd, Seat::from_number(body.seat)).map(|arena| self.arena = Some(arena)),
-        }
-    }
-
-    /// A message from its frame.
-    fn assemble(&mut self, frame: Frame, fds: Vec<OwnedFd>) -> Result<Message> {
-        let Frame { header, payload } = frame;
-        let handle = (header.handle != HandleKind::Raw).then_some(header.handle);
-        check_handles(&fds, handle, "channel.recv", ErrorKind::Protocol)?;
-        if header.places() == 0 {
-            return Ok(Message { codec: header.codec, body: Buffer::from(payload), buffers: Vec::new(), fds, handle });
-        }
-        let (body, places) = header.parse_places(&payload[..header.table_len()], &self.limits).map_err(|fault| fault.at(0))?;
-        let mut at = header.table_len();
-        let mut one = |place: &Place| -> Result<Buffer> {
-            match *place {
-                Place::Inline { len } => {
-                    let bytes = payload[at..at + len as usize].to_vec();
-                    at += len as usize;
-                    Ok(Buffer::from(bytes))
-                }
-                Place::Segment { segment, serial, offset, len } => {
-                    let arena = self.arena.as_ref().ok_or_else(|| Fault::protocol(format!("an unknown segment (segment = {segment})")).at(0))?;
-                    let block = arena.attach(BlockPlace { segment, serial, offset, len });
-                    block.map(Buffer::from).map_err(|error| Fault::protocol(error.detail().to_owned()).at(0))
-                }
-            }
-        };
-        let body = one(&body)?;
-        let buffers = places.iter().map(&mut one).collect::<Result<Vec<Buffer>>>()?;
-        let message = Message { codec: header.codec, body, buffers, fds, handle };
-        self.spinner.expect(message.size());
-        Ok(message)
-    }
 }
 
 /// Whether a sender that chose to send in pieces is gone. Had it chosen to lend the body its loss would be a plain end, and so it is here.
@@ -450,12 +380,4 @@ fn is_cut_off(header: &Header, line: &Line) -> bool {
 fn cut_off(got: u64, want: u64) -> Error {
     let detail = format!("the other side is gone without closing the channel, in the middle of a message (got = {got} bytes, want = {want})");
     Error::new(ErrorKind::Closed, "channel.recv", detail)
-}
-
-fn lost() -> Error {
-    Error::new(ErrorKind::Exhausted, "channel.recv", "descriptors of a message were lost: the limit of this process, those that came were closed")
-}
-
-fn missing_fds(got: usize, want: usize) -> Error {
-    Fault::protocol(format!("the descriptors are not those that the frame announces (fds = {got}, expected {want})")).at(0)
 }

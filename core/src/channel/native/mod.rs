@@ -7,6 +7,7 @@
 //! ```
 //! Locks: a thread that has the sender's lock may try for the receiver's, never wait for it; and the other way round.
 
+mod assemble;
 mod attend;
 mod desk;
 mod futures;
