@@ -50,4 +50,6 @@ pub use spawn::{
 #[doc(hidden)]
 pub use sys::blocks::ReadMemory;
 #[doc(hidden)]
+pub use sys::cpu::fence_after_unlock;
+#[doc(hidden)]
 pub use sys::hints::{advise_huge_pages, exported_symbol, read_uninit};

@@ -16,11 +16,11 @@
 use crate::ptr::Noted;
 use crate::status::invalid;
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
-use procs::{Error, ErrorKind, Result};
+use procs::{Error, ErrorKind, Result, fence_after_unlock};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering, compiler_fence, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 const _: () = assert!(usize::BITS == 64, "handles need 64-bit pointers");
@@ -125,12 +125,7 @@ impl Drop for LetGo {
     #[inline]
     fn drop(&mut self) {
         // Unlocking comes before the look at the mark, as marking comes before the unlocking of whoever frees: one of the two sees the other.
-        // On x86-64 unlocking is a full barrier by itself.
-        if cfg!(target_arch = "x86_64") {
-            compiler_fence(Ordering::SeqCst)
-        } else {
-            fence(Ordering::SeqCst)
-        }
+        fence_after_unlock();
         if self.slot.life.load(Ordering::SeqCst) & FREED != 0 {
             self.bury();
         }

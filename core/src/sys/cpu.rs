@@ -1,6 +1,7 @@
 //! Which processor this thread runs on, and how many it may use.
 
 use std::mem;
+use std::sync::atomic::{Ordering, compiler_fence, fence};
 
 /// A number that no processor has: not known.
 pub(crate) const UNKNOWN: u32 = u32::MAX;
@@ -31,6 +32,16 @@ pub(crate) fn allowed() -> usize {
 #[inline]
 pub(crate) fn pause() {
     std::hint::spin_loop();
+}
+
+/// A full barrier behind the unlocking of a lock: unlocking comes before what is looked at next. On x86-64 it is such a barrier by itself.
+#[inline]
+pub fn fence_after_unlock() {
+    if cfg!(target_arch = "x86_64") {
+        compiler_fence(Ordering::SeqCst);
+    } else {
+        fence(Ordering::SeqCst);
+    }
 }
 
 /// Lets another thread that waits for this processor run first, if there is one.

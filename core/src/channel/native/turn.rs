@@ -6,10 +6,11 @@ use super::would_block;
 use crate::error::Result;
 use crate::io::reactor::{Interest, Watch, watch_fd};
 use crate::shm::ring::{BELL_ROOM, Word};
+use crate::sys::cpu::fence_after_unlock;
 use parking_lot::{Mutex, MutexGuard};
 use std::ops::{Deref, DerefMut};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::time::Instant;
@@ -107,12 +108,7 @@ impl Drop for After<'_> {
     #[inline]
     fn drop(&mut self) {
         // Unlocking comes before the look at the mark, as marking comes before the reactor's second attempt: one of the two sees the other.
-        // On x86-64 unlocking is a full barrier by itself.
-        if cfg!(target_arch = "x86_64") {
-            compiler_fence(Ordering::SeqCst)
-        } else {
-            fence(Ordering::SeqCst)
-        }
+        fence_after_unlock();
         if self.0.missed.load(Ordering::SeqCst) {
             self.0.look_again();
         }
