@@ -13,11 +13,13 @@
     ROW(c12, "C12", "nobody waits for the keyboard", ANYWHERE, NULL)                                           \
     ROW(c13, "C13", "a background child of a terminal is not stopped in its own session", NOT_VALGRIND, NULL)  \
     ROW(c14, "C14", "small pipes are enough", PLAIN, NULL)                                                     \
+    ROW(c14_large, "C14", "large output comes unchanged, whatever splice says", PLAIN, NULL)                   \
     ROW(c15, "C15", "merged streams keep their order", ANYWHERE, NULL)                                         \
     ROW(c16, "C16", "a full disk is the child's problem, a sink's is told", PLAIN, NULL)                       \
     ROW(c16_limit, "C16", "a size limit is the child's alone", ANYWHERE, NULL)                                 \
     ROW(host_of_a_job, "C13", "", HOST, NULL)
 #include "terminal.h"
+#include "inject.h"
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -317,6 +319,17 @@ static void c14(void) {
     o.input_len = sizeof megabytes;
     prints(o, megabytes, sizeof megabytes);
     for (int i = 0; i < 1100; i++) CHECK(close(pipes[i][0]) == 0 && close(pipes[i][1]) == 0);
+}
+
+static void c14_large(void) {
+    static const char *const rules[] = {"splice:error=ENOSYS", "splice:error=EPERM:when=3", "splice:error=EINTR:when=1+2"};
+    static char whole[9000001];
+    for (size_t i = 0; i < sizeof whole; i++) whole[i] = (char)('a' + i % 26);
+    for (int i = 0; i < 3; i++) {
+        inject(rules[i], NULL);
+        prints(CHILD("flood", "9000001", "1"), whole, sizeof whole);
+        CHECK(end_injection());
+    }
 }
 
 static void c15(void) {
