@@ -50,8 +50,7 @@ test('check makes a failed status an error with the result', async () => {
 
 test('an abort stops a run and rejects with AbortError', async () => {
   const controller = new AbortController();
-  const running = sh('echo begun; exec sleep 30', { signal: controller.signal });
-  setTimeout(() => controller.abort(new Error('enough')), 100);
+  const running = sh('echo begun; exec sleep 30', { signal: controller.signal, stdoutSink: () => controller.abort(new Error('enough')) });
   await assert.rejects(running, (error) => {
     assert.deepEqual([error.name, error.code, error.cause.message, error.result.cancelled], ['AbortError', 'ABORT_ERR', 'enough', true]);
     return true;

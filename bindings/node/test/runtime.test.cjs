@@ -152,7 +152,7 @@ test('works in workers, and a worker may end at any moment', async () => {
   for (let round = 0; round < (FULL ? 1000 : 30); round++) {
     const victim = new Worker(busy, { eval: true });
     await once(victim, 'message');
-    await new Promise((resolve) => setTimeout(resolve, round % 7));
+    await new Promise((resolve) => setTimeout(resolve, round % 7)); // the moment is what is tested
     await victim.terminate();
   }
   assert.equal((await procs.run('echo', ['still here'])).stdout, 'still here\n');
@@ -244,6 +244,7 @@ test('no descriptor, child or thread stays behind', async () => {
       procs.spawnSync('echo', ['x'], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] });
       await procs.run('procs-no-such-program').catch(() => {});
     };
+    // Without what is wanted: a tenth of a second, in which what the first rounds leave for later is done.
     const settled = async (want) => {
       for (let i = 0; i < 4000; i++) {
         const now = count();

@@ -107,8 +107,17 @@ def helper():
     return str(found[0])
 
 
+def alive(pid):
+    """Whether the process is there, and more than a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(") ", 1)[1][0] not in "ZX"
+    except OSError:
+        return False
+
+
 def wait_until(condition, what):
-    """Polls until the condition holds; the only place that sleeps."""
+    """Polls until the condition holds."""
     end = time.monotonic() + SETTLE_SECONDS
     while not condition():
         assert time.monotonic() < end, f"never happened: {what}"

@@ -394,7 +394,7 @@ def test_calls_of_an_event_loop(tmp_path):
 
 def test_an_event_loop_serves_and_takes_replies_in_parts(tmp_path):
     async def slowly(question):
-        await asyncio.sleep(0.2)
+        await together.wait()
         return question
 
     async def many(count):
@@ -408,11 +408,13 @@ def test_an_event_loop_serves_and_takes_replies_in_parts(tmp_path):
             raise KeyError(value)
         return {"slow": slowly, "many": many, "plain": lambda n: n + 1, "list": lambda n: iter(range(n))}[kind](value)
 
+    together = asyncio.Barrier(20)
+
     async def main():
         here, there = (aio.AsyncChannel(end) for end in procs.Channel.pair())
         serving = asyncio.create_task(there.serve(handler))
         assert await here.call(["plain", 1], 60) == 2
-        # Several at once: 20 slow answers take the time of one, give or take.
+        # Several at once: no slow answer is given before all 20 are asked for.
         answers = await asyncio.wait_for(asyncio.gather(*(here.call(["slow", n]) for n in range(20)), here.call(["plain", 9])), 60)
         assert answers == [*range(20), 10]
         for kind in ("many", "list"):

@@ -123,7 +123,7 @@ def test_c07_a_slow_reader_slows_the_child(on_loop, helper):
     async def slowly():
         process = await aio.create_subprocess_exec(*args, stdout=aio.PIPE)
         total = len(await process.stdout.read(65536))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # time in which a child that is not held back writes all of it
         assert process.returncode is None
         while data := await process.stdout.read(65536):
             total += len(data)
@@ -411,7 +411,7 @@ def test_c17_on_a_loop():
     async def main():
         process = await aio.create_subprocess_exec("sleep", "60", stdout=aio.PIPE)
         reading = asyncio.ensure_future(process.stdout.read(10))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it begins, finds nothing and waits
         number = process.stdout._pipe.fileno()
         read, theirs = os.pipe()
         process.stdout.close()
@@ -419,8 +419,8 @@ def test_c17_on_a_loop():
         called = []
         asyncio.get_running_loop().add_reader(ours, called.append, 1)
         os.write(theirs, b"x")
-        await asyncio.sleep(0.01)
-        assert called
+        while not called:
+            await asyncio.sleep(0)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         asyncio.get_running_loop().remove_reader(ours)

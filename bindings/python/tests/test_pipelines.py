@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from conftest import alive, children, wait_until
 
 import procs
 from procs import aio
@@ -88,7 +89,8 @@ def test_awaited_pipelines_give_what_the_blocking_ones_give():
 def test_cancelling_an_awaited_pipeline_ends_its_stages():
     async def main():
         task = asyncio.ensure_future(aio.Pipeline(["sleep", "300"], ["cat"]).run())
-        await asyncio.sleep(0.1)
+        while len(children()) < 2:
+            await asyncio.sleep(0.005)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -127,19 +129,8 @@ def test_stopping_a_tree_from_a_loop():
         assert (await process.kill_tree()).returncode == -9
         return grandchild, second
 
-    for pid in asyncio.run(main()):
-        end = time.monotonic() + 60
-        while alive(pid):
-            assert time.monotonic() < end
-            time.sleep(0.01)
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
+    pids = asyncio.run(main())
+    wait_until(lambda: not any(map(alive, pids)), "both grandchildren are gone")
 
 
 WAITS = {

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import procs
-from conftest import WORD_SECONDS, wait_until
+from conftest import WORD_SECONDS, alive, wait_until
 from procs import aio
 
 
@@ -221,14 +221,6 @@ def test_ctrl_c_reaches_every_blocking_call(name, tmp_path):
         program.kill()
         for pid in filter(alive, Path("pids").read_text().split()):
             os.kill(int(pid), signal.SIGKILL)
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(") ", 1)[1][0] not in "ZX"
-    except OSError:
-        return False
 
 
 def test_other_signal_handlers_run_and_may_raise():
