@@ -2,11 +2,11 @@
 
 // Channel: messages, buffers and descriptors to and from another process of any of the four languages.
 
-const { EventEmitter } = require('node:events');
 const { hub, newId } = require('./hub.js');
 const { nodeError, AbortError, ProcsError, isFailure, fromFailure, unwrap } = require('./errors.js');
 const { beside, decode, NAMES, Message } = require('./message-codecs.js');
 const calls = require('./message-calls.js');
+const { MessageEnd, closedError, kArrange, kNext, kIsOpen } = require('./message-end.js');
 const { Outbox } = require('./outbox.js');
 const { Receivers, waitOptions } = require('./receivers.js');
 const { settings } = require('./message-settings.js');
@@ -26,15 +26,11 @@ const kOwn = Symbol('kOwn');
 /** What became of a message that nobody is there for any more. */
 const GONE = Symbol('gone');
 
-function closedError() {
-  return new ProcsError('channel: it is closed', 'CLOSED', 'EPIPE');
-}
-
 /** Closes channels that nobody refers to any more. */
 const collected = new FinalizationRegistry((id) => hub.closeChannel(id));
 
 /** One end of a channel. Events: 'message' (value, message), 'drain', 'close', 'error'. */
-class Channel extends EventEmitter {
+class Channel extends MessageEnd {
   #id;
   #codec;
   #open = true;
@@ -42,7 +38,6 @@ class Channel extends EventEmitter {
   /** Whether the other side has ended and everything was read. */
   #ended = false;
   #failure = null;
-  #referenced = true;
   #held = false;
   #watched = false;
   /** Messages for which nobody has asked yet. */
@@ -50,7 +45,7 @@ class Channel extends EventEmitter {
   /** Listeners are given nothing just now. */
   #deaf = false;
   /** Calls of `recv` that wait for a message. */
-  #receivers = new Receivers(() => this.#arrange());
+  #receivers = new Receivers(() => this[kArrange]());
   #handler = null;
   #served = null;
   #outbox;
@@ -69,9 +64,6 @@ class Channel extends EventEmitter {
       },
     });
     collected.register(this, id, this);
-    const later = () => process.nextTick(() => this.#arrange());
-    this.on('newListener', later);
-    this.on('removeListener', later);
     if (isOver) this.#end();
   }
 
@@ -118,6 +110,10 @@ class Channel extends EventEmitter {
     return this.#outbox.length;
   }
 
+  [kIsOpen]() {
+    return this.#open;
+  }
+
   #check() {
     if (!this.#open || this.#closing) throw new ProcsError('channel: it was closed', 'INVALID_STATE', 'ERR_PROCS_INVALID_STATE');
   }
@@ -128,7 +124,7 @@ class Channel extends EventEmitter {
   }
 
   /** Watches and holds the loop as far as somebody wants what comes, and gives what has come. */
-  #arrange() {
+  [kArrange]() {
     if (this.listenerCount('message') > 0) this.#deliver();
     const active = this.#open && !this.#ended;
     const watched = active && (this.#wanted || (this.listenerCount('close') > 0 && this.#waiting.length < READ_AHEAD));
@@ -138,7 +134,7 @@ class Channel extends EventEmitter {
       const failure = watched ? this.#watch() : hub.channelUnwatch(this.#id);
       if (isFailure(failure)) this.#fail(fromFailure(failure));
     }
-    const held = active && this.#wanted && this.#referenced;
+    const held = active && this.#wanted && this.hasRef();
     if (held !== this.#held) {
       this.#held = held;
       if (held) hub.hold();
@@ -177,7 +173,7 @@ class Channel extends EventEmitter {
     }
     if (this.#handler !== null) this.#serve();
     // Nothing to change while a listener takes everything.
-    if (this.#open && !(this.#watched && this.#waiting.length === 0 && this.listenerCount('message') > 0)) this.#arrange();
+    if (this.#open && !(this.#watched && this.#waiting.length === 0 && this.listenerCount('message') > 0)) this[kArrange]();
     return this.#waiting.length >= READ_AHEAD && !this.#wanted;
   }
 
@@ -190,7 +186,7 @@ class Channel extends EventEmitter {
   #readAll() {
     while (this.#open && this.#receive()) { /* Until nothing has. */ }
     this.#serve();
-    if (this.#open) this.#arrange();
+    if (this.#open) this[kArrange]();
   }
 
   /** Reads a batch; true when there may be more. */
@@ -233,7 +229,7 @@ class Channel extends EventEmitter {
         this.#deaf = true;
         while (next < count) arrived(next++);
         this.#deaf = false;
-        process.nextTick(() => this.#arrange());
+        process.nextTick(() => this[kArrange]());
       }
     }
   }
@@ -289,7 +285,7 @@ class Channel extends EventEmitter {
     this.#ended = true;
     this.#receivers.refuse(this.#failure ?? closedError());
     this.#served?.resolve();
-    this.#arrange();
+    this[kArrange]();
     if (this.#waiting.length === 0) this.#closeAfterEnd();
   }
 
@@ -307,13 +303,7 @@ class Channel extends EventEmitter {
     return false;
   }
 
-  /** The next value. With `{message: true}` all of the message. */
-  async recv(options = {}) {
-    const message = await this.#next(waitOptions(options));
-    return options.message ? message : message.value;
-  }
-
-  #next(limits) {
+  [kNext](limits) {
     if (limits.signal?.aborted) throw new AbortError(limits.signal.reason);
     if (this.#waiting.length > 0) {
       const message = this.#waiting.shift();
@@ -323,20 +313,6 @@ class Channel extends EventEmitter {
     if (this.#ended) throw this.#failure ?? closedError();
     this.#check();
     return this.#receivers.next(limits);
-  }
-
-  /** The values until the channel has ended. */
-  async* [Symbol.asyncIterator]() {
-    for (;;) {
-      let value;
-      try {
-        value = await this.recv();
-      } catch (error) {
-        if (error.kind === 'CLOSED' || (error.kind === 'INVALID_STATE' && !this.#open)) return;
-        throw error;
-      }
-      yield value;
-    }
   }
 
   /** Asks the other side, which serves; the promise of its reply. With `{message: true}` all of the reply. */
@@ -404,30 +380,8 @@ class Channel extends EventEmitter {
     this.#watched = false;
     collected.unregister(this);
     this.#end();
-    this.#arrange();
+    this[kArrange]();
     process.nextTick(() => this.emit('close'));
-  }
-
-  /** Keeps the event loop alive while somebody waits for messages (the state at the beginning). */
-  ref() {
-    this.#referenced = true;
-    this.#arrange();
-    return this;
-  }
-
-  /** Lets the event loop end although somebody waits for messages. */
-  unref() {
-    this.#referenced = false;
-    this.#arrange();
-    return this;
-  }
-
-  hasRef() {
-    return this.#referenced;
-  }
-
-  [Symbol.dispose ?? Symbol.for('nodejs.dispose')]() {
-    this.close();
   }
 }
 

@@ -2,10 +2,10 @@
 
 // The channel to a parent that speaks Node's wire, with the face of Channel: messages by `process.send` and 'message'. What that wire has not is refused.
 
-const { EventEmitter } = require('node:events');
 const { AbortError, ProcsError, nodeError } = require('./errors.js');
 const { beside } = require('./message-codecs.js');
-const { Receivers, waitOptions } = require('./receivers.js');
+const { MessageEnd, closedError, kArrange, kNext, kIsOpen } = require('./message-end.js');
+const { Receivers } = require('./receivers.js');
 const check = require('./validate.js');
 
 const RESERVED = 'NODE_';
@@ -16,10 +16,6 @@ const EVENTS = ['message', 'disconnect'];
 function refused(operation, what) {
   const how = "the parent starts this program with the option wire 'native', or from Node by spawn with `channel`";
   return new ProcsError(`channel.${operation}: ${what} (wire = node, expected native: ${how})`, 'UNSUPPORTED', 'ERR_PROCS_UNSUPPORTED');
-}
-
-function closed() {
-  return new ProcsError('channel: it is closed', 'CLOSED', 'EPIPE');
 }
 
 /** Whether this process has a parent that speaks Node's wire, on its own main thread. */
@@ -42,12 +38,11 @@ class ProcessMessage {
   }
 }
 
-class ProcessChannel extends EventEmitter {
+class ProcessChannel extends MessageEnd {
   #waiting = [];
-  #receivers = new Receivers(() => this.#arrange());
+  #receivers = new Receivers(() => this[kArrange]());
   #open = true;
   #ended = false;
-  #referenced = true;
   /** Whether Node counts this channel among what keeps the event loop alive. */
   #held = true;
   #unwritten = 0;
@@ -63,10 +58,7 @@ class ProcessChannel extends EventEmitter {
     // At once: Node drops what nobody has listened for when the parent disconnects.
     process.on('message', this.#came);
     process.on('disconnect', this.#left);
-    const later = () => process.nextTick(() => this.#arrange());
-    this.on('newListener', later);
-    this.on('removeListener', later);
-    this.#arrange();
+    this[kArrange]();
   }
 
   get codec() {
@@ -85,15 +77,19 @@ class ProcessChannel extends EventEmitter {
     return this.#unwritten;
   }
 
+  [kIsOpen]() {
+    return this.#open;
+  }
+
   #check() {
     if (!this.#open) throw new ProcsError('channel: it was closed', 'INVALID_STATE', 'ERR_PROCS_INVALID_STATE');
   }
 
-  #arrange() {
+  [kArrange]() {
     const hears = this.listenerCount('message') > 0;
     while (hears && this.#waiting.length > 0) this.#give(this.#waiting.shift());
     this.#tellClose();
-    const held = this.#open && !this.#ended && this.#referenced && (this.#receivers.length > 0 || hears);
+    const held = this.#open && !this.#ended && this.hasRef() && (this.#receivers.length > 0 || hears);
     if (held === this.#held || !process.channel) return;
     this.#held = held;
     for (const _ of EVENTS) {
@@ -111,7 +107,7 @@ class ProcessChannel extends EventEmitter {
     if (receiver !== undefined) receiver.resolve(message);
     else if (this.#waiting.length === 0 && this.listenerCount('message') > 0) this.#give(message);
     else this.#waiting.push(message);
-    if (receiver !== undefined) this.#arrange();
+    if (receiver !== undefined) this[kArrange]();
   }
 
   #end() {
@@ -119,7 +115,7 @@ class ProcessChannel extends EventEmitter {
     this.#ended = true;
     process.removeListener('message', this.#came);
     process.removeListener('disconnect', this.#left);
-    this.#receivers.refuse(closed());
+    this.#receivers.refuse(closedError());
     this.#tellClose();
   }
 
@@ -146,7 +142,7 @@ class ProcessChannel extends EventEmitter {
     this.#unwritten++;
     const room = process.send(value, undefined, undefined, (error) => {
       this.#unwritten--;
-      callback?.(error ? closed() : null);
+      callback?.(error ? closedError() : null);
       if (!this.#open && this.#unwritten === 0) this.#leave();
       else if (this.#isFull && this.#unwritten === 0) {
         this.#isFull = false;
@@ -158,37 +154,19 @@ class ProcessChannel extends EventEmitter {
   }
 
   #fail(callback) {
-    if (callback === undefined) throw closed();
-    process.nextTick(callback, closed());
+    if (callback === undefined) throw closedError();
+    process.nextTick(callback, closedError());
     return false;
   }
 
-  /** The next value. With `{message: true}` all of the message. */
-  async recv(options = {}) {
-    const limits = waitOptions(options);
+  [kNext](limits) {
     if (limits.signal?.aborted) throw new AbortError(limits.signal.reason);
-    let message = this.#waiting.shift();
+    const message = this.#waiting.shift();
     this.#tellClose();
-    if (message === undefined) {
-      this.#check();
-      if (this.#ended) throw closed();
-      message = await this.#receivers.next(limits);
-    }
-    return options.message ? message : message.value;
-  }
-
-  /** The values until the channel has ended. */
-  async* [Symbol.asyncIterator]() {
-    for (;;) {
-      let value;
-      try {
-        value = await this.recv();
-      } catch (error) {
-        if (error.kind === 'CLOSED' || (error.kind === 'INVALID_STATE' && !this.#open)) return;
-        throw error;
-      }
-      yield value;
-    }
+    if (message !== undefined) return message;
+    this.#check();
+    if (this.#ended) throw closedError();
+    return this.#receivers.next(limits);
   }
 
   async call() {
@@ -211,7 +189,7 @@ class ProcessChannel extends EventEmitter {
   close() {
     if (!this.#open) return;
     this.#open = false;
-    this.#arrange();
+    this[kArrange]();
     if (this.#unwritten === 0) this.#leave();
   }
 
@@ -219,26 +197,6 @@ class ProcessChannel extends EventEmitter {
     this.#waiting.length = 0;
     if (process.connected) process.disconnect();
     this.#end();
-  }
-
-  ref() {
-    this.#referenced = true;
-    this.#arrange();
-    return this;
-  }
-
-  unref() {
-    this.#referenced = false;
-    this.#arrange();
-    return this;
-  }
-
-  hasRef() {
-    return this.#referenced;
-  }
-
-  [Symbol.dispose ?? Symbol.for('nodejs.dispose')]() {
-    this.close();
   }
 }
 
