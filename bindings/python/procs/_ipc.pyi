@@ -3,10 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol, Self, TypeAlias, TypedDict, Unpack, overload
 
-_Bytes: TypeAlias = bytes | bytearray | memoryview
-
-class _HasFileno(Protocol):
-    def fileno(self) -> int: ...
+from ._start import _Bytes, _HasFileno
 
 # ---- channels ----
 

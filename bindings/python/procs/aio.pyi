@@ -35,7 +35,7 @@ from . import STDOUT as STDOUT
 from . import CancelHandle, CompletedProcess, PipelineResult, StopReport, Usage
 from . import Block, Buffer, Channel, Message, SharedBarrier, SharedEvent, SharedMutex, SharedOnce, SharedRwLock, SharedSemaphore
 from ._ipc import SharedRwLockSide, _ChannelOptions, _Codec, _ForkOptions, _Wire
-from . import _Bytes, _Command, _Job, _Limit, _Path, _RunOptions, _Sink, _StartOptions, _Stream
+from ._start import _Bytes, _Command, _Job, _Limit, _Path, _RunOptions, _Sink, _StartOptions, _Stream
 
 subprocess = _aio_subprocess
 _Result = TypeVar("_Result")
