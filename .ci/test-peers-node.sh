@@ -4,9 +4,10 @@
 
 modules=$target/peers-node
 mkdir -p "$modules"
-if ! cmp -s tests/peers/node/package.json "$modules/package.json"; then
-  say "npm install: the libraries of tests/peers/node/package.json"
-  cp tests/peers/node/package.json "$modules/package.json.new"
-  (cd "$modules" && mv package.json.new package.json && npm install --no-audit --no-fund --silent) || { rm -f "$modules/package.json"; fail "npm install"; }
+if ! cmp -s tests/peers/node/package-lock.json "$modules/installed.json"; then
+  say "npm ci: the libraries of tests/peers/node/package-lock.json"
+  cp tests/peers/node/package.json tests/peers/node/package-lock.json "$modules"
+  (cd "$modules" && npm ci --no-audit --no-fund --silent) || fail "npm ci"
+  cp tests/peers/node/package-lock.json "$modules/installed.json"
 fi
 PEERS_MODULES=$modules node tests/peers/node/compare.cjs "$@"
