@@ -185,15 +185,16 @@ class Execution {
     clearTimeout(this.#timer);
     const stdout = this.stdout.result();
     const stderr = this.stderr.result();
-    if (!this.callback) return;
+    const { callback } = this; // called without a `this`, as Node does
+    if (!callback) return;
     handOut(stdout.length + stderr.length);
     if (!this.#error && code === 0 && signal === null) {
-      this.callback(null, stdout, stderr);
+      callback(null, stdout, stderr);
       return;
     }
     this.#error ??= this.#failed(code, signal, stderr);
     this.#error.cmd = this.command;
-    this.callback(this.#error, stdout, stderr);
+    callback(this.#error, stdout, stderr);
   }
 
   #failed(code, signal, stderr) {

@@ -4,7 +4,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 const { kSpecial } = require('./arguments.js');
-const { hub, answer, newId, attend, forget } = require('./hub.js');
+const { hub, answer, newId, attend, forget, uncaught } = require('./hub.js');
 const { fromFailure, isFailure, unwrap } = require('./errors.js');
 const native = require('./native.js');
 const request = require('./request.js');
@@ -14,6 +14,22 @@ const EINVAL = 22;
 const ESRCH = 3;
 
 const MANUAL = { requireManualDestroy: true };
+
+function tellExit(code, signal, usage) {
+  try {
+    this.onexit(code, signal, usage);
+  } catch (error) {
+    uncaught(error);
+  }
+}
+
+function tellStream(index, over) {
+  try {
+    this.onend(index, over);
+  } catch (error) {
+    uncaught(error);
+  }
+}
 
 class Handle {
   #id = 0;
@@ -85,11 +101,19 @@ class Handle {
     if (--this.#awaited === 0) forget(this.#id);
   }
 
+  /** Tells the users, in the context of the start. */
+  #call(tell, ...what) {
+    try {
+      this.#resource.runInAsyncScope(tell, this, ...what);
+    } finally {
+      if (this.#awaited === 0) this.#resource.emitDestroy();
+    }
+  }
+
   #tellStream(index, over) {
     this.#streamDone();
     this.#told();
-    this.#resource.runInAsyncScope(this.onend, this, index, over);
-    if (this.#awaited === 0) this.#resource.emitDestroy();
+    this.#call(tellStream, index, over);
   }
 
   /** The notice of the child's end; code null and no signal when its status is unknown. */
@@ -97,8 +121,7 @@ class Handle {
     this.#running = false;
     if (this.#referenced) hub.letGo();
     this.#told();
-    this.#resource.runInAsyncScope(this.onexit, this, code ?? (signal === '' ? null : 0), signal, usage);
-    if (this.#awaited === 0) this.#resource.emitDestroy();
+    this.#call(tellExit, code ?? (signal === '' ? null : 0), signal, usage);
   }
 
   /** The notice that the program was not executed after all, by errno and the core's record. */

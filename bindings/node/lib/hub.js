@@ -57,6 +57,26 @@ function forget(id) {
   children.delete(id);
 }
 
+/**
+ * Makes it an uncaught exception where it was thrown, as for the runtime's own callbacks: its handlers run in the async context of what threw it,
+ * which is left once the native side finds out. That is told by `undefined`, for it must not run ticks after a throw.
+ */
+function uncaught(error) {
+  native.uncaught(error);
+  throw undefined;
+}
+
+/** A function for the native side that runs code of users. */
+function guarded(call) {
+  return (a, b, c, d, e) => {
+    try {
+      return call(a, b, c, d, e);
+    } catch (error) {
+      return uncaught(error);
+    }
+  };
+}
+
 function onAnswer(id, event) {
   if (id === LOOK) {
     hub.look();
@@ -90,4 +110,4 @@ const hub = native.openHub(onAnswer, onNotice);
 /** What every message needs. */
 const quick = hub.quick();
 
-module.exports = { hub, quick, answer, newId, attend, forget };
+module.exports = { hub, quick, answer, newId, attend, forget, uncaught, guarded };

@@ -2,7 +2,7 @@
 
 // Channel: messages, buffers and descriptors to and from another process of any of the four languages.
 
-const { hub, newId } = require('./hub.js');
+const { hub, guarded, newId } = require('./hub.js');
 const { nodeError, AbortError, ProcsError, isFailure, fromFailure, unwrap } = require('./errors.js');
 const { beside, decode, NAMES, Message } = require('./message-codecs.js');
 const calls = require('./message-calls.js');
@@ -155,7 +155,7 @@ class Channel extends MessageEnd {
   }
 
   #watch() {
-    return hub.channelWatch(this.#id, (kind, first, at, codec, text) => this.#came(kind, first, at, codec, text), false);
+    return hub.channelWatch(this.#id, guarded((kind, first, at, codec, text) => this.#came(kind, first, at, codec, text)), false);
   }
 
   /** What has come. True when no more is wanted for now. */

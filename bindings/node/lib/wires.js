@@ -5,7 +5,7 @@
 // `fd` and `close`. Its target is given a message that has come alone (`oneCame(wire, body, isText)`), or lines of messages and nothing else
 // (`linesCame(wire, text)`); otherwise it has to read, and is given what was read already, or null (`someCame(came)`).
 
-const { hub, quick, answer } = require('./hub.js');
+const { hub, quick, answer, guarded } = require('./hub.js');
 const { isFailure, fromFailure } = require('./errors.js');
 const slab = require('./slab.js');
 const { shapeOf } = require('./texts.js');
@@ -62,11 +62,11 @@ class NodeWire {
     this.#id = id;
     this.#target = target;
     this.#lines = serialization === 'json';
-    const failure = hub.linkWatch(id, (came, many) => {
+    const failure = hub.linkWatch(id, guarded((came, many) => {
       if (typeof came !== 'string') target.someCame(came ?? null);
       else if (many === undefined) target.oneCame(this, came, false);
       else target.linesCame(this, came);
-    });
+    }));
     if (isFailure(failure)) throw fromFailure(failure);
   }
 
@@ -187,7 +187,7 @@ class NativeWire {
   }
 
   watch() {
-    return hub.channelWatch(this.#id, (kind, first, at, codec, text) => this.#came(kind, first, at, codec, text), true);
+    return hub.channelWatch(this.#id, guarded((kind, first, at, codec, text) => this.#came(kind, first, at, codec, text)), true);
   }
 
   #came(kind, first, at, codec, text) {

@@ -27,7 +27,7 @@ mod narrow;
 pub mod options;
 mod outgoing;
 pub mod pipeline;
-mod poller;
+pub mod poller;
 pub mod run;
 pub mod shared;
 mod spare;

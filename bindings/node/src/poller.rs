@@ -4,7 +4,9 @@
 
 #![allow(unsafe_code)]
 
+use napi::bindgen_prelude::{JsValue, Unknown};
 use napi::{Env, Status, check_status, sys};
+use napi_derive::napi;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -331,7 +333,6 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Keeps the function of a handle scope, and the async context that there is now, in which it will be called under this name.
     pub(crate) fn new(env: &Env, name: &str, function: &napi::bindgen_prelude::Function<'_, (), ()>) -> napi::Result<Receiver> {
-        use napi::bindgen_prelude::JsValue;
         let raw = env.raw();
         let name = env.create_string(name)?.raw();
         let (mut context, mut reference) = (null_mut(), null_mut());
@@ -384,21 +385,33 @@ impl Receiver {
         answer
     }
 
-    /// Makes what the function threw an uncaught exception. An environment that is being terminated has thrown nothing.
+    /// Makes what the function threw an uncaught exception, but for `undefined`: then JavaScript has done so (`uncaught` of lib/hub.js). An
+    /// environment that is being terminated has thrown nothing.
     ///
     /// # Safety
     /// As for the calls in `call`.
     #[allow(clippy::multiple_unsafe_ops_per_block, reason = "as in `call`")]
     unsafe fn report(&self) {
-        let (mut pending, mut error) = (false, null_mut());
+        let (mut pending, mut error, mut kind) = (false, null_mut(), sys::ValueType::napi_undefined);
         // SAFETY: the caller's; results go to live variables.
         unsafe {
             sys::napi_is_exception_pending(self.env, &raw mut pending);
-            if pending && sys::napi_get_and_clear_last_exception(self.env, &raw mut error) == sys::Status::napi_ok {
+            if !pending || sys::napi_get_and_clear_last_exception(self.env, &raw mut error) != sys::Status::napi_ok {
+                return;
+            }
+            sys::napi_typeof(self.env, error, &raw mut kind);
+            if kind != sys::ValueType::napi_undefined {
                 sys::napi_fatal_exception(self.env, error);
             }
         }
     }
+}
+
+/// Makes an error an uncaught exception here and now. Returns when somebody handles those.
+#[napi]
+pub fn uncaught(env: Env, error: Unknown<'_>) {
+    // SAFETY: the environment is the current one, the error a value of this scope.
+    unsafe { sys::napi_fatal_exception(env.raw(), error.raw()) };
 }
 
 impl Drop for Receiver {
