@@ -335,11 +335,15 @@ impl Stream {
 
     /// Reads what there is, within reason. False at the end, true when the limit was exceeded, nothing when there is more to come.
     fn read_on(&mut self, set: &ReadySet) -> Option<bool> {
+        // The set may have told of it before it was taken out.
+        if !self.watched {
+            return None;
+        }
         for _ in 0..READS_A_TURN {
             let before = self.collector.bytes().len();
-            let count = self.collector.read();
+            // Closing alone does not take it out: a child that is being started may hold it for a moment.
+            let count = self.collector.read_to(|pipe| drop(set.remove(&pipe)));
             if self.collector.pipe().is_none() {
-                // Closing it took it out of the set.
                 self.watched = false;
                 return matches!(self.task, Task::Keep(_) | Task::Discard).then_some(false);
             }

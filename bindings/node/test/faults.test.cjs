@@ -279,6 +279,50 @@ test('C18: a handler may do anything, and hears of the end once', WATCHED, async
   }
 });
 
+/** The pipes of this process that can be read, by their descriptors. */
+function readablePipes() {
+  const isPipe = (fd) => fs.readlinkSync(`/proc/self/fd/${fd}`).startsWith('pipe:');
+  const isReadOnly = (fd) => (Number.parseInt(/^flags:\s*(\d+)/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))[1], 8) & 3) === 0;
+  return fs.readdirSync('/proc/self/fd').map(Number).filter((fd) => {
+    try {
+      return isPipe(fd) && isReadOnly(fd);
+    } catch {
+      return false; // the one that listed them
+    }
+  });
+}
+
+test('C18: an output ends once, although another process still holds its pipe', WATCHED, async () => {
+  const before = new Set(readablePipes());
+  const answer = execFile('sh', ['-c', 'read line; echo out; echo err >&2']);
+  const events = [];
+  for (const name of ['exit', 'close']) answer.child.on(name, (code) => events.push([name, code]));
+  await once(answer.child, 'spawn');
+  await new Promise(setImmediate);
+  const pipes = readablePipes().filter((fd) => !before.has(fd));
+  assert.ok(pipes.length >= 2);
+  // As a child does that is being started at this moment, only for longer.
+  const holder = procs.spawn('sleep', ['100'], { stdio: ['ignore', 'ignore', 'ignore', ...pipes] });
+  await once(holder, 'spawn');
+  answer.child.stdin.end('\n');
+  assert.deepEqual(await answer, { stdout: 'out\n', stderr: 'err\n' });
+  assert.deepEqual(events, [['exit', 0], ['close', 0]]);
+  const { user, system } = process.cpuUsage();
+  await new Promise((resolve) => setTimeout(resolve, 300)); // a pause in which nothing is to be done
+  const used = process.cpuUsage({ user, system });
+  assert.ok(used.user + used.system < 150_000, `${used.user + used.system} µs of CPU with nothing to do`);
+  holder.kill('SIGKILL');
+  await once(holder, 'close');
+});
+
+test('C18: many at once end once each', WATCHED, async () => {
+  for (let round = 0; round < times(200); round++) {
+    const all = Array.from({ length: 20 }, (_, index) => execFile('sh', ['-c', `echo ${index}`]));
+    const results = await Promise.all(all);
+    assert.deepEqual(results.map(({ stdout }) => Number(stdout)), all.map((_, index) => index));
+  }
+});
+
 test('H12: what any handler throws is an uncaught exception, and the next call works', WATCHED, async () => {
   const body = `
     const thrown = [];

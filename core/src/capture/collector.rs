@@ -40,8 +40,14 @@ impl Collector {
     /// Reads one block, at most 256 KiB, and gives its size: 0 at the end of the stream or after a failure to read, which
     /// [`finish`](Collector::finish) reports. Blocks unless the pipe is ready. A pipe that is found full is enlarged.
     pub fn read(&mut self) -> usize {
+        self.read_to(drop)
+    }
+
+    /// As [`read`](Collector::read), except that a pipe which has ended goes to `ended` instead of being closed: what waits for it, a
+    /// [`ReadySet`](crate::ReadySet) perhaps, has to let go of it while it is open.
+    pub fn read_to(&mut self, ended: impl FnOnce(PipeReader)) -> usize {
         let before = self.intake.total();
-        self.intake.read();
+        self.intake.read_to(ended);
         usize::try_from(self.intake.total() - before).unwrap_or(usize::MAX)
     }
 

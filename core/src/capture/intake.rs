@@ -65,16 +65,28 @@ impl Intake {
 
     /// Reads once from a stream that is ready.
     pub(super) fn read(&mut self) {
+        self.read_to(drop);
+    }
+
+    /// The same; a pipe that has ended goes to `ended`.
+    pub(super) fn read_to(&mut self, ended: impl FnOnce(PipeReader)) {
         while let Some(pipe) = &self.pipe {
-            match read_once(pipe, &mut self.flow, &mut self.sinks) {
-                Ok(0) => self.pipe = None,
-                Ok(count) => self.total += count as u64,
+            let over = match read_once(pipe, &mut self.flow, &mut self.sinks) {
+                Ok(0) => true,
+                Ok(count) => {
+                    self.total += count as u64;
+                    false
+                }
                 // A descriptor of the caller's that does not block: there is nothing after all.
-                Err(error) if error.os_error() == Some(libc::EAGAIN) => {}
+                Err(error) if error.os_error() == Some(libc::EAGAIN) => false,
                 Err(error) => {
                     self.sinks.fail(error);
-                    self.pipe = None;
+                    true
                 }
+            };
+            if over {
+                self.pipe.take().map(ended);
+                return;
             }
             if !self.flow.holds() {
                 return;
