@@ -3,7 +3,8 @@
 mod common;
 
 use common::child;
-use procs::{Command, RunOptions, Sink, Stdio};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use procs::{Command, OutputLimit, RunOptions, Sink, Stdio};
 use procs_tests::{Isolation, count, host, isolated, isolated_in};
 use std::fs::{self, File};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -47,6 +48,26 @@ fn c16_a_size_limit_is_the_childs_alone() {
         child(&["echo", "one"]).stdout(Stdio::write_file(&file)).output().expect("a run");
         child(&["echo", "two"]).stdout(Stdio::append_file(&file)).output().expect("a run");
         assert_eq!(fs::read(&file).expect("the file"), b"one\ntwo\n", "write truncates, append does not");
+    });
+}
+
+#[test]
+fn c16_a_size_limit_of_the_host_is_a_sinks_failure() {
+    isolated("c16_a_size_limit_of_the_host_is_a_sinks_failure", |t| {
+        host::set_default(libc::SIGXFSZ);
+        host::unblock(&[libc::SIGXFSZ]);
+        let old = getrlimit(Resource::RLIMIT_FSIZE).expect("the old limit");
+        setrlimit(Resource::RLIMIT_FSIZE, 5000, old.1).expect("a limit");
+        let file = t.dir().join("file");
+        let sunk = child(&["flood", "100000", "1"]).stdout_sink(Sink::File(file.clone())).output();
+        let spilled = child(&["flood", "100000", "1"]).max_output(OutputLimit::Spill(1000)).output();
+        setrlimit(Resource::RLIMIT_FSIZE, old.0, old.1).expect("the old limit");
+        for (output, len) in [(sunk.expect("a run"), 0), (spilled.expect("a run"), 1000)] {
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(0), len));
+            assert_eq!(output.stdout_report.sink_error.as_ref().and_then(procs::Error::os_error), Some(libc::EFBIG), "{:?}", output.stdout_report);
+        }
+        assert_eq!(fs::metadata(&file).expect("the file").len(), 5000);
+        assert!(!host::is_pending(libc::SIGXFSZ), "a signal is left");
     });
 }
 

@@ -4,13 +4,15 @@ mod common;
 
 use common::child;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use procs::{Command, Stage, Stdio};
+use procs::{Command, OutputLimit, Sink, Stage, Stdio};
 use procs_tests::{Isolation, Random, Test, count, host, isolated, isolated_in};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -249,6 +251,7 @@ fn a16_a_host_without_standard_streams() {
             let found: Vec<_> = (0..8).map(|piped| (piped, streams_of_child(t, piped))).collect();
             let of_host = numbers_of_host();
             let ran = child(&["echo", "hello"]).output().map(|output| output.stdout.into_vec());
+            let (of_run, spill) = numbers_of_run(t, &closed);
             // Messages of failures need the streams back.
             kept.iter().zip(0..).for_each(|(copy, number)| host::copy_to(copy.as_raw_fd(), number));
             let plain = streams_of_child(t, 0);
@@ -261,6 +264,9 @@ fn a16_a_host_without_standard_streams() {
                 if streams.len() != 3 || !(0..3).all(|number| is_right(&number)) {
                     wrong.push(format!("closed {closed:?}, piped {piped:03b}: {streams:?}, with all open {plain:?}"));
                 }
+            }
+            if !of_run.is_empty() || spill.is_none_or(|number| number < 3) {
+                wrong.push(format!("closed {closed:?}: open during a run are {of_run:?}, the spilled output is {spill:?}"));
             }
             if of_host.iter().any(|number| *number < 3) {
                 wrong.push(format!("closed {closed:?}: the library's own descriptors are {of_host:?}"));
@@ -282,6 +288,20 @@ fn numbers_of_host() -> [RawFd; 4] {
     let numbers = [cat.as_fd().as_raw_fd(), streams[0].unwrap_or(-1), streams[1].unwrap_or(-1), streams[2].unwrap_or(-1)];
     cat.wait().expect("an end");
     numbers
+}
+
+/// Which of the closed numbers a run with a file as sink and a file for what is too much has taken, and the number of the latter.
+fn numbers_of_run(t: &Test, closed: &[RawFd]) -> (Vec<RawFd>, Option<RawFd>) {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let (found, closed) = (Arc::clone(&taken), closed.to_vec());
+    let look = move |_: &[u8]| {
+        let is_open = |number: &&RawFd| Path::new(&format!("/proc/self/fd/{number}")).exists();
+        found.lock().expect("a lock").extend(closed.iter().filter(is_open));
+    };
+    let sinks = Sink::Tee(vec![Sink::File(t.dir().join("sink")), Sink::Buffer, Sink::Callback(Box::new(look))]);
+    let output = child(&["echo", "hello"]).stdout_sink(sinks).stdout_limit(OutputLimit::Spill(1)).output();
+    let spill = output.ok().and_then(|output| output.stdout_report.spill.as_ref().map(AsRawFd::as_raw_fd));
+    (taken.lock().expect("a lock").clone(), spill)
 }
 
 /// What a child finds behind its descriptors, with pipes for the numbers whose bit is set, and what the host has for the others.

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::io::transfer::{self, ATOMIC_WRITE};
 use crate::spawn::{DirectRead, OutputCallback, OutputLimit, Sink};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -68,7 +68,7 @@ enum Outlet {
 impl Outlet {
     fn accept(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Outlet::File(file) => file.write_all(bytes),
+            Outlet::File(file) => transfer::write_file(file, bytes),
             Outlet::Flow(flow) => flow.accept(bytes),
             Outlet::Callback(call) => {
                 call(bytes);
@@ -171,8 +171,9 @@ impl Sinks {
 fn open(path: &Path, options: &OpenOptions) -> Result<Outlet> {
     let file = options
         .open(path)
+        .and_then(|file| transfer::above_stdio(file.into()))
         .map_err(|error| Error::from_io("capture", &error, format!("cannot open the sink (path = {})", path.display())).with_path(path))?;
-    Ok(outlet_of(file.into()))
+    Ok(outlet_of(file))
 }
 
 /// Regular files never block for long and are written in one go.

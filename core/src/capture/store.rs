@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::io::transfer::{self, DEFAULT_PIPE, GrowBuffer};
 use crate::spawn::OutputLimit;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::io::{self, Seek};
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -137,8 +137,8 @@ impl Store {
 
     /// Adds bytes under the limit.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        if let Some(file) = &mut self.spill {
-            return file.write_all(bytes).map_err(|error| {
+        if let Some(file) = &self.spill {
+            return transfer::write_file(file, bytes).map_err(|error| {
                 self.spill = None;
                 spill_error(&error)
             });
@@ -193,8 +193,10 @@ impl Store {
 
     /// Opens the file and writes what is held.
     fn start_spill(&mut self) -> Result<()> {
-        let mut file = unlinked_file().map_err(|error| spill_error(&error))?;
-        file.write_all(self.held()).map_err(|error| spill_error(&error))?;
+        // Above 2: what a host prints that has closed its standard streams must not end up in it.
+        let file = unlinked_file().and_then(|file| transfer::above_stdio(file.into())).map_err(|error| spill_error(&error))?;
+        let file = File::from(file);
+        transfer::write_file(&file, self.held()).map_err(|error| spill_error(&error))?;
         self.spill = Some(file);
         Ok(())
     }

@@ -3,12 +3,13 @@
 use crate::deadline::Deadline;
 use crate::sys;
 use std::cell::Cell;
+use std::fs::File;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 pub(crate) use super::flow::{CHUNK, DEFAULT_PIPE, Flow, LARGE_PIPE};
-pub(crate) use crate::sys::fd::{grow_pipe, read, read_vec, set_nonblocking, write};
+pub(crate) use crate::sys::fd::{above_stdio, grow_pipe, read, read_vec, set_nonblocking, write};
 pub(crate) use crate::sys::memory::GrowBuffer;
 pub(crate) use crate::sys::poll::{EventFd, Events, PollFd, poll, readable_now};
 pub(crate) use crate::sys::scan::{BLOCK, line_feeds};
@@ -19,6 +20,17 @@ pub(crate) const ATOMIC_WRITE: usize = 4096;
 /// A new pipe: read end, write end; both blocking and close-on-exec.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     sys::fd::pipe()
+}
+
+/// Writes all of it to a file, as `write` does.
+pub(crate) fn write_file(file: &File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match write(file.as_fd(), bytes)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => bytes = &bytes[count..],
+        }
+    }
+    Ok(())
 }
 
 /// Whether a write would not block now.

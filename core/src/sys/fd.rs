@@ -1,6 +1,6 @@
 //! Descriptors: pipes, duplication, flags, reading and writing.
 
-use super::signal::SigpipeGuard;
+use super::signal::WriteGuard;
 use super::{check, check_size, retry};
 use std::ffi::CStr;
 use std::io;
@@ -137,9 +137,9 @@ pub(crate) fn read_vec(fd: BorrowedFd<'_>, vec: &mut Vec<u8>, max: usize) -> io:
     Ok(count)
 }
 
-/// Writes `buf`, at most once; never raises SIGPIPE in the host.
+/// Writes `buf`, at most once; raises neither SIGPIPE nor SIGXFSZ in the host.
 pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
-    let _guard = SigpipeGuard::new();
+    let _guard = WriteGuard::new();
     // SAFETY: the pointer and length are those of `buf`.
     retry(|| check_size(unsafe { libc::write(fd.as_raw_fd(), buf.as_ptr().cast(), buf.len()) }))
 }

@@ -3,11 +3,15 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Blocks SIGPIPE on this thread while it lives, and swallows one that was raised meanwhile, so that writing to a dead child's pipe does
+/// What a write can raise on the thread that writes: the reader is gone, or the file would exceed the host's RLIMIT_FSIZE.
+const RAISED: [i32; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
+
+/// Blocks SIGPIPE and SIGXFSZ on this thread while it lives, and swallows one that was raised meanwhile, so that a write that fails does
 /// not end a host that keeps the default disposition.
-pub(crate) struct SigpipeGuard {
+pub(crate) struct WriteGuard {
     old: libc::sigset_t,
-    was_pending: bool,
+    /// Those of `RAISED` that the host had blocked and that were pending before: they are the host's.
+    before: [bool; 2],
 }
 
 fn empty_set() -> libc::sigset_t {
@@ -18,40 +22,50 @@ fn empty_set() -> libc::sigset_t {
     unsafe { set.assume_init() }
 }
 
-fn sigpipe_set() -> libc::sigset_t {
+fn set_of(signals: impl IntoIterator<Item = i32>) -> libc::sigset_t {
     let mut set = empty_set();
-    // SAFETY: `set` is initialised.
-    unsafe { libc::sigaddset(&mut set, libc::SIGPIPE) };
+    for signal in signals {
+        // SAFETY: `set` is initialised.
+        unsafe { libc::sigaddset(&mut set, signal) };
+    }
     set
 }
 
-fn sigpipe_pending() -> bool {
-    let mut pending = empty_set();
-    // SAFETY: `pending` is a valid set to write to.
-    unsafe { libc::sigpending(&mut pending) };
-    // SAFETY: `pending` is initialised.
-    unsafe { libc::sigismember(&pending, libc::SIGPIPE) == 1 }
+/// Which of `RAISED` are in a set.
+fn members(set: &libc::sigset_t) -> [bool; 2] {
+    // SAFETY: a reference to a set is one to an initialised set.
+    RAISED.map(|signal| unsafe { libc::sigismember(set, signal) } == 1)
 }
 
-impl SigpipeGuard {
-    pub(crate) fn new() -> SigpipeGuard {
+/// Which of `RAISED` are pending.
+fn pending() -> [bool; 2] {
+    let mut set = empty_set();
+    // SAFETY: `set` is a valid set to write to.
+    unsafe { libc::sigpending(&mut set) };
+    members(&set)
+}
+
+impl WriteGuard {
+    pub(crate) fn new() -> WriteGuard {
         let mut old = empty_set();
-        let set = sigpipe_set();
+        let set = set_of(RAISED);
         // SAFETY: both sets are initialised.
         unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, &mut old) };
-        // SAFETY: `old` is initialised.
-        let blocked = unsafe { libc::sigismember(&old, libc::SIGPIPE) == 1 };
-        SigpipeGuard { old, was_pending: blocked && sigpipe_pending() }
+        let blocked = members(&old);
+        let waiting = if blocked == [false; 2] { blocked } else { pending() };
+        WriteGuard { old, before: [blocked[0] && waiting[0], blocked[1] && waiting[1]] }
     }
 }
 
-impl Drop for SigpipeGuard {
+impl Drop for WriteGuard {
     fn drop(&mut self) {
-        if !self.was_pending && sigpipe_pending() {
-            let set = sigpipe_set();
-            let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            // SAFETY: set and timeout are valid; a zero timeout only takes what is pending on this thread.
-            unsafe { libc::sigtimedwait(&set, ptr::null_mut(), &zero) };
+        for ((signal, before), pending) in RAISED.into_iter().zip(self.before).zip(pending()) {
+            if pending && !before {
+                let set = set_of([signal]);
+                let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+                // SAFETY: set and timeout are valid; a zero timeout only takes what is pending on this thread.
+                unsafe { libc::sigtimedwait(&set, ptr::null_mut(), &zero) };
+            }
         }
         // SAFETY: `old` came from pthread_sigmask on this thread; the guard is not Send.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.old, ptr::null_mut()) };
