@@ -3,7 +3,7 @@
 mod common;
 
 use common::child;
-use procs::{Command, ErrorKind, ExitStatus, Pipeline, Stage, Stdio};
+use procs::{Command, ErrorKind, ExitStatus, Pipeline, Stage, Stdio, TreeLevel};
 use procs_tests::{Isolation, Random, Test, cookie_holders, count, isolated, isolated_in, kill_loop, limit};
 use std::fs;
 use std::io::{Read, Write};
@@ -186,6 +186,13 @@ fn battery_of_ends(t: &Test) {
     let output = child(&["grandchild-wait", "60"]).timeout(Duration::from_millis(300)).kill_tree(true).output().expect("a run");
     assert!(output.timed_out, "{output:?}");
     t.wait_until("the tree is gone", || !cookie_holders(t.cookie()).iter().any(|pid| is_holder(*pid)));
+    // A session of its own is found by the walk alone.
+    let mut tree = Command::shell("setsid sleep 61 & echo ready; wait");
+    let mut tree = tree.stdout(Stdio::piped()).kill_tree(true).tree_level(TreeLevel::Walk).spawn().expect("a start");
+    assert!(tree.lines().expect("its output").next().is_some_and(|line| line.is_ok()));
+    let report = tree.kill_tree().expect("its end");
+    assert_eq!((report.level, report.survivors), (TreeLevel::Walk, vec![]));
+    t.wait_until("the session is gone", || !cookie_holders(t.cookie()).iter().any(|pid| runs(*pid, b"sleep\x0061\0")));
     dropped(child(&["sleep", "60"]).kill_on_drop(true).spawn().expect("a start"));
     let (sender, ended) = std::sync::mpsc::channel();
     let quick = child(&["exit", "7"]).spawn().expect("a start");
@@ -212,8 +219,13 @@ fn dropped(child: procs::Child) {
 }
 
 fn is_holder(pid: u32) -> bool {
+    runs(pid, b"hold\0")
+}
+
+/// Whether these bytes are in its command line.
+fn runs(pid: u32, words: &[u8]) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    line.windows(5).any(|word| word == b"hold\0")
+    line.windows(words.len()).any(|part| part == words)
 }
 
 /// A warm-up that makes what lives as long as the process, then the battery.

@@ -1,8 +1,10 @@
 //! Ends that come before the program runs, and starts that are tried again or refused.
 
+use super::tree::Tree;
 use super::{Command, Stdio, Stop, StopAction, TreeLevel};
 use crate::error::{ErrorKind, Stage};
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -73,6 +75,38 @@ fn a_ladder_with_an_impossible_signal_is_refused_before_anything_is_done() {
     }
     child.kill().expect("killed");
     assert_eq!(child.wait().expect("an end").signal(), Some(libc::SIGKILL));
+}
+
+/// What /proc says of a process and field 5 of its stat: its group.
+fn group_of(pid: &str) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.split(' ').nth(3).map(str::to_owned)
+}
+
+#[test]
+fn what_leaves_the_group_after_it_was_found_is_signalled_all_the_same() {
+    for signal in [libc::SIGTERM, libc::SIGKILL] {
+        let mut command = Command::shell("exec 3<&0; (read line <&3; exec setsid sleep 61) & echo $!; wait");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_tree(true).tree_level(TreeLevel::Walk);
+        let mut child = command.spawn().expect("a start");
+        let line = child.lines().expect("its output").next().expect("a line").expect("a number");
+        let pid = String::from_utf8(line).expect("digits");
+        let handle = child.handle().clone();
+        let mut tree = Tree::of(&handle.core, TreeLevel::Walk);
+        assert_eq!(tree.find().expect("a look"), 1);
+        child.stdin.as_mut().expect("a pipe").write_all(b"go\n").expect("written");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let wait_until = |what: &str, happened: &dyn Fn() -> bool| {
+            while !happened() {
+                assert!(Instant::now() < deadline, "{what}, in vain");
+                std::thread::yield_now();
+            }
+        };
+        wait_until("it leaves the group", &|| group_of(&pid).as_ref() == Some(&pid));
+        tree.signal(signal).expect("signalled");
+        wait_until("it ends", &|| tree.survivors().is_empty());
+        child.wait().expect("an end");
+    }
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl<'a> Tree<'a> {
     /// Whether something that the level reaches still runs, besides the child itself.
     pub(super) fn reachable_alive(&self) -> bool {
         let leader = self.core.process().map_or(0, |process| process.pid() as u32);
-        let reached = |member: &Member| self.level >= TreeLevel::Walk || member.group == leader;
+        let reached = |member: &Member| self.level >= TreeLevel::Walk || member.is_in_group_of(leader);
         self.members.iter().any(|member| reached(member) && member.alive()) || !self.in_cgroup().is_empty()
     }
 
@@ -104,7 +104,8 @@ impl<'a> Tree<'a> {
         }
         if self.level >= TreeLevel::Walk {
             let leader = self.core.process()?.pid() as u32;
-            for member in self.members.iter().filter(|member| !group || member.group != leader) {
+            // SIGKILL may come twice: one that left the group a moment ago has not had the group's.
+            for member in self.members.iter().filter(|member| !group || signal == libc::SIGKILL || !member.is_in_group_of(leader)) {
                 member.signal(signal);
             }
         }

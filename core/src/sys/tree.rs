@@ -1,6 +1,6 @@
 //! The descendants of a process, found in /proc and held by pidfd.
 
-use super::wait::{pidfd_open, pidfd_send_signal};
+use super::wait::{group_of, opens_pidfds, pidfd_open, signal_held, signal_number};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 /// A process found in a walk, held so that a reused number is never mistaken for it.
 pub(crate) struct Member {
     pub(crate) pid: u32,
-    /// Its process group when it was found.
-    pub(crate) group: u32,
+    /// Its process group when it was found; it may have left that since.
+    group: u32,
     /// When it started, in clock ticks: tells it from a later owner of its number while no descriptor holds it.
     started: u64,
     pidfd: Option<OwnedFd>,
@@ -21,9 +21,9 @@ pub(crate) struct Member {
 impl Member {
     /// Holds a process if it is the one looked for: the number may have changed hands since it was listed.
     fn hold(pid: u32, look: &mut Look, is_wanted: impl FnOnce(&Stat) -> bool) -> Option<Member> {
-        let pidfd = look.noted(pidfd_open(pid))?;
+        let pidfd = if opens_pidfds() { Some(look.noted(pidfd_open(pid))?) } else { None };
         let stat = look.noted(Stat::of(pid))?;
-        let mut member = Member { pid, group: stat.group, started: stat.started, pidfd: Some(pidfd) };
+        let mut member = Member { pid, group: stat.group, started: stat.started, pidfd };
         // While it still runs, what was read is about the process that is held.
         let held = is_wanted(&stat) && member.alive();
         if look.thrifty {
@@ -40,12 +40,22 @@ impl Member {
     /// Sends a signal; a process that has ended is no error.
     pub(crate) fn signal(&self, signal: i32) {
         if let Some(pidfd) = &self.pidfd {
-            let _ = pidfd_send_signal(pidfd.as_fd(), signal);
+            let _ = signal_held(pidfd.as_fd(), self.pid, signal);
+        } else if !opens_pidfds() {
+            // The number alone, for as long as the process that has it started when this one did.
+            if self.is_still_itself() {
+                let _ = signal_number(self.pid, signal);
+            }
         } else if let Ok(pidfd) = pidfd_open(self.pid)
             && self.is_still_itself()
         {
-            let _ = pidfd_send_signal(pidfd.as_fd(), signal);
+            let _ = signal_held(pidfd.as_fd(), self.pid, signal);
         }
+    }
+
+    /// Whether it is in the group that this process leads, now: what is found between fork and exec often leaves it a moment later.
+    pub(crate) fn is_in_group_of(&self, leader: u32) -> bool {
+        self.group == leader && group_of(self.pid).is_none_or(|now| now == leader)
     }
 
     /// Whether it still runs (a zombie does not).

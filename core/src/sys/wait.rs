@@ -108,6 +108,13 @@ fn send(pidfd: BorrowedFd<'_>, signal: i32, flags: usize) -> io::Result<()> {
     if result < 0 { Err(io::Error::from_raw_os_error(-result as i32)) } else { Ok(()) }
 }
 
+/// The process group of a process; `None` when there is none of this number.
+pub(super) fn group_of(pid: u32) -> Option<u32> {
+    // SAFETY: takes no pointers.
+    let group = unsafe { raw::syscall(libc::SYS_getpgid, [pid as usize, 0, 0, 0, 0]) };
+    u32::try_from(group).ok()
+}
+
 /// kill(2) for a number that the caller knows to be a living or unreaped process or group of its own.
 fn kill_number(number: i32, signal: i32) -> io::Result<()> {
     // SAFETY: takes no pointers.
@@ -123,6 +130,28 @@ fn signals_by_pidfd() -> bool {
         let result = unsafe { raw::syscall(libc::SYS_pidfd_send_signal, [usize::MAX, 0, 0, 0, 0]) };
         result == -(libc::EBADF as isize)
     })
+}
+
+/// Whether processes that are no children of ours can be held: old kernels and filters refuse it. Probed once, on this very process.
+pub(super) fn opens_pidfds() -> bool {
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    *WORKS.get_or_init(|| !pidfd_open(std::process::id()).is_err_and(|error| lacks(&error)))
+}
+
+/// Sends a signal to a process that a pidfd holds; by its number where only that works.
+pub(super) fn signal_held(pidfd: BorrowedFd<'_>, pid: u32, signal: i32) -> io::Result<()> {
+    match pidfd_send_signal(pidfd, signal) {
+        Err(error) if lacks(&error) && !signals_by_pidfd() && !readable_now(pidfd)? => signal_number(pid, signal),
+        result => result,
+    }
+}
+
+/// kill(2) for one process of a walk, where the kernel offers nothing better. The caller has just seen that the number is still its own.
+pub(super) fn signal_number(pid: u32, signal: i32) -> io::Result<()> {
+    match i32::try_from(pid) {
+        Ok(number) if number > 1 => kill_number(number, signal),
+        _ => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+    }
 }
 
 fn lacks(error: &io::Error) -> bool {
@@ -249,9 +278,7 @@ impl Process {
 
     /// Whether it is in the group that has its number. The caller holds the lock under which it would be reaped and has not reaped it.
     pub(crate) fn is_in_own_group(&self) -> bool {
-        // SAFETY: takes no pointers.
-        let group = unsafe { raw::syscall(libc::SYS_getpgid, [self.pid as usize, 0, 0, 0, 0]) };
-        group == self.pid as isize
+        group_of(self.pid as u32) == Some(self.pid as u32)
     }
 
     /// Signals the group that this process led, after it was reaped: only through the pidfd, which keeps the group's identity.
