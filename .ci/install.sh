@@ -15,7 +15,8 @@ install -m 755 "$shipped/libprocs.so" "$stage/lib/libprocs.so.$version"
 ln -sf "libprocs.so.$version" "$stage/lib/$name"
 ln -sf "$name" "$stage/lib/libprocs.so"
 install -m 644 "$shipped/libprocs.a" "$stage/lib/libprocs.a"
-# Libs.private is what `rustc --print native-static-libs` names for this crate; tests/packages.sh links with it.
+# Libs.private is what `rustc --print native-static-libs` names for this crate, without -lgcc_s: the compiler adds that by itself, or -lgcc_eh for
+# a program that is static throughout. tests/packages.sh links with it.
 cat >"$stage/lib/pkgconfig/procs.pc" <<PC
 prefix=$prefix
 libdir=\${prefix}/lib
@@ -25,7 +26,7 @@ Name: procs
 Description: $(manifest_value description)
 Version: $version
 Libs: -L\${libdir} -lprocs
-Libs.private: -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+Libs.private: -lutil -lrt -lpthread -lm -ldl -lc
 Cflags: -I\${includedir}
 PC
 (cd "$stage" && ls -l include/procs.h lib/libprocs.* lib/pkgconfig/procs.pc)

@@ -50,6 +50,12 @@ C
     readelf -d "$work/shared" | grep -q "NEEDED.*\[$name\]" || fail "the shared program does not ask for $name"
     expect "static" "$(clean "$work/static")" "from a C program"
     if readelf -d "$work/static" | grep -q libprocs; then fail "the static program asks for a shared libprocs"; fi
+    # A program that is static throughout, where the system has a static libc.
+    if echo 'int main(void) { return 0; }' | "${CC:-cc}" -static -x c - -o "$work/bare" 2>"$work/bare.log"; then
+        # shellcheck disable=SC2046 # a list of flags
+        "${CC:-cc}" -std=c99 -static "$work/program.c" $(pkg-config --static --cflags --libs procs) -o "$work/whole"
+        expect "static throughout" "$(clean "$work/whole")" "from a C program"
+    fi
     note "pkg-config, shared ($name) and static: ok"
 }
 
