@@ -59,7 +59,7 @@ static void in_threads(void *(*run)(void *), int threads, uintptr_t *sum) {
 
 int main(void) {
     leftovers stock = take_stock();
-    const char *sleep[] = {"sleep", "100", NULL}, *quick[] = {"true", NULL};
+    const char *sleep[] = {"sleep", "86400", NULL}, *quick[] = {"true", NULL};
     procs_spawn_options options = options_for(sleep);
     procs_child *canaries[3];
     uintptr_t sum;

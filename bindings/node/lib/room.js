@@ -143,4 +143,4 @@ class Room {
   }
 }
 
-module.exports = { kSplits, Room };
+module.exports = { PIPE_BYTES, kSplits, Room };

@@ -3,7 +3,8 @@
 // The host's ends of a child's pipes as streams.
 
 const net = require('node:net');
-const { kSplits, Room } = require('./room.js');
+const native = require('./native.js');
+const { PIPE_BYTES, kSplits, Room } = require('./room.js');
 
 /** A stream that was handed to a child is not read here until somebody resumes it: both would take bytes from one description. */
 function release(stream) {
@@ -60,9 +61,38 @@ const Output = class Socket extends net.Socket {
   }
 };
 
+/** A child's standard input. As with Output, only inside by another name. */
+const Input = class Socket extends net.Socket {
+  #fd;
+
+  constructor(fd) {
+    super({ fd, readable: false, writable: true });
+    this.#fd = fd;
+  }
+
+  // Before what does not fit is written; most inputs do, and a user's pipes have a common budget.
+  #grow() {
+    if (this.#fd >= 0 && this.writableLength > PIPE_BYTES) {
+      native.growPipe(this.#fd);
+      this.#fd = -1;
+    }
+  }
+
+  _write(chunk, encoding, callback) {
+    this.#grow();
+    super._write(chunk, encoding, callback);
+  }
+
+  _writev(chunks, callback) {
+    this.#grow();
+    super._writev(chunks, callback);
+  }
+};
+
 /** The host's end of a child's pipe: stdin is written, 1 and 2 are read, higher ones are duplex. */
 function socketFor(fd, index) {
-  return index === 0 || index > 2 ? new net.Socket({ fd, readable: index > 0, writable: true }) : new Output(fd);
+  if (index === 0) return new Input(fd);
+  return index > 2 ? new net.Socket({ fd, readable: true, writable: true }) : new Output(fd);
 }
 
 module.exports = { release, socketFor };

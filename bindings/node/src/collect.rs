@@ -1,5 +1,6 @@
 //! What the blocking calls need beside a capture: small limits as child_process counts them, unread input, pipes above 2.
 
+use napi::bindgen_prelude::Uint8Array;
 use procs::{CancelHandle, Input, OutputLimit, Sink};
 use std::fs::File;
 use std::io::Read;
@@ -63,7 +64,7 @@ pub(crate) fn exact(max_buffer: Option<f64>) -> OutputLimit {
 }
 
 /// Input that knows how much of it was not asked for: a child that ends before it has read everything is an error to child_process.
-pub(crate) fn counted(bytes: Vec<u8>, unread: Arc<AtomicUsize>) -> Input {
+pub(crate) fn counted(bytes: Uint8Array, unread: Arc<AtomicUsize>) -> Input {
     unread.store(bytes.len(), Ordering::Relaxed);
     let mut at = 0;
     Input::Callback(Box::new(move |buffer| {

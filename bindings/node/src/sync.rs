@@ -105,7 +105,7 @@ fn finish(request: &SpawnRequest, run: SyncRequest) -> procs::Result<Finished> {
     let unread = Arc::new(AtomicUsize::new(0));
     let mut child = request.start()?;
     match run.input {
-        Some(input) => options.input = Some(counted(input.to_vec(), unread.clone())),
+        Some(input) => options.input = Some(counted(input, unread.clone())),
         // Without input the child finds its standard input at the end.
         None => child.stdin = None,
     }

@@ -1,12 +1,17 @@
 //! Values of Python as values of the core.
 
+use procs::Input;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
+
+/// From this many bytes on input is lent: a reference to the object costs as much as a copy of less.
+const LEND_FROM: usize = 16 << 10;
 
 /// A str (file system encoding, so that any byte survives), bytes or path-like object.
 pub(crate) fn path(value: &Bound<'_, PyAny>) -> PyResult<OsString> {
@@ -43,6 +48,14 @@ pub(crate) fn seconds(value: f64) -> PyResult<Duration> {
         return Err(PyValueError::new_err("timeout: not a number (seconds = nan)"));
     }
     Ok(Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX))
+}
+
+/// What a bytes-like object holds, as input: `bytes`, which never change, are lent, everything else is copied.
+pub(crate) fn input(value: &Bound<'_, PyAny>) -> PyResult<Input> {
+    Ok(match value.cast::<PyBytes>() {
+        Ok(bytes) if bytes.as_bytes().len() >= LEND_FROM => Input::Lent(Box::new(PyBackedBytes::from(bytes.clone()))),
+        _ => Input::Bytes(bytes_like(value)?),
+    })
 }
 
 /// A copy of a bytes-like object of any item type.

@@ -3,7 +3,7 @@
 use crate::cancel::CancelHandle;
 use crate::convert;
 use crate::sink;
-use procs::{Command, Input, OutputLimit, Resource, RunOptions, SignalPolicy, Stdio, TreeLevel};
+use procs::{Command, OutputLimit, Resource, RunOptions, SignalPolicy, Stdio, TreeLevel};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -158,7 +158,7 @@ impl Request {
                 run.kill_tree = value.extract()?;
                 self.command.kill_tree(run.kill_tree);
             }
-            "input" => run.input = Some(Input::Bytes(convert::bytes_like(value)?)),
+            "input" => run.input = Some(convert::input(value)?),
             "stdout_limit" => run.stdout_limit = output_limit(value.extract()?)?,
             "stderr_limit" => run.stderr_limit = output_limit(value.extract()?)?,
             "stdout_sink" => run.stdout_sink = sink::sink(value, &self.failure)?,

@@ -2,20 +2,20 @@
 
 use crate::error::{Error, Result};
 use crate::io::PipeWriter;
-use crate::io::transfer::{self, ATOMIC_WRITE, DEFAULT_PIPE, LARGE_PIPE};
+use crate::io::transfer::{self, ATOMIC_WRITE, CHUNK, LARGE_PIPE};
 use crate::spawn::{Input, InputCallback};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 enum Source {
-    Bytes(Vec<u8>),
+    Bytes(Box<dyn AsRef<[u8]> + Send>),
     Callback { call: InputCallback, block: Vec<u8>, filled: usize },
 }
 
 impl Source {
     fn ready(&self) -> &[u8] {
         match self {
-            Source::Bytes(bytes) => bytes,
+            Source::Bytes(bytes) => (**bytes).as_ref(),
             Source::Callback { block, filled, .. } => &block[..*filled],
         }
     }
@@ -47,11 +47,12 @@ impl Feeder {
     pub(super) fn new(pipe: PipeWriter, input: Input) -> Result<Feeder> {
         let pipe = OwnedFd::from(pipe);
         let source = match input {
-            Input::Bytes(bytes) => Source::Bytes(bytes),
-            Input::Callback(call) => Source::Callback { call, block: vec![0; DEFAULT_PIPE], filled: 0 },
+            Input::Bytes(bytes) => Source::Bytes(Box::new(bytes)),
+            Input::Lent(bytes) => Source::Bytes(bytes),
+            Input::Callback(call) => Source::Callback { call, block: vec![0; CHUNK], filled: 0 },
         };
         // The write end of the pipe is a description of our own. An empty pipe always takes PIPE_BUF bytes, so small inputs save the call.
-        if !matches!(&source, Source::Bytes(bytes) if bytes.len() <= ATOMIC_WRITE) {
+        if !matches!(&source, Source::Bytes(_) if source.ready().len() <= ATOMIC_WRITE) {
             transfer::set_nonblocking(pipe.as_fd(), true)
                 .map_err(|error| Error::from_io("capture", &error, "cannot prepare the child's standard input"))?;
         }

@@ -117,6 +117,9 @@ fn map(fd: &OwnedFd, size: u64, access: Access) -> Result<SharedMapping> {
     SharedMapping::new(fd.as_fd(), len, access).map_err(|error| failed(&error, format!("cannot map the memory (size = {size})")))
 }
 
+/// From this size on the machine is asked whether it has so much left: that takes as long as to make a small memory.
+const ASK_FROM: u64 = 16 << 20;
+
 /// The size of the file, if this machine and this process may have such a file.
 fn check_size(len: u64) -> Result<u64> {
     if len == 0 {
@@ -128,7 +131,9 @@ fn check_size(len: u64) -> Result<u64> {
         return Err(Error::new(ErrorKind::TooLarge, "memory", format!("over this process' limit for files (size = {size}, limit = {limit})")));
     }
     // Without this the kernel would hand out pages until it kills somebody.
-    if let Some(available) = alive::available_memory().filter(|available| size > *available) {
+    if size >= ASK_FROM
+        && let Some(available) = alive::available_memory().filter(|available| size > *available)
+    {
         let detail = format!("more than this machine has left (size = {size}, available = {available})");
         return Err(Error::from_os("memory", libc::ENOMEM, detail));
     }

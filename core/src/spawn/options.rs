@@ -138,6 +138,8 @@ pub type InputCallback = Box<dyn FnMut(&mut [u8]) -> std::io::Result<usize> + Se
 pub enum Input {
     /// These bytes.
     Bytes(Vec<u8>),
+    /// Bytes that are kept elsewhere and lent, the same at every look: they are not copied. Let go of when all is written or nobody reads any more.
+    Lent(Box<dyn AsRef<[u8]> + Send>),
     /// What a function supplies, called on the draining thread when the child can take more.
     Callback(InputCallback),
 }
@@ -146,6 +148,7 @@ impl fmt::Debug for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Input::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Input::Lent(bytes) => write!(f, "Lent({} bytes)", (**bytes).as_ref().len()),
             Input::Callback(_) => f.write_str("Callback(..)"),
         }
     }

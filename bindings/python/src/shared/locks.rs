@@ -13,11 +13,17 @@ use std::time::Duration;
 
 /// Waits in slices, so that signal handlers run; false when the time is over.
 pub(super) fn wait<T: Send>(py: Python<'_>, limit: Option<f64>, mut step: impl FnMut(Duration) -> procs::Result<T> + Send) -> PyResult<Option<T>> {
-    let deadline = Deadline::from_timeout(timeout(limit)?);
-    interrupt::until(py, deadline, |slice| match step(slice.remaining().unwrap_or(Duration::from_millis(50))) {
+    let limit = timeout(limit)?;
+    let mut attempt = |slice| match step(slice) {
         Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::WouldBlock) => Ok(None),
         done => done.map(Some),
-    })
+    };
+    // Most often there is nothing to wait for: to give the interpreter away and take it back would be most of the time.
+    let at_once = attempt(Duration::ZERO).or_raise(py)?;
+    if at_once.is_some() || limit == Some(Duration::ZERO) {
+        return Ok(at_once);
+    }
+    interrupt::until(py, Deadline::from_timeout(limit), |slice| attempt(slice.remaining().unwrap_or(Duration::from_millis(50))))
 }
 
 /// `acquire` of threading and multiprocessing: not blocking is a timeout of 0.
