@@ -5,6 +5,7 @@
 import asyncio
 import inspect
 
+from . import _native
 from ._aio_loop import result_of
 
 _NOTHING = object()
@@ -99,6 +100,7 @@ class AsyncChannel:
 
     async def call(self, obj, timeout=None):
         """Asks the other side, which serves, and gives its reply. Cancelling the await cancels the call there."""
+        _native.check_limit(timeout)
         async with asyncio.timeout(timeout):
             return (await result_of(lambda hub, number: self._channel._call_async(hub, number, obj)))[0]
 

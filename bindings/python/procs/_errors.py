@@ -189,7 +189,6 @@ class CalledProcessError(SubprocessError, _subprocess.CalledProcessError):
         self.cmd = cmd
         self.output = output
         self.stderr = stderr
-        self.args = (returncode, cmd)
 
     def __str__(self):
         if self.returncode is None or self.returncode >= 0:
@@ -213,7 +212,6 @@ class TimeoutExpired(SubprocessError, _subprocess.TimeoutExpired):
         self.timeout = timeout
         self.output = output
         self.stderr = stderr
-        self.args = (cmd, timeout)
 
     def __str__(self):
         return f"Command '{self.cmd}' timed out after {self.timeout} seconds"

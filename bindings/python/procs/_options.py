@@ -51,7 +51,7 @@ def refused(error, name, value, expected=None):
     import reprlib
     name = _USERS_NAMES.get(name, name)
     more = f"({name} = {reprlib.repr(value)}, expected {expected or _EXPECTED.get(name, 'a bool')})"
-    if name in _STANDARD or name in ("args", "timeout"):
+    if name in _STANDARD or name == "args":
         error.add_note(more)
         return error
     return type(error)(f"{error} {more}")
@@ -365,7 +365,7 @@ def native_options(given):
     for name in ("process_group", "umask"):
         number = get(name)
         if number is not None and (number := _index(number, name)) >= 0:
-            options[name] = number
+            options[name] = number & 0o777 if name == "umask" and number <= 0x7FFFFFFF else number  # as the kernel does
     pipesize = get("pipesize", -1)
     if pipesize is not None and not isinstance(pipesize, int):
         raise TypeError("pipesize must be an integer")

@@ -9,9 +9,11 @@ import os
 import struct
 import sys
 import termios
+import warnings
 import weakref
 
 from . import _native
+from ._options import users_level
 
 # Size of a file's buffer, and of a pipe that nobody changed.
 BLOCK = 65536
@@ -162,6 +164,8 @@ def open_reader(fd, bufsize, text=False):
     raw = io.FileIO(fd)
     if bufsize == 0:
         return raw
+    if bufsize == 1:
+        warnings.warn("line buffering (buffering=1) isn't supported in binary mode, the default buffer size will be used", RuntimeWarning, users_level())
     watch = _Watch(raw, sys.maxsize if text else _RELAY_FROM)
     raw.readinto, raw.readall = watch.readinto, watch.readall
     return io.BufferedReader(raw, bufsize if bufsize > 1 else BLOCK)

@@ -6,7 +6,7 @@ import errno
 import sys
 
 from . import _options
-from ._errors import CalledProcessError, CancelledError, TimeoutExpired, TooLargeError
+from ._errors import CalledProcessError, CancelledError, TimedOutError, TimeoutExpired, TooLargeError
 from ._options import PIPE
 from ._records import CompletedProcess
 
@@ -83,6 +83,8 @@ class Plan:
 
     def start_error(self, error):
         """An ``OSError`` of the start as ``subprocess`` would raise it."""
+        if isinstance(error, TimedOutError):
+            return _carrying(TimeoutExpired(self.args, self.timeout), CompletedProcess(self.args, None))
         return _options.start_error(error, self.argv, self.given)
 
     def completed(self, code, stdout, stderr, outcome):

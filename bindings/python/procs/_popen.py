@@ -46,6 +46,14 @@ def ladder(steps, grace, stdin):
     return plan
 
 
+def _moment(timeout):
+    """When a timeout will have passed, on the clock of deadlines; None for never."""
+    try:
+        return None if timeout is None else time.monotonic() + timeout
+    except (TypeError, OverflowError) as error:
+        raise _options.refused(error, "timeout", timeout, "seconds or None") from None
+
+
 class Popen:
     """Starts a child. All arguments of ``subprocess.Popen`` mean what they mean there; ``preexec_fn`` may be ``os.setsid`` or
     ``os.setpgrp`` only.
@@ -271,13 +279,13 @@ class Popen:
         if self.stdin is None and self.stdout is None and self.stderr is None:
             self.wait(timeout)
             return None, None
+        end = _moment(timeout)
         if self._capture is None:
             self._start_capture(input)
         elif self._left:
             return self._made(self._left)
         else:
             self._set_blocking(False)
-        end = None if timeout is None else time.monotonic() + timeout
         try:
             finished = self._capture.run(timeout)
         except BaseException as error:

@@ -1,12 +1,12 @@
 //! One run being fed and drained; it can be left at a deadline and taken up again.
 
-use crate::convert;
 use crate::error::{IntoPy, guard, raise};
 use crate::gather::Gather;
 use crate::interrupt::until;
 use crate::options::Request;
 use crate::outcome::Outcome;
 use crate::sink::Failure;
+use crate::timeout::Timeout;
 use procs::{Deadline, Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -78,9 +78,9 @@ impl Drop for Capture {
 impl Capture {
     /// Whether the run is finished; `False` after `timeout` seconds, and then it can be called again.
     #[pyo3(signature = (timeout=None))]
-    fn run(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    fn run(&self, py: Python<'_>, timeout: Option<Timeout>) -> PyResult<bool> {
         guard(py, || {
-            let deadline = Deadline::from_timeout(timeout.map(convert::seconds).transpose()?);
+            let deadline = Timeout::deadline(timeout);
             self.lend(py, |capture| drive(py, capture, deadline, &self.failure))
         })
     }

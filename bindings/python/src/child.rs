@@ -8,7 +8,8 @@ use crate::interrupt::until;
 use crate::job::{stop_all, stop_reports};
 use crate::options::{Request, run_options};
 use crate::outcome::{Outcome, returncode, stop_report};
-use procs::{ChildHandle, Deadline, PipeReader, PipeWriter, Stop, StopAction};
+use crate::timeout::Timeout;
+use procs::{ChildHandle, PipeReader, PipeWriter, Stop, StopAction};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -125,9 +126,9 @@ impl Child {
 
     /// Waits at most `timeout` seconds; `None` when it passed. Signal handlers run meanwhile and may raise.
     #[pyo3(signature = (timeout=None))]
-    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<i32>> {
+    fn wait(&self, py: Python<'_>, timeout: Option<Timeout>) -> PyResult<Option<i32>> {
         guard(py, || {
-            let deadline = Deadline::from_timeout(timeout.map(convert::seconds).transpose()?);
+            let deadline = Timeout::deadline(timeout);
             until(py, deadline, |slice| self.handle.wait_deadline(slice))?.map(returncode).transpose()
         })
     }
@@ -206,9 +207,9 @@ impl Child {
 /// The index of a child that has ended, or `None` after `timeout` seconds.
 #[pyfunction]
 #[pyo3(signature = (children, timeout=None))]
-pub(crate) fn wait_any(py: Python<'_>, children: Vec<PyRef<'_, Child>>, timeout: Option<f64>) -> PyResult<Option<usize>> {
+pub(crate) fn wait_any(py: Python<'_>, children: Vec<PyRef<'_, Child>>, timeout: Option<Timeout>) -> PyResult<Option<usize>> {
     guard(py, || {
-        let deadline = Deadline::from_timeout(timeout.map(convert::seconds).transpose()?);
+        let deadline = Timeout::deadline(timeout);
         let handles: Vec<ChildHandle> = children.iter().map(|child| child.handle().clone()).collect();
         let borrowed: Vec<&ChildHandle> = handles.iter().collect();
         until(py, deadline, |slice| procs::wait_any(&borrowed, Some(slice.remaining().unwrap_or(Duration::MAX))))

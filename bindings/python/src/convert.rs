@@ -45,7 +45,7 @@ pub(crate) fn argv(value: &Bound<'_, PyAny>) -> PyResult<Vec<OsString>> {
 /// Seconds; negative is zero, as in the standard library's waits.
 pub(crate) fn seconds(value: f64) -> PyResult<Duration> {
     if value.is_nan() {
-        return Err(PyValueError::new_err("timeout: not a number (seconds = nan)"));
+        return Err(PyValueError::new_err("not a number"));
     }
     Ok(Duration::try_from_secs_f64(value.max(0.0)).unwrap_or(Duration::MAX))
 }
@@ -56,6 +56,13 @@ pub(crate) fn input(value: &Bound<'_, PyAny>) -> PyResult<Input> {
         Ok(bytes) if bytes.as_bytes().len() >= LEND_FROM => Input::Lent(Box::new(PyBackedBytes::from(bytes.clone()))),
         _ => Input::Bytes(bytes_like(value)?),
     })
+}
+
+/// The exception of a failed conversion, with the argument it was about, and what was expected where its name does not tell.
+pub(crate) fn refused(name: &str, value: &Bound<'_, PyAny>, expected: Option<&str>, error: PyErr) -> PyErr {
+    let py = value.py();
+    let made = py.import("procs._options").and_then(|module| module.call_method1("refused", (error.value(py), name, value, expected)));
+    made.map_or(error, PyErr::from_value)
 }
 
 /// A copy of a bytes-like object of any item type.

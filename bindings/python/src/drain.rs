@@ -1,10 +1,10 @@
 //! Reading a descriptor to its end into one `bytes` object.
 
-use crate::convert;
 use crate::error::{IntoPy, guard, raise};
 use crate::gather::Gather;
 use crate::interrupt::until;
-use procs::{Deadline, Error, Flow, PipeReader};
+use crate::timeout::Timeout;
+use procs::{Error, Flow, PipeReader};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::io::ErrorKind;
@@ -108,9 +108,9 @@ impl Drain {
 
     /// Reads to the end, blocking at most `timeout` seconds; `False` when it passed. Signal handlers run meanwhile and may raise.
     #[pyo3(signature = (timeout=None))]
-    fn run(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    fn run(&self, py: Python<'_>, timeout: Option<Timeout>) -> PyResult<bool> {
         guard(py, || {
-            let deadline = Deadline::from_timeout(timeout.map(convert::seconds).transpose()?);
+            let deadline = Timeout::deadline(timeout);
             let ended = until(py, deadline, |slice| {
                 let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
                 while source.pipe.wait_readable(slice)? {

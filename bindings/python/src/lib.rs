@@ -30,6 +30,7 @@ mod pipeline;
 mod run;
 mod shared;
 mod sink;
+mod timeout;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -106,6 +107,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(job::stop_async, module)?)?;
     module.add_function(wrap_pyfunction!(job::run_pipeline_async, module)?)?;
     module.add_function(wrap_pyfunction!(child::wait_any, module)?)?;
+    module.add_function(wrap_pyfunction!(timeout::check_limit, module)?)?;
     module.add_function(wrap_pyfunction!(engine_info, module)?)?;
     module.add_function(wrap_pyfunction!(error::error_kinds, module)?)?;
     module.add_function(wrap_pyfunction!(error::stages, module)?)?;

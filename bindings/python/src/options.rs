@@ -38,16 +38,18 @@ impl Request {
     }
 
     fn read(argv: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Request> {
-        let argv = convert::argv(argv).map_err(|error| refused("args", argv, error))?;
+        let argv = convert::argv(argv).map_err(|error| convert::refused("args", argv, None, error))?;
         let Some(options) = options else {
             return Ok(Request { command: command(argv, None), run: unlimited(), failure: sink::Failure::default(), attended: false });
         };
-        let executable =
-            options.get_item("executable")?.map(|value| convert::path(&value).map_err(|error| refused("executable", &value, error))).transpose()?;
+        let executable = options
+            .get_item("executable")?
+            .map(|value| convert::path(&value).map_err(|error| convert::refused("executable", &value, None, error)))
+            .transpose()?;
         let mut request = Request { command: command(argv, executable), run: unlimited(), failure: sink::Failure::default(), attended: false };
         for (key, value) in options.iter() {
             let key = key.cast::<PyString>()?;
-            request.apply(key.to_str()?, &value).map_err(|error| refused(key.to_str().unwrap_or_default(), &value, error))?;
+            request.apply(key.to_str()?, &value).map_err(|error| convert::refused(key.to_str().unwrap_or_default(), &value, None, error))?;
         }
         Ok(request)
     }
@@ -171,13 +173,6 @@ impl Request {
     }
 }
 
-/// The exception of a failed conversion, with the argument it was about.
-fn refused(name: &str, value: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
-    let py = value.py();
-    let made = py.import("procs._options").and_then(|module| module.call_method1("refused", (error.value(py), name, value)));
-    made.map_or(error, PyErr::from_value)
-}
-
 /// No cap on the output, as in `subprocess`.
 pub(crate) fn unlimited() -> RunOptions {
     RunOptions { stdout_limit: OutputLimit::Unlimited, stderr_limit: OutputLimit::Unlimited, ..RunOptions::default() }
@@ -188,7 +183,7 @@ pub(crate) fn run_options(options: &Bound<'_, PyDict>) -> PyResult<Request> {
     let mut request = Request { command: Command::new(""), run: unlimited(), failure: sink::Failure::default(), attended: false };
     for (key, value) in options.iter() {
         let key = key.cast::<PyString>()?;
-        if !request.apply_run(key.to_str()?, &value).map_err(|error| refused(key.to_str().unwrap_or_default(), &value, error))? {
+        if !request.apply_run(key.to_str()?, &value).map_err(|error| convert::refused(key.to_str().unwrap_or_default(), &value, None, error))? {
             return Err(PyTypeError::new_err(format!("capture: unknown option (name = {key})")));
         }
     }

@@ -285,6 +285,67 @@ def test_an_encoding_is_refused_before_the_program_runs(options, name, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
+def waits(here):
+    """Every wait of ours with a ``timeout``: of a channel, of what lives in shared memory, in an event loop."""
+    for name in ("recv", "recv_bytes", "recv_buffer", "recv_message", "poll", "flush"):
+        yield name, getattr(here, name)
+    yield "send", lambda timeout: here.send(1, timeout=timeout)
+    yield "send_bytes", lambda timeout: here.send_bytes(b"x", timeout)
+    yield "send_message", lambda timeout: here.send_message(b"x", timeout=timeout)
+    yield "recv_bytes_into", lambda timeout: here.recv_bytes_into(bytearray(9), 0, timeout)
+    yield "call", lambda timeout: here.call(1, timeout)
+    yield "AsyncChannel.call", lambda timeout: asyncio.run(aio.AsyncChannel(here).call(1, timeout))
+    yield "wait_any_channel", lambda timeout: procs.wait_any_channel([here], timeout)
+    mutex, rwlock, semaphore, event, barrier, once = (getattr(procs.SharedMemory(1 << 16), name)(0) for name in LOCKS)
+    for name, lock in (("mutex", mutex), ("semaphore", semaphore), ("read", rwlock.read), ("write", rwlock.write)):
+        yield name, lambda timeout, lock=lock: lock.acquire(timeout=timeout)
+        yield name + " tried", lambda timeout, lock=lock: lock.acquire(False, timeout)
+        yield name + " awaited", lambda timeout, lock=lock: asyncio.run(aio.wait(lock, timeout))
+    for name, wait in (("read", rwlock.acquire_read), ("write", rwlock.acquire_write), ("event", event.wait), ("barrier", barrier.wait), ("once", once.begin)):
+        yield name, wait
+    yield "call_once", lambda timeout: once.call_once(print, timeout)
+
+
+LOCKS = ("mutex", "rwlock", "semaphore", "event", "barrier", "once")
+NO_TIME = {"a word": ("soon", TypeError), "a list": ([], TypeError), "nan": (math.nan, ValueError), "huge": (10**400, OverflowError)}
+NEGATIVE = {"-1": (-1, ValueError), "just negative": (-1e-9, ValueError), "-inf": (-math.inf, ValueError)}
+
+
+@pytest.mark.parametrize("case", [*NO_TIME, *NEGATIVE])
+def test_a_wait_names_a_timeout_that_it_refuses(case):
+    timeout, kind = {**NO_TIME, **NEGATIVE}[case]
+    here, there = procs.Channel.pair()
+    with here, there:
+        there.send_bytes(b"there")  # not only when there is something to wait for
+        for name, wait in waits(here):
+            with pytest.raises(kind) as refused:
+                wait(timeout)
+            assert "(timeout = " in str(refused.value) and ", expected seconds" in str(refused.value), (name, refused.value)
+
+
+@pytest.mark.parametrize("case", NO_TIME)
+def test_a_wait_for_a_process_names_a_timeout_that_it_refuses(case):
+    timeout, kind = NO_TIME[case]
+    with procs.Popen(["cat"], stdin=procs.PIPE, stdout=procs.PIPE, stderr=procs.PIPE) as child:
+        for wait in (child.wait, lambda timeout: child.communicate(timeout=timeout), lambda timeout: procs.wait_any([child], timeout),
+                     lambda timeout: procs.run(["true"], timeout=timeout), lambda timeout: asyncio.run(aio.run(["true"], timeout=timeout))):
+            with pytest.raises(kind) as refused:
+                wait(timeout)
+            assert "(timeout = " in str(refused.value) and ", expected seconds" in str(refused.value), refused.value
+
+
+def test_a_timeout_that_passes_during_the_start_is_a_timeout_of_the_command():
+    for timeout in (0, -1, 1e-9):
+        for call in (procs.run, lambda *args, **given: asyncio.run(aio.run(*args, **given))):
+            with pytest.raises(subprocess.TimeoutExpired) as passed:
+                call(["sleep", "60"], timeout=timeout)
+            assert (passed.value.cmd, passed.value.timeout) == (["sleep", "60"], timeout)
+        done, = procs.run_many([["sleep", "60"]], timeout=timeout)
+        assert isinstance(done, procs.TimeoutExpired)
+        done, = asyncio.run(aio.run_many([["sleep", "60"]], timeout=timeout))
+        assert isinstance(done, procs.TimeoutExpired)
+
+
 class Three:
     def __index__(self):
         return 3

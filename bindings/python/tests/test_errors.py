@@ -144,3 +144,12 @@ def test_classes_show_the_name_under_which_they_are_imported():
     for program in ("run(['false'], check=True)", "run(['sleep', '30'], timeout=0.01)"):
         said = subprocess.run([sys.executable, "-c", f"import procs; procs.{program}"], stderr=subprocess.PIPE, text=True, timeout=60).stderr
         assert re.search(r"^procs\.(CalledProcessError|TimeoutExpired): Command", said, re.M), said
+
+
+@pytest.mark.parametrize("name, args", [("CalledProcessError", (3, ["a"])), ("CalledProcessError", (-9, "a", b"o", b"e")), ("TimeoutExpired", ("a", 1.5)),
+                                        ("TimeoutExpired", ("a", 1, "o")), ("SubprocessError", ("a", 1))])
+def test_errors_made_by_hand_have_the_arguments_that_they_were_made_of(name, args):
+    ours, theirs = getattr(procs, name)(*args), getattr(subprocess, name)(*args)
+    assert (ours.args, repr(ours), str(ours)) == (theirs.args, repr(theirs), str(theirs))
+    again = pickle.loads(pickle.dumps(ours))
+    assert (again.args, vars(again)) == (ours.args, vars(ours))

@@ -375,3 +375,21 @@ def test_b14_a_run_gives_up_on_a_child_that_kill_does_not_end(call, freezer):
     assert isinstance(error, procs.TimeoutExpired) and error.output == b"begun\n", error
     # A pipeline's error carries the output alone.
     assert getattr(error, "completed", None) is None or error.completed.returncode is None
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_one_line_as_the_buffer_of_bytes_is_warned_of_for_each_file(text):
+    seen = []
+    for module in (subprocess, procs):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with module.Popen(["cat"], stdin=module.PIPE, stdout=module.PIPE, stderr=module.PIPE, bufsize=1, text=text) as child:
+                assert child.communicate("x" if text else b"x")[0] in ("x", b"x")
+        seen.append([(warning.category, str(warning.message)) for warning in caught])
+    assert seen[0] == seen[1]
+    assert len(seen[1]) == (0 if text else 3)
+
+
+@pytest.mark.parametrize("mask", [0o7077, 0o1000, 0x7FFFFFFF])
+def test_a_umask_loses_what_is_no_permission(mask):
+    peer_equal("umask", shell=True, stdout=subprocess.PIPE, umask=mask)

@@ -19,6 +19,7 @@ use crate::error::{IntoPy, guard, raise};
 use crate::interrupt;
 use crate::shared::wait::block_on_until as block_on;
 use crate::shared::{AsyncWait, Block, Buffer, copy_into};
+use crate::timeout::Limit;
 use carry::Blocks;
 pub(crate) use options::codec_named;
 use parts::{whole, with_fds};
@@ -44,7 +45,7 @@ impl Channel {
         Channel { core: Arc::new(core), codec, blocks: Blocks::default() }
     }
 
-    fn next_object<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    fn next_object<'py>(&self, py: Python<'py>, timeout: Option<Limit>) -> PyResult<Bound<'py, PyAny>> {
         self.receive_as(py, timeout, |found, body| match found {
             Received::Plain(codec) => codec::decode_body(py, codec, body),
             Received::Whole(message) => codec::decode(py, message),
@@ -93,14 +94,14 @@ impl Channel {
 
     /// Sends an object.
     #[pyo3(signature = (obj, *, fds = None, timeout = None))]
-    fn send(&self, obj: &Bound<'_, PyAny>, fds: Option<&Bound<'_, PyAny>>, timeout: Option<f64>) -> PyResult<()> {
+    fn send(&self, obj: &Bound<'_, PyAny>, fds: Option<&Bound<'_, PyAny>>, timeout: Option<Limit>) -> PyResult<()> {
         let py = obj.py();
         guard(py, || self.send_message_in(py, with_fds(self.encode(obj)?, fds)?, timeout))
     }
 
     /// The next object.
     #[pyo3(signature = (timeout = None))]
-    fn recv<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    fn recv<'py>(&self, py: Python<'py>, timeout: Option<Limit>) -> PyResult<Bound<'py, PyAny>> {
         guard(py, || self.next_object(py, timeout))
     }
 
@@ -141,11 +142,11 @@ impl Channel {
 
     /// Asks the other side, which serves, and waits for its reply.
     #[pyo3(signature = (obj, timeout = None))]
-    fn call<'py>(&self, obj: &Bound<'py, PyAny>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    fn call<'py>(&self, obj: &Bound<'py, PyAny>, timeout: Option<Limit>) -> PyResult<Bound<'py, PyAny>> {
         let py = obj.py();
         guard(py, || {
             let message = self.encode(obj)?;
-            let reply = block_on(py, deadline(timeout)?, self.core.call_async(message))?;
+            let reply = block_on(py, deadline(timeout), self.core.call_async(message))?;
             match reply {
                 Some(Ok(reply)) => codec::decode(py, reply),
                 Some(Err(error)) => Err(calls::remote(py, &error)),
@@ -204,7 +205,7 @@ impl Channel {
 
     /// Sends a bytes-like object as it is.
     #[pyo3(signature = (data, timeout = None))]
-    fn send_bytes(&self, data: &Bound<'_, PyAny>, timeout: Option<f64>) -> PyResult<()> {
+    fn send_bytes(&self, data: &Bound<'_, PyAny>, timeout: Option<Limit>) -> PyResult<()> {
         let py = data.py();
         guard(py, || match data.cast::<PyBytes>() {
             Ok(bytes) => self.send_bytes_in(py, bytes.as_bytes(), timeout),
@@ -214,19 +215,19 @@ impl Channel {
 
     /// The body of the next message.
     #[pyo3(signature = (timeout = None))]
-    fn recv_bytes<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyBytes>> {
+    fn recv_bytes<'py>(&self, py: Python<'py>, timeout: Option<Limit>) -> PyResult<Bound<'py, PyBytes>> {
         guard(py, || self.receive_bytes(py, timeout))
     }
 
     /// The body of the next message, in place.
     #[pyo3(signature = (timeout = None))]
-    fn recv_buffer(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Buffer> {
+    fn recv_buffer(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<Buffer> {
         guard(py, || Ok(Buffer::new(self.receive(py, timeout)?.body)))
     }
 
     /// Copies the body of the next message into a writable buffer and gives its length.
     #[pyo3(signature = (buffer, offset = 0, timeout = None))]
-    fn recv_bytes_into(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>, offset: usize, timeout: Option<f64>) -> PyResult<usize> {
+    fn recv_bytes_into(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>, offset: usize, timeout: Option<Limit>) -> PyResult<usize> {
         guard(py, || {
             let room = PyUntypedBuffer::get(buffer)?;
             if room.readonly() || !room.is_c_contiguous() {
@@ -258,7 +259,7 @@ impl Channel {
         codec: &str,
         buffers: Option<&Bound<'_, PyAny>>,
         fds: Option<&Bound<'_, PyAny>>,
-        timeout: Option<f64>,
+        timeout: Option<Limit>,
     ) -> PyResult<()> {
         let py = body.py();
         guard(py, || self.send_message_in(py, self.message(body, codec, buffers, fds)?, timeout))
@@ -266,7 +267,7 @@ impl Channel {
 
     /// The next message: codec, body, buffers, and descriptors that are the caller's to close.
     #[pyo3(signature = (timeout = None))]
-    fn recv_message<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    fn recv_message<'py>(&self, py: Python<'py>, timeout: Option<Limit>) -> PyResult<Bound<'py, PyAny>> {
         guard(py, || whole(py, self.receive(py, timeout)?))
     }
 
@@ -281,10 +282,10 @@ impl Channel {
     }
 
     /// Whether a message, or the end, can be received within that time.
-    #[pyo3(signature = (timeout = Some(0.0)))]
-    fn poll(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    #[pyo3(signature = (timeout = Some(Limit::NOW)))]
+    fn poll(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<bool> {
         guard(py, || {
-            let limit = deadline(timeout)?;
+            let limit = deadline(timeout);
             Ok(interrupt::until(py, limit, |slice| {
                 let wait = slice.remaining().unwrap_or(Duration::from_millis(50));
                 Core::wait_any(&[&self.core], Some(wait)).map(|found| found.map(drop))
@@ -300,9 +301,9 @@ impl Channel {
 
     /// Waits until what was sent has left this process: false when the time is over.
     #[pyo3(signature = (timeout = None))]
-    fn flush(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    fn flush(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<bool> {
         guard(py, || {
-            let limit = deadline(timeout)?;
+            let limit = deadline(timeout);
             Ok(interrupt::until(py, limit, |slice| Ok(self.core.flush(Some(slice.remaining().unwrap_or(Duration::from_millis(50))))?.then_some(())))?
                 .is_some())
         })
@@ -359,10 +360,10 @@ impl Channel {
 /// The place of the first channel of a list that has a message or has ended; `None` when the time is over.
 #[pyfunction]
 #[pyo3(signature = (channels, timeout = None))]
-pub(crate) fn wait_any_channel(py: Python<'_>, channels: Vec<Py<Channel>>, timeout: Option<f64>) -> PyResult<Option<usize>> {
+pub(crate) fn wait_any_channel(py: Python<'_>, channels: Vec<Py<Channel>>, timeout: Option<Limit>) -> PyResult<Option<usize>> {
     guard(py, || {
         let ends: Vec<&Core> = channels.iter().map(|channel| &*channel.get().core).collect();
-        let limit = deadline(timeout)?;
+        let limit = deadline(timeout);
         interrupt::until(py, limit, |slice| Core::wait_any(&ends, Some(slice.remaining().unwrap_or(Duration::from_millis(50)))))
     })
 }

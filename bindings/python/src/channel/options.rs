@@ -1,7 +1,7 @@
 //! The options of a channel from keyword arguments.
 
-use crate::convert;
 use crate::error::raise;
+use crate::timeout::Limit;
 use procs::{ChannelOptions, Codec, CodecSet, Error, ErrorKind, Spin, Wire};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -34,10 +34,10 @@ fn wire_named(py: Python<'_>, name: &str) -> PyResult<Wire> {
 
 /// `None` is adaptive, 0 never, a number of seconds up to that long.
 fn spin(value: &Bound<'_, PyAny>) -> PyResult<Spin> {
-    match value.extract::<Option<f64>>()? {
+    match of::<Option<Limit>>("spin", value, "a number of seconds or None")? {
         None => Ok(Spin::Adaptive),
-        Some(0.0) => Ok(Spin::Off),
-        Some(cap) => Ok(Spin::Always(convert::seconds(cap)?)),
+        Some(Limit::NOW) => Ok(Spin::Off),
+        Some(cap) => Ok(Spin::Always(cap.duration())),
     }
 }
 
@@ -77,7 +77,7 @@ fn set(options: &mut ChannelOptions, key: &str, value: &Bound<'_, PyAny>) -> PyR
         "high_water" => options.high_water = of(key, value, "a number of bytes")?,
         "ring_bytes" => options.ring_bytes = of(key, value, "a number of bytes")?,
         "max_fds" => options.max_fds = of(key, value, "a number up to 253")?,
-        "frame_timeout" => options.frame_timeout = of::<Option<f64>>(key, value, "a number of seconds or None")?.map(convert::seconds).transpose()?,
+        "frame_timeout" => options.frame_timeout = of::<Option<Limit>>(key, value, "a number of seconds or None")?.map(Limit::duration),
         "spin" => options.spin = spin(value)?,
         _ => return Err(PyTypeError::new_err(format!("channel: no such option ({key}, expected one of {NAMES})"))),
     }

@@ -1,10 +1,10 @@
 //! Sending and receiving: at once with the GIL held, and without it for as long as it takes.
 
 use super::Channel;
-use crate::convert;
 use crate::error::{IntoPy, raise};
 use crate::interrupt;
 use crate::memory::MessageBytes;
+use crate::timeout::Limit;
 use procs::{Deadline, Error, ErrorKind, Message, Received};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -26,9 +26,9 @@ thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The deadline of a timeout in seconds; `None` is never.
-pub(super) fn deadline(timeout: Option<f64>) -> PyResult<Deadline> {
-    Ok(timeout.map(convert::seconds).transpose()?.map_or(Deadline::NEVER, Deadline::after))
+/// The deadline of a timeout; `None` is never.
+pub(super) fn deadline(timeout: Option<Limit>) -> Deadline {
+    Deadline::from_timeout(timeout.map(Limit::duration))
 }
 
 /// A time-out is no error to `interrupt::until`.
@@ -45,13 +45,13 @@ fn timed_out(py: Python<'_>, operation: &'static str, detail: &'static str) -> P
 
 impl Channel {
     /// Sends a message; a timeout of 0 does not wait.
-    pub(super) fn send_message_in(&self, py: Python<'_>, message: Message, timeout: Option<f64>) -> PyResult<()> {
+    pub(super) fn send_message_in(&self, py: Python<'_>, message: Message, timeout: Option<Limit>) -> PyResult<()> {
         let mut message = match self.core.try_send(message) {
             Ok(()) => return Ok(()),
-            Err(failed) if failed.kind() == ErrorKind::WouldBlock && timeout != Some(0.0) => Some(failed.into_inner()),
+            Err(failed) if failed.kind() == ErrorKind::WouldBlock && timeout != Some(Limit::NOW) => Some(failed.into_inner()),
             Err(failed) => return Err(raise(py, failed.error())),
         };
-        let done = interrupt::until(py, deadline(timeout)?, |slice| {
+        let done = interrupt::until(py, deadline(timeout), |slice| {
             let Some(held) = message.take() else { return Ok(Some(())) };
             match self.core.send_deadline(held, slice) {
                 Ok(()) => Ok(Some(())),
@@ -66,11 +66,11 @@ impl Channel {
     }
 
     /// Sends bytes that nobody changes meanwhile, without a message around them.
-    pub(super) fn send_bytes_in(&self, py: Python<'_>, bytes: &[u8], timeout: Option<f64>) -> PyResult<()> {
-        let large = bytes.len() >= LARGE && timeout != Some(0.0);
+    pub(super) fn send_bytes_in(&self, py: Python<'_>, bytes: &[u8], timeout: Option<Limit>) -> PyResult<()> {
+        let large = bytes.len() >= LARGE && timeout != Some(Limit::NOW);
         match self.core.send_bytes_until(bytes, large.then_some(*NOW)) {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Timeout) && timeout != Some(0.0) => {
-                let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.send_bytes_until(bytes, Some(slice))))?;
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Timeout) && timeout != Some(Limit::NOW) => {
+                let done = interrupt::until(py, deadline(timeout), |slice| in_time(self.core.send_bytes_until(bytes, Some(slice))))?;
                 done.ok_or_else(|| timed_out(py, "channel.send", "the other side did not read in time"))?;
             }
             done => done.or_raise(py)?,
@@ -79,17 +79,17 @@ impl Channel {
     }
 
     /// Waits until a message that was taken has left this process, which may end next; as long as the message itself might have taken.
-    fn finish(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+    fn finish(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<()> {
         if matches!(self.core.flush(Some(Duration::ZERO)), Ok(false)) {
             // Nobody is there to get the rest: the next receive tells.
             let flushed = |slice: Deadline| Ok(self.core.flush(Some(slice.remaining().unwrap_or_default())).unwrap_or(true).then_some(()));
-            interrupt::until(py, deadline(timeout)?, flushed)?;
+            interrupt::until(py, deadline(timeout), flushed)?;
         }
         Ok(())
     }
 
     /// The next message; a timeout of 0 does not wait.
-    pub(super) fn receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Message> {
+    pub(super) fn receive(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<Message> {
         self.receive_as(py, timeout, |found, body| {
             Ok(match found {
                 Received::Plain(codec) => Message::encoded(codec, body),
@@ -99,7 +99,7 @@ impl Channel {
     }
 
     /// What `made` makes of the next message, which is whole or only a body beside it.
-    pub(super) fn receive_as<T>(&self, py: Python<'_>, timeout: Option<f64>, made: impl FnOnce(Received, &[u8]) -> PyResult<T>) -> PyResult<T> {
+    pub(super) fn receive_as<T>(&self, py: Python<'_>, timeout: Option<Limit>, made: impl FnOnce(Received, &[u8]) -> PyResult<T>) -> PyResult<T> {
         let mut body = SCRATCH.take();
         let found = self.receive_into(py, timeout, &mut body).and_then(|found| made(found, &body));
         keep(body);
@@ -107,7 +107,7 @@ impl Channel {
     }
 
     /// The body of the next message; one that its sender is still writing comes straight to the object.
-    pub(super) fn receive_bytes<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyBytes>> {
+    pub(super) fn receive_bytes<'py>(&self, py: Python<'py>, timeout: Option<Limit>) -> PyResult<Bound<'py, PyBytes>> {
         let mut body = SCRATCH.take();
         let mut large = MessageBytes::new(py);
         let found = self.receive_first(py, timeout, |now| self.core.recv_plain_or_large(&mut body, &mut large, Some(now)));
@@ -128,7 +128,7 @@ impl Channel {
         made
     }
 
-    fn receive_into(&self, py: Python<'_>, timeout: Option<f64>, body: &mut Vec<u8>) -> PyResult<Received> {
+    fn receive_into(&self, py: Python<'_>, timeout: Option<Limit>, body: &mut Vec<u8>) -> PyResult<Received> {
         match self.receive_first(py, timeout, |now| self.core.recv_plain(body, Some(now)))? {
             Some(found) => Ok(found),
             None => self.receive_later(py, timeout, body),
@@ -139,17 +139,17 @@ impl Channel {
     fn receive_first(
         &self,
         py: Python<'_>,
-        timeout: Option<f64>,
+        timeout: Option<Limit>,
         receive: impl FnOnce(Deadline) -> procs::Result<Received>,
     ) -> PyResult<Option<Received>> {
-        if timeout == Some(0.0) {
+        if timeout == Some(Limit::NOW) {
             return self.core.try_recv().or_raise(py).map(|message| Some(Received::Whole(message)));
         }
         in_time(receive(*NOW)).or_raise(py)
     }
 
-    fn receive_later(&self, py: Python<'_>, timeout: Option<f64>, body: &mut Vec<u8>) -> PyResult<Received> {
-        let done = interrupt::until(py, deadline(timeout)?, |slice| in_time(self.core.recv_plain(body, Some(slice))))?;
+    fn receive_later(&self, py: Python<'_>, timeout: Option<Limit>, body: &mut Vec<u8>) -> PyResult<Received> {
+        let done = interrupt::until(py, deadline(timeout), |slice| in_time(self.core.recv_plain(body, Some(slice))))?;
         done.ok_or_else(|| timed_out(py, "channel.recv", "no message came before the deadline"))
     }
 }

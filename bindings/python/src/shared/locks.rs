@@ -1,10 +1,11 @@
 //! Locks in shared memory as objects of Python: with the names of `threading`, and as waits for an event loop.
 
-use super::wait::{AsyncWait, block_on, timeout};
+use super::wait::{AsyncWait, block_on};
 use crate::aio::Hub;
 use crate::error::{IntoPy, guard};
 use crate::interrupt;
 use crate::shared::SharedMemory;
+use crate::timeout::Limit;
 use procs::{Deadline, Error, ErrorKind, OnceEnd, SharedBarrier, SharedEvent, SharedMutex, SharedOnce, SharedSemaphore};
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -12,23 +13,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Waits in slices, so that signal handlers run; false when the time is over.
-pub(super) fn wait<T: Send>(py: Python<'_>, limit: Option<f64>, mut step: impl FnMut(Duration) -> procs::Result<T> + Send) -> PyResult<Option<T>> {
-    let limit = timeout(limit)?;
+pub(super) fn wait<T: Send>(py: Python<'_>, limit: Option<Limit>, mut step: impl FnMut(Duration) -> procs::Result<T> + Send) -> PyResult<Option<T>> {
     let mut attempt = |slice| match step(slice) {
         Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::WouldBlock) => Ok(None),
         done => done.map(Some),
     };
     // Most often there is nothing to wait for: to give the interpreter away and take it back would be most of the time.
     let at_once = attempt(Duration::ZERO).or_raise(py)?;
-    if at_once.is_some() || limit == Some(Duration::ZERO) {
+    if at_once.is_some() || limit == Some(Limit::NOW) {
         return Ok(at_once);
     }
-    interrupt::until(py, Deadline::from_timeout(limit), |slice| attempt(slice.remaining().unwrap_or(Duration::from_millis(50))))
+    interrupt::until(py, Deadline::from_timeout(limit.map(Limit::duration)), |slice| attempt(slice.remaining().unwrap_or(Duration::from_millis(50))))
 }
 
 /// `acquire` of threading and multiprocessing: not blocking is a timeout of 0.
-pub(super) fn limit(blocking: bool, timeout: Option<f64>) -> Option<f64> {
-    if blocking { timeout } else { Some(0.0) }
+pub(super) fn limit(blocking: bool, timeout: Option<Limit>) -> Option<Limit> {
+    if blocking { timeout } else { Some(Limit::NOW) }
 }
 
 /// Where a lock is, for its pickle.
@@ -64,12 +64,12 @@ impl Mutex {
 
     /// `block` is how multiprocessing spells `blocking`.
     #[pyo3(signature = (blocking = true, timeout = None, *, block = None))]
-    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<f64>, block: Option<bool>) -> PyResult<bool> {
+    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Limit>, block: Option<bool>) -> PyResult<bool> {
         guard(py, || {
             let limit = limit(block.unwrap_or(blocking), timeout);
             let died = wait(py, limit, |slice| match self.core.acquire(Some(slice)) {
                 // To a try it is a lock that somebody has; to a wait it would never end.
-                Err(error) if error.kind() == ErrorKind::InvalidState && limit == Some(0.0) => {
+                Err(error) if error.kind() == ErrorKind::InvalidState && limit == Some(Limit::NOW) => {
                     Err(Error::new(ErrorKind::WouldBlock, "lock", "it is taken"))
                 }
                 result => result,
@@ -94,8 +94,8 @@ impl Mutex {
         self.core.repair();
     }
 
-    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
-        let future = self.core.acquire_async(timeout(limit)?);
+    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<Limit>) -> PyResult<AsyncWait> {
+        let future = self.core.acquire_async(limit.map(Limit::duration));
         let owner_died = Arc::clone(&self.owner_died);
         Ok(AsyncWait::new(hub, number, async move {
             owner_died.store(future.await?, Ordering::Relaxed);
@@ -129,7 +129,7 @@ impl Semaphore {
     const SIZE: usize = SharedSemaphore::SIZE;
 
     #[pyo3(signature = (blocking = true, timeout = None))]
-    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Limit>) -> PyResult<bool> {
         guard(py, || Ok(wait(py, limit(blocking, timeout), |slice| self.0.acquire_timeout(slice).map(procs::SemaphorePermit::leave))?.is_some()))
     }
 
@@ -145,8 +145,8 @@ impl Semaphore {
         guard(py, || self.0.available().or_raise(py))
     }
 
-    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
-        let future = self.0.acquire_async(timeout(limit)?);
+    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<Limit>) -> PyResult<AsyncWait> {
+        let future = self.0.acquire_async(limit.map(Limit::duration));
         Ok(AsyncWait::new(hub, number, async move {
             future.await?.leave();
             Ok(true)
@@ -191,12 +191,12 @@ impl Event {
     }
 
     #[pyo3(signature = (timeout = None))]
-    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    fn wait(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<bool> {
         guard(py, || Ok(wait(py, timeout, |slice| self.0.wait_timeout(slice))?.is_some()))
     }
 
-    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
-        let future = self.0.wait_async(timeout(limit)?);
+    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<Limit>) -> PyResult<AsyncWait> {
+        let future = self.0.wait_async(limit.map(Limit::duration));
         Ok(AsyncWait::new(hub, number, async move { future.await.map(|()| true) }))
     }
 
@@ -222,12 +222,12 @@ impl Barrier {
 
     /// Waits for the others: true for one of them. A time-out withdraws, and the others wait on.
     #[pyo3(signature = (timeout = None))]
-    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        guard(py, || block_on(py, self.0.wait_async(super::wait::timeout(timeout)?)))
+    fn wait(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<bool> {
+        guard(py, || block_on(py, self.0.wait_async(timeout.map(Limit::duration))))
     }
 
-    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
-        Ok(AsyncWait::new(hub, number, self.0.wait_async(timeout(limit)?)))
+    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<Limit>) -> PyResult<AsyncWait> {
+        Ok(AsyncWait::new(hub, number, self.0.wait_async(limit.map(Limit::duration))))
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
@@ -252,15 +252,15 @@ impl Once {
 
     /// True when the work is this caller's to do, who then calls `finish`; false when it is done.
     #[pyo3(signature = (timeout = None))]
-    fn begin(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    fn begin(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<bool> {
         guard(py, || {
             let turn = wait(py, timeout, |slice| self.0.begin_timeout(slice).map(|turn| turn.map(procs::OnceTurn::leave).is_some()))?;
             turn.ok_or_else(|| crate::error::raise(py, &procs::Error::new(ErrorKind::Timeout, "once", "another process was at it in that time")))
         })
     }
 
-    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
-        let future = self.0.begin_async(timeout(limit)?);
+    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<Limit>) -> PyResult<AsyncWait> {
+        let future = self.0.begin_async(limit.map(Limit::duration));
         Ok(AsyncWait::new(hub, number, async move { Ok(future.await?.map(procs::OnceTurn::leave).is_some()) }))
     }
 
@@ -276,7 +276,7 @@ impl Once {
 
     /// Calls `work` if nobody has done it yet; waits while another does.
     #[pyo3(signature = (work, timeout = None))]
-    fn call_once(&self, py: Python<'_>, work: &Bound<'_, PyAny>, timeout: Option<f64>) -> PyResult<()> {
+    fn call_once(&self, py: Python<'_>, work: &Bound<'_, PyAny>, timeout: Option<Limit>) -> PyResult<()> {
         if self.begin(py, timeout)? {
             let result = work.call0();
             self.finish(result.is_err());

@@ -1,9 +1,10 @@
 //! The readers-writer lock in shared memory, whose two sides are locks of their own to Python.
 
 use super::locks::{Home, Reduced, limit, wait};
-use super::wait::{AsyncWait, timeout};
+use super::wait::AsyncWait;
 use crate::aio::Hub;
 use crate::error::{IntoPy, guard};
+use crate::timeout::Limit;
 use procs::{SharedReadGuard, SharedRwLock};
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ impl Lock {
         }
     }
 
-    fn acquire(&self, py: Python<'_>, side: Side, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire(&self, py: Python<'_>, side: Side, timeout: Option<Limit>) -> PyResult<bool> {
         guard(py, || {
             let died = wait(py, timeout, |slice| self.take(side, slice))?;
             if side == Side::Write {
@@ -53,8 +54,8 @@ impl Lock {
         })
     }
 
-    fn acquire_async(&self, hub: &Hub, number: u64, side: Side, limit: Option<f64>) -> PyResult<AsyncWait> {
-        let limit = timeout(limit)?;
+    fn acquire_async(&self, hub: &Hub, number: u64, side: Side, limit: Option<Limit>) -> PyResult<AsyncWait> {
+        let limit = limit.map(Limit::duration);
         let lock = self.clone();
         match side {
             Side::Read => {
@@ -106,12 +107,12 @@ impl RwLock {
     }
 
     #[pyo3(signature = (timeout = None))]
-    fn acquire_read(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire_read(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<bool> {
         self.lock.acquire(py, Side::Read, timeout)
     }
 
     #[pyo3(signature = (timeout = None))]
-    fn acquire_write(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire_write(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<bool> {
         self.lock.acquire(py, Side::Write, timeout)
     }
 
@@ -148,7 +149,7 @@ pub(crate) struct RwLockSide {
 #[pymethods]
 impl RwLockSide {
     #[pyo3(signature = (blocking = true, timeout = None))]
-    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Limit>) -> PyResult<bool> {
         self.lock.acquire(py, self.side, limit(blocking, timeout))
     }
 
@@ -156,7 +157,7 @@ impl RwLockSide {
         self.lock.release(py, self.side)
     }
 
-    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<f64>) -> PyResult<AsyncWait> {
+    fn _wait_async(&self, hub: &Hub, number: u64, limit: Option<Limit>) -> PyResult<AsyncWait> {
         self.lock.acquire_async(hub, number, self.side, limit)
     }
 

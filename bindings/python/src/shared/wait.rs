@@ -1,7 +1,6 @@
 //! A wait of the core that an event loop polls when its descriptor says so.
 
 use crate::aio::{Bell, Hub};
-use crate::convert;
 use crate::error::{IntoPy, guard, raise};
 use procs::{Deadline, Error, ErrorKind};
 use pyo3::prelude::*;
@@ -10,11 +9,6 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-/// Seconds to wait at most; `None` for ever.
-pub(crate) fn timeout(limit: Option<f64>) -> PyResult<Option<Duration>> {
-    limit.map(convert::seconds).transpose()
-}
 
 struct Unpark(std::thread::Thread);
 
