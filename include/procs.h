@@ -493,7 +493,7 @@ typedef struct procs_rlimit {
 } procs_rlimit;
 
 // A function that fills `buffer` with the next input bytes and returns how many; 0 ends the input, a negative number is minus an errno value
-// and fails the run with it. Called as `procs_output_fn` is.
+// that ends the input and is the run's error once the child has ended. Called as `procs_output_fn` is.
 typedef int64_t (*procs_input_fn)(char *buffer, size_t capacity, void *user_data);
 
 // How much of a captured stream is kept. Default: 64 MiB, then PROCS_LIMIT_ERROR.

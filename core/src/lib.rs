@@ -40,6 +40,14 @@ pub use shm::{
     OnceTurn, Seat, SemaphorePermit, SharedBarrier, SharedEvent, SharedMemory, SharedMemoryOptions, SharedMutex, SharedMutexGuard, SharedOnce,
     SharedReadGuard, SharedRwLock, SharedSemaphore, SharedWriteGuard, Spin, memory_layout,
 };
+
+/// The host's end of a child's standard input, by the name that the standard library has for it.
+pub type ChildStdin = PipeWriter;
+/// The host's end of a child's standard output, by the name that the standard library has for it.
+pub type ChildStdout = PipeReader;
+/// The host's end of a child's standard error, by the name that the standard library has for it.
+pub type ChildStderr = PipeReader;
+
 #[doc(hidden)] // for the bindings of this repository: they make no system call themselves
 pub use spawn::DirectRead;
 pub use spawn::{

@@ -204,7 +204,7 @@ pub enum procs_sink_kind {
 pub type procs_output_fn = Option<unsafe extern "C" fn(data: *const c_char, len: usize, user_data: *mut c_void)>;
 
 /// A function that fills `buffer` with the next input bytes and returns how many; 0 ends the input, a negative number is minus an errno value
-/// and fails the run with it. Called as `procs_output_fn` is.
+/// that ends the input and is the run's error once the child has ended. Called as `procs_output_fn` is.
 pub type procs_input_fn = Option<unsafe extern "C" fn(buffer: *mut c_char, capacity: usize, user_data: *mut c_void) -> i64>;
 
 /// Where one captured stream goes. All zero is PROCS_SINK_BUFFER.

@@ -6,7 +6,8 @@ use procs_tests::isolated;
 /// The programs with the names of one library.
 macro_rules! programs {
     ($($library:ident)::+) => {
-        use $($library)::+::{Child, Command, ExitStatus, Output, Stdio};
+        use $($library)::+::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
+        use std::os::fd::IntoRawFd;
         use std::error::Error;
         use std::io::{BufRead, BufReader, Read, Write};
         type Told = Result<Vec<String>, Box<dyn Error>>;
@@ -90,6 +91,33 @@ macro_rules! programs {
             Ok(vec![format!("{:?} {args:?} {:?}", command.get_program(), command.get_current_dir())])
         }
 
+        pub(super) fn settings() -> Told {
+            let mut command = Command::new("program");
+            command.env("B", "0").env("C", "3").env_remove("A").env_remove("C").env("B", "2");
+            let before: Vec<_> = command.get_envs().collect();
+            let before = format!("{before:?}");
+            command.env_clear().env("D", "4").env_remove("D").env("E", "5").env_remove("F");
+            Ok(vec![before, format!("{:?} {:?}", command.get_envs().collect::<Vec<_>>(), ExitStatus::default().code())])
+        }
+
+        /// What several threads use at once.
+        struct Kept<T: Send + Sync + std::fmt::Debug>(T);
+
+        pub(super) fn kept() -> Told {
+            let mut command = Command::new("sh");
+            command.args(["-c", "cat; echo err >&2"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child: Kept<Child> = Kept(command.spawn()?);
+            let (stdin, stdout, stderr): (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) =
+                (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take());
+            stdin.expect("its input").write_all(b"in")?;
+            let id = std::thread::scope(|scope| scope.spawn(|| child.0.id()).join().expect("a thread"));
+            let (mut out, mut err) = (String::new(), String::new());
+            stdout.expect("its output").read_to_string(&mut out)?;
+            let number = stderr.expect("its errors").into_raw_fd();
+            std::fs::File::from(procs_tests::host::own(number)).read_to_string(&mut err)?;
+            Ok(vec![format!("{} {out} {err} {}", id == child.0.id(), child.0.wait()?.success())])
+        }
+
         pub(super) fn not_there() -> Told {
             let error = Command::new("no-such-program").spawn().map(|child| child.id()).expect_err("there is none");
             let missing = Command::new("true").current_dir("/no/such/directory").status().expect_err("there is none");
@@ -105,6 +133,8 @@ macro_rules! programs {
             ("pipes_and_files_of_the_standard_library", pipes_and_files_of_the_standard_library),
             ("killed", killed),
             ("looked_at", looked_at),
+            ("settings", settings),
+            ("kept", kept),
             ("not_there", not_there),
         ];
     };

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::sys::fd;
 use crate::sys::poll::{Events, PollFd, poll};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 /// The end of a pipe that is read from, such as a child's standard output.
 ///
@@ -96,6 +96,12 @@ macro_rules! descriptor {
         impl AsRawFd for $end {
             fn as_raw_fd(&self) -> RawFd {
                 self.0.as_raw_fd()
+            }
+        }
+
+        impl IntoRawFd for $end {
+            fn into_raw_fd(self) -> RawFd {
+                self.0.into_raw_fd()
             }
         }
 

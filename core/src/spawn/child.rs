@@ -10,6 +10,7 @@ use super::streams::HostEnds;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::io::{PipeReader, PipeWriter};
+use crate::sys::exclusive::Exclusive;
 use crate::sys::poll::{Events, PollFd, poll};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -137,8 +138,8 @@ pub struct Child {
     extra: HostEnds,
     kill_on_drop: bool,
     retries: u32,
-    /// What the command said about capturing, for `wait_with_output`.
-    run: Rare<RunOptions>,
+    /// What the command said about capturing, for `wait_with_output`; functions among it must not keep threads from sharing the child.
+    run: Exclusive<Rare<RunOptions>>,
 }
 
 impl Child {
@@ -151,13 +152,13 @@ impl Child {
             extra: hosts,
             kill_on_drop: command.start.kill_on_drop,
             retries,
-            run: command.run.take(),
+            run: Exclusive::new(command.run.take()),
         }
     }
 
     /// What the command said about capturing; once.
     pub(crate) fn take_run_options(&mut self) -> RunOptions {
-        std::mem::replace(&mut self.run, Rare::new()).into_inner()
+        std::mem::replace(self.run.get_mut(), Rare::new()).into_inner()
     }
 
     /// The process id. It stays this child's own until the child was waited for.

@@ -8,6 +8,7 @@ pub(super) use starting::{ExecWait, Limit, StartOptions};
 use super::options::RunOptions;
 use super::rare::Rare;
 use super::stdio::{Stdio, StdioMap};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -144,6 +145,20 @@ impl Command {
         self.env_clear = true;
         self.env.clear();
         self
+    }
+
+    /// The changes made to the environment, in the order of their names: a value, or `None` for one that is removed.
+    pub fn get_envs(&self) -> impl ExactSizeIterator<Item = (&OsStr, Option<&OsStr>)> {
+        let mut changes = BTreeMap::new();
+        for change in &self.env {
+            match change {
+                EnvChange::Set(key, value) => changes.insert(key.as_os_str(), Some(value.as_os_str())),
+                // In an empty environment there is nothing to remove but an earlier setting.
+                EnvChange::Remove(key) if self.env_clear => changes.remove(key.as_os_str()),
+                EnvChange::Remove(key) => changes.insert(key.as_os_str(), None),
+            };
+        }
+        changes.into_iter()
     }
 
     /// Passes on the variables that are meant for one process only and are not inherited by default: `LISTEN_PID`, `LISTEN_FDS`,

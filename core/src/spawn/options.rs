@@ -140,7 +140,8 @@ pub enum Input {
     Bytes(Vec<u8>),
     /// Bytes that are kept elsewhere and lent, the same at every look: they are not copied. Let go of when all is written or nobody reads any more.
     Lent(Box<dyn AsRef<[u8]> + Send>),
-    /// What a function supplies, called on the draining thread when the child can take more.
+    /// What a function supplies, called on the draining thread when the child can take more. Its error ends the input, and is the run's once
+    /// the child has ended.
     Callback(InputCallback),
 }
 

@@ -22,6 +22,13 @@ pub enum ExitStatus {
     Unknown,
 }
 
+impl Default for ExitStatus {
+    /// Exit code 0.
+    fn default() -> ExitStatus {
+        ExitStatus::Exited(0)
+    }
+}
+
 impl ExitStatus {
     /// Decodes what waitid reports. Source: waitid(2).
     pub(crate) fn from_waitid(code: i32, status: i32) -> ExitStatus {

@@ -14,6 +14,7 @@ pub(crate) mod clone;
 #[allow(dead_code)] // the channels use it
 pub(crate) mod cpu;
 pub(crate) mod environ;
+pub(crate) mod exclusive;
 pub(crate) mod exec;
 pub(crate) mod exit;
 pub(crate) mod fd;
