@@ -24,10 +24,11 @@ function release(stream) {
 const Output = class Socket extends net.Socket {
   #room;
 
-  constructor(fd) {
+  constructor(fd, manualStart) {
     const room = new Room(fd);
     super({
       fd,
+      manualStart,
       readable: true,
       writable: false,
       onread: { buffer: () => room.next(), callback: (count) => this.#take(count) },
@@ -89,10 +90,25 @@ const Input = class Socket extends net.Socket {
   }
 };
 
-/** The host's end of a child's pipe: stdin is written, 1 and 2 are read, higher ones are duplex. */
-function socketFor(fd, index) {
-  if (index === 0) return new Input(fd);
-  return index > 2 ? new net.Socket({ fd, readable: true, writable: true }) : new Output(fd);
+const later = () => 0;
+
+/** Begins to read a stream that was made to wait, unless it is paused, handed over or gone by now. */
+function beginReading(socket) {
+  const handle = socket._handle;
+  if (handle?.readStart !== later) return;
+  delete handle.readStart;
+  if (handle.reading) handle.readStart();
 }
 
-module.exports = { release, socketFor };
+/** The host's end of a child's pipe: stdin is written, 1 and 2 are read, higher ones are duplex. One that `waits` is read from `beginReading` on. */
+function socketFor(fd, index, waits = false) {
+  if (index === 0) return new Input(fd);
+  const socket = index > 2 ? new net.Socket({ fd, readable: true, writable: true, manualStart: waits }) : new Output(fd, waits);
+  if (waits) {
+    socket._handle.readStart = later;
+    socket.read(0);
+  }
+  return socket;
+}
+
+module.exports = { release, socketFor, beginReading };

@@ -31,6 +31,8 @@ class Streams {
   #states;
   #streams;
   #list = null;
+  /** Streams that are not read yet, each at its number. */
+  #waiting = [];
   #onclose;
   /** Of execFile: wants `attach(index, stream, bytes)`, `done(index, over, closed)` and `closed()`. */
   collector = null;
@@ -60,10 +62,27 @@ class Streams {
     return count;
   }
 
+  /**
+   * Whether an output waits for the end of the turn, because a lower one may still be opened in it. Of outputs that both have something the one tells
+   * first whose reading began first, and that is, as in Node, the lower one.
+   */
+  #waits(index) {
+    if (!this.#states.some((state, lower) => state === UNTOUCHED && lower > 0 && lower < index)) return false;
+    if (this.#waiting.length === 0) process.nextTick(() => this.#beginReading());
+    return true;
+  }
+
+  #beginReading() {
+    this.#waiting.forEach(sockets.beginReading); // by number
+    this.#waiting.length = 0;
+  }
+
   #open(index) {
     const collected = this.#states[index] === COLLECTED;
     const bytes = index === 1 || index === 2 ? this.#handle.ahead(index) : null;
-    const socket = sockets.socketFor(this.#handle.takeEnd(index), index);
+    const waits = this.#waits(index);
+    const socket = sockets.socketFor(this.#handle.takeEnd(index), index, waits);
+    if (waits) this.#waiting[index] = socket;
     this.#states[index] = OPEN;
     this.#streams[index] = socket;
     if (index > 0) socket.on('close', this.#onclose);

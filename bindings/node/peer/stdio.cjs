@@ -166,12 +166,37 @@ async function binary(cp, log) {
   log('equal', Buffer.concat(chunks).equals(bytes), await done);
 }
 
+/** Waits, without returning to the event loop, until a child has written everything and ended. */
+function blockUntilEnded(pid) {
+  const deadline = Date.now() + 60_000;
+  while (fs.readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1][0] !== 'Z') if (Date.now() > deadline) throw new Error('it does not end');
+}
+
+async function orderOfOutputs(cp, log) {
+  const uses = {
+    'listened to': (stream, told) => stream.on('data', told),
+    read: (stream, told) => stream.on('readable', () => { if (stream.read() !== null) told(); }),
+  };
+  for (const [how, use] of Object.entries(uses)) {
+    for (const order of [[1, 2, 3, 4], [4, 3, 2, 1], [2, 1, 3], [3, 1, 2], [2, 4], [4, 1]]) {
+      const child = cp.spawn('sh', ['-c', 'echo 4 >&4; echo 3 >&3; echo 2 >&2; echo 1'], { stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'] });
+      blockUntilEnded(child.pid);
+      const came = [];
+      const streams = [undefined, () => child.stdout, () => child.stderr, () => child.stdio[3], () => child.stdio[4]];
+      for (const number of order) use(streams[number](), () => came.push(number));
+      await closed(child);
+      log(how, order, came);
+    }
+  }
+}
+
 module.exports.cases = {
   'stdio: shapes': shapes,
   'stdio: descriptors of files': throughFiles,
   'stdio: streams of files': throughStreams,
   "stdio: another child's output": chain,
   'stdio: more pipes': extraPipes,
+  'stdio: the order of outputs': orderOfOutputs,
   'stdio: feeding with back-pressure': feeding,
   'stdio: reading with back-pressure': backPressure,
   'stdio: inherited': inherited,
