@@ -213,7 +213,10 @@ function passedOn(options) {
   if (options.env !== null) given.env = options.env;
   if (options.shell !== false) given.shell = options.shell;
   const { gid, signal, uid, windowsHide, windowsVerbatimArguments } = options;
-  Object.assign(given, { gid, signal, uid, windowsHide, windowsVerbatimArguments });
+  Object.assign(given, { gid, signal, uid });
+  // Anything goes for these, as in Node.
+  if (windowsHide) given.windowsHide = true;
+  if (windowsVerbatimArguments) given.windowsVerbatimArguments = true;
   for (const name of START_OPTIONS) if (options[name] !== undefined) given[name] = options[name];
   return given;
 }

@@ -67,7 +67,8 @@ function spawnSync(file, args, options) {
     __proto__: null,
     input,
     timeoutMs: options.timeout > 0 ? options.timeout : undefined,
-    maxBuffer: options.maxBuffer === Infinity ? undefined : options.maxBuffer ?? undefined,
+    // As for child_process, 0 is no limit here.
+    maxBuffer: options.maxBuffer > 0 && options.maxBuffer !== Infinity ? options.maxBuffer : undefined,
     killSignal: options.killSignal ?? SIGTERM,
     killTree: !!options.killTree,
   });

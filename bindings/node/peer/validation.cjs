@@ -60,6 +60,9 @@ function* execCalls(cp) {
   for (const file of WRONG_STRINGS) yield ['execFile file', () => cp.execFile(file)];
   for (const callback of [5, 'x', {}]) yield ['execFile callback', () => cp.execFile('true', [], {}, callback)];
   for (const options of ['x', 5, true]) yield ['execFile options', () => cp.execFile('true', [], options)];
+  for (const name of ['windowsHide', 'windowsVerbatimArguments']) {
+    for (const value of [1, 'x', '', null, {}]) yield [`execFile ${name}`, () => typeof cp.execFile('true', { [name]: value }).pid];
+  }
   for (const value of [-1, '1', NaN]) yield ['execFile maxBuffer', () => cp.execFile('true', { maxBuffer: value })];
   for (const value of [-1, 1.5, NaN]) yield ['execFile timeout', () => cp.execFile('true', { timeout: value })];
   for (const value of [{}, 'SIGNONE']) yield ['execFile killSignal', () => cp.execFile('true', { killSignal: value })];
