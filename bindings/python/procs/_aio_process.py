@@ -11,6 +11,7 @@ from ._aio_loop import ends_of, result_of
 from ._aio_streams import StreamReader, open_writer
 from ._errors import NoProcessError
 from ._options import PIPE, argument_vector, start_error, streams
+from ._pipes import BLOCK, enlarge
 from ._popen import Popen, ladder
 from ._records import StopReport
 
@@ -95,6 +96,8 @@ class Process:
 
     async def _feed(self, input):
         if input is not None:
+            if len(input) > BLOCK and not self.stdin.is_closing():
+                enlarge(self.stdin.get_extra_info("pipe").fileno())
             self.stdin.write(input)
             try:
                 await self.stdin.drain()
