@@ -70,6 +70,7 @@ async function pipeline(commands, options = {}) {
     return result;
   } finally {
     release();
+    native?.over();
   }
 }
 

@@ -179,6 +179,7 @@ async function run(file, args, options) {
     return finished(event, normal);
   } finally {
     release();
+    native?.over();
   }
 }
 

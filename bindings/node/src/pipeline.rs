@@ -13,7 +13,8 @@ use procs::{CancelHandle, Command, Pipeline};
 /// A pipeline in progress.
 #[napi]
 pub struct NativePipeline {
-    cancel: CancelHandle,
+    /// Until it is over: a handle has a descriptor, and JavaScript lets go of this when it likes.
+    cancel: Option<CancelHandle>,
 }
 
 #[napi]
@@ -21,7 +22,15 @@ impl NativePipeline {
     /// Stops every stage; the result says `cancelled`.
     #[napi]
     pub fn cancel(&self) {
-        self.cancel.cancel();
+        if let Some(cancel) = &self.cancel {
+            cancel.cancel();
+        }
+    }
+
+    /// The result has been told: there is nothing to cancel any more.
+    #[napi]
+    pub fn over(&mut self) {
+        self.cancel = None;
     }
 }
 
@@ -45,7 +54,7 @@ impl Hub {
                 .name("procs-pipeline".to_owned())
                 .spawn(work)
                 .map_err(|error| procs::Error::from_io("pipeline", &error, "cannot start a thread"))?;
-            Ok(NativePipeline { cancel })
+            Ok(NativePipeline { cancel: Some(cancel) })
         })
     }
 }

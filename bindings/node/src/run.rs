@@ -127,7 +127,8 @@ fn sink(requests: Option<&Vec<SinkRequest>>, taken: &mut Vec<OwnedFd>) -> procs:
 #[napi]
 pub struct NativeRun {
     pid: u32,
-    cancel: CancelHandle,
+    /// Until it is over: a handle has a descriptor, and JavaScript lets go of this when it likes.
+    cancel: Option<CancelHandle>,
     input: Option<OwnedFd>,
     sinks: VecDeque<OwnedFd>,
 }
@@ -155,7 +156,15 @@ impl NativeRun {
     /// Stops the run; its result says `cancelled`.
     #[napi]
     pub fn cancel(&self) {
-        self.cancel.cancel();
+        if let Some(cancel) = &self.cancel {
+            cancel.cancel();
+        }
+    }
+
+    /// The result has been told: there is nothing to cancel any more.
+    #[napi]
+    pub fn over(&mut self) {
+        self.cancel = None;
     }
 }
 
@@ -181,7 +190,7 @@ impl Hub {
                 let result = drive(capture).await;
                 wake.call(Event::Run(id, result), ThreadsafeFunctionCallMode::NonBlocking);
             });
-            Ok(NativeRun { pid, cancel, input, sinks: sinks.into() })
+            Ok(NativeRun { pid, cancel: Some(cancel), input, sinks: sinks.into() })
         })
     }
 }

@@ -216,6 +216,20 @@ test('pipeline reports every stage', async () => {
   assert.equal((await pipeline([['sleep', ['30']]], { timeout: 50 })).timedOut, true);
 });
 
+test('a run or a pipeline that is over holds no descriptor, whenever the collector looks', async () => {
+  const eventfds = () => fs.readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${fd}`).includes('eventfd');
+    } catch {
+      return false; // the one that lists them
+    }
+  }).length;
+  await Promise.all([run('true'), pipeline([['true'], ['true']])]);
+  const before = eventfds();
+  for (let round = 0; round < 20; round++) await Promise.all([run('true'), pipeline([['true'], ['true']])]);
+  assert.equal(eventfds(), before);
+});
+
 test('runMany keeps to its bound and to the order', async () => {
   const progress = [];
   const commands = [['sh', ['-c', 'sleep 0.1; echo slow']], ['echo', ['fast']], ['procs-no-such-program']];
