@@ -269,8 +269,18 @@ class Channel {
   }
 
   #deliverPending() {
-    if (this.#target.listenerCount('message') === 0) return;
-    for (const [event, message, handle] of this.#pending.splice(0)) this.#target.emit(event, message, handle);
+    const pending = this.#pending;
+    let given;
+    try {
+      while (pending.length > 0 && this.#target.listenerCount('message') > 0) {
+        given = pending.shift();
+        this.#target.emit(...given);
+        given = undefined;
+      }
+    } finally {
+      // A listener has thrown: the others are for later.
+      if (given !== undefined) process.nextTick(() => this.#deliverPending());
+    }
   }
 
   #handleCame(message, fd, wire) {

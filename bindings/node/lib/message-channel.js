@@ -143,9 +143,16 @@ class Channel extends MessageEnd {
   }
 
   #deliver() {
-    while (this.#open && this.#waiting.length > 0 && this.listenerCount('message') > 0) {
-      const message = this.#waiting.shift();
-      this.emit('message', message.value, message);
+    let message;
+    try {
+      while (this.#open && this.#waiting.length > 0 && this.listenerCount('message') > 0) {
+        message = this.#waiting.shift();
+        this.emit('message', message.value, message);
+        message = undefined;
+      }
+    } finally {
+      // A listener has thrown: the others are for later.
+      if (message !== undefined) process.nextTick(() => this[kArrange]());
     }
     if (this.#ended && this.#waiting.length === 0) this.#closeAfterEnd();
   }

@@ -87,7 +87,7 @@ class ProcessChannel extends MessageEnd {
 
   [kArrange]() {
     const hears = this.listenerCount('message') > 0;
-    while (hears && this.#waiting.length > 0) this.#give(this.#waiting.shift());
+    if (hears) this.#deliver();
     this.#tellClose();
     const held = this.#open && !this.#ended && this.hasRef() && (this.#receivers.length > 0 || hears);
     if (held === this.#held || !process.channel) return;
@@ -95,6 +95,20 @@ class ProcessChannel extends MessageEnd {
     for (const _ of EVENTS) {
       if (held) process.channel.refCounted();
       else process.channel.unrefCounted();
+    }
+  }
+
+  #deliver() {
+    let message;
+    try {
+      while (this.#waiting.length > 0) {
+        message = this.#waiting.shift();
+        this.#give(message);
+        message = undefined;
+      }
+    } finally {
+      // A listener has thrown: the others are for later.
+      if (message !== undefined) process.nextTick(() => this[kArrange]());
     }
   }
 

@@ -136,6 +136,31 @@ test('a handler that throws at every third message hears all of them, in order',
   for (const body of bodies) assert.equal((await script(`${heard} ${body}`)).stdout, '67 true\n', body);
 });
 
+test('a handler that comes late and throws at every message hears all of them, in order', async () => {
+  const heard = `
+    const heard = [];
+    process.on('uncaughtException', (error) => { if (error.message !== 'mine') throw error; });
+    const hear = (then) => (value) => {
+      heard.push(value);
+      if (value === 9) setImmediate(() => { console.log(heard.join()); then(); });
+      throw new Error('mine');
+    };`;
+  const numbers = 'for (let value = 0; value < 10; value++)';
+  const child = `${numbers} process.send(value); process.on('disconnect', () => process.exit())`;
+  // What is sent has come by the time the listener does; what comes later still is given one by one.
+  const inChild = `const { once } = require('node:events'); ${heard} const channel = procs.parentChannel();
+    process.on('message', (value) => { if (value === 9) setImmediate(() => channel.on('message', hear(() => process.exit()))); });`;
+  const bodies = [
+    `${heard} const [one, other] = procs.Channel.pair(); ${numbers} one.send(value);
+    other.on('close', () => {}); setTimeout(() => other.on('message', hear(() => other.close())), 50);`,
+    `${heard} const child = procs.fork('-e', [${JSON.stringify(child)}], { execArgv: [] });
+    setTimeout(() => child.on('message', hear(() => child.disconnect())), 500);`,
+    `const child = procs.fork('-e', [${JSON.stringify(`const procs = require(${MODULE}); ${inChild}`)}], { execArgv: [], wire: 'node' });
+    ${numbers} child.send(value);`,
+  ];
+  for (const body of bodies) assert.equal((await script(body)).stdout, '0,1,2,3,4,5,6,7,8,9\n', body);
+});
+
 test('an error nobody listens to ends the process, as for every emitter', async () => {
   const result = await script("procs.spawn('procs-no-such-program')");
   assert.equal(result.code, 1);
