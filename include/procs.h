@@ -833,7 +833,8 @@ typedef struct procs_stream_report {
     int limit_exceeded;
     // 1 when all that was read is in a file: see `procs_output_spill_fd`.
     int spilled;
-    // The code of the first failure of a sink, a `procs_status`; 0 when there was none. The sink was given up, the child went on.
+    // The code of the first failure of a sink, a `procs_status`; 0 when there was none. The sink was given up, the child went on. When it was the
+    // reading or keeping of output that failed, for want of memory or of room for the file, the run is no success.
     int sink_error;
 } procs_stream_report;
 
@@ -944,7 +945,7 @@ procs_status procs_spawn_options_init(procs_spawn_options *options, size_t size)
 // and for at most `drain_grace_ms` afterwards.
 //
 // Errors: as `procs_spawn`; PROCS_E_CANCELLED before the start; PROCS_E_IO when the input function fails; with `check` PROCS_E_TIMEOUT,
-// PROCS_E_CANCELLED, PROCS_E_TOO_LARGE, PROCS_E_CHILD_FAILED.
+// PROCS_E_CANCELLED, PROCS_E_TOO_LARGE, PROCS_E_CHILD_FAILED, or why output was lost.
 procs_status procs_run(const procs_spawn_options *options, procs_output **output);
 
 // Takes the output that came with the last error of this thread (from a run with `check`). Owned.
@@ -955,7 +956,7 @@ procs_status procs_last_error_take_output(procs_output **output);
 // How the child ended.
 procs_status procs_output_status(const procs_output *output, procs_exit_status *status);
 
-// 1 when the child exited with code 0 and nothing cut the run short, else 0; 0 for NULL.
+// 1 when the child exited with code 0, nothing cut the run short and no output was lost, else 0; 0 for NULL.
 int procs_output_success(const procs_output *output);
 
 // The error that `check` would have made of the run: 0 when it was a success. Becomes the last error of this thread.
@@ -1198,7 +1199,7 @@ procs_status procs_pipeline_free(procs_pipeline *pipeline);
 // Errors: PROCS_E_NOT_FOUND when there is none, or it was taken before.
 procs_status procs_last_error_take_pipeline_output(procs_pipeline_output **output);
 
-// 1 when every stage exited with code 0 and nothing cut the run short, else 0; 0 for NULL.
+// 1 when every stage exited with code 0, nothing cut the run short and no output was lost, else 0; 0 for NULL.
 int procs_pipeline_output_success(const procs_pipeline_output *output);
 
 // The error that `check` would have made of the run: 0 when it was a success. Becomes the last error of this thread.

@@ -42,7 +42,7 @@ pub(crate) fn bytes(bytes: &[u8]) -> *const c_char {
 /// and for at most `drain_grace_ms` afterwards.
 ///
 /// Errors: as `procs_spawn`; PROCS_E_CANCELLED before the start; PROCS_E_IO when the input function fails; with `check` PROCS_E_TIMEOUT,
-/// PROCS_E_CANCELLED, PROCS_E_TOO_LARGE, PROCS_E_CHILD_FAILED.
+/// PROCS_E_CANCELLED, PROCS_E_TOO_LARGE, PROCS_E_CHILD_FAILED, or why output was lost.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn procs_run(options: *const procs_spawn_options, output: *mut *mut procs_output) -> procs_status {
     let operation = "procs_run";
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn procs_output_status(output: *const procs_output, status
     })
 }
 
-/// 1 when the child exited with code 0 and nothing cut the run short, else 0; 0 for NULL.
+/// 1 when the child exited with code 0, nothing cut the run short and no output was lost, else 0; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn procs_output_success(output: *const procs_output) -> c_int {
     guard_value("procs_output_success", 0, || Ok(self::output("procs_output_success", output)?.0.success().into()))

@@ -47,7 +47,7 @@ pub unsafe extern "C" fn procs_last_error_take_pipeline_output(output: *mut *mut
     })
 }
 
-/// 1 when every stage exited with code 0 and nothing cut the run short, else 0; 0 for NULL.
+/// 1 when every stage exited with code 0, nothing cut the run short and no output was lost, else 0; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn procs_pipeline_output_success(output: *const procs_pipeline_output) -> c_int {
     flag("procs_pipeline_output_success", output, PipelineOutput::success)

@@ -90,7 +90,8 @@ pub struct procs_stream_report {
     pub limit_exceeded: c_int,
     /// 1 when all that was read is in a file: see `procs_output_spill_fd`.
     pub spilled: c_int,
-    /// The code of the first failure of a sink, a `procs_status`; 0 when there was none. The sink was given up, the child went on.
+    /// The code of the first failure of a sink, a `procs_status`; 0 when there was none. The sink was given up, the child went on. When it was the
+    /// reading or keeping of output that failed, for want of memory or of room for the file, the run is no success.
     pub sink_error: c_int,
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::child;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use procs::{Command, OutputLimit, RunOptions, Sink, Stdio};
+use procs::{Command, ErrorKind, OutputLimit, Pipeline, RunOptions, Sink, Stdio};
 use procs_tests::{Isolation, count, host, isolated, isolated_in};
 use std::fs::{self, File};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -61,11 +61,20 @@ fn c16_a_size_limit_of_the_host_is_a_sinks_failure() {
         let file = t.dir().join("file");
         let sunk = child(&["flood", "100000", "1"]).stdout_sink(Sink::File(file.clone())).output();
         let spilled = child(&["flood", "100000", "1"]).max_output(OutputLimit::Spill(1000)).output();
+        let pipeline = Pipeline::new([child(&["flood", "100000", "1"])]).max_output(OutputLimit::Spill(1000)).output();
         setrlimit(Resource::RLIMIT_FSIZE, old.0, old.1).expect("the old limit");
         for (output, len) in [(sunk.expect("a run"), 0), (spilled.expect("a run"), 1000)] {
             assert_eq!((output.status.code(), output.stdout.len()), (Some(0), len));
             assert_eq!(output.stdout_report.sink_error.as_ref().and_then(procs::Error::os_error), Some(libc::EFBIG), "{:?}", output.stdout_report);
+            // A sink costs only itself; what was to be kept and is lost makes a success a failure.
+            assert_eq!(
+                (output.success(), output.check_error().map(|error| error.kind())),
+                if len == 0 { (true, None) } else { (false, Some(ErrorKind::Io)) }
+            );
         }
+        let pipeline = pipeline.expect("a run");
+        assert!(pipeline.stages[0].status.success() && !pipeline.success());
+        assert_eq!(pipeline.check().expect_err("output is lost").kind(), ErrorKind::Io);
         assert_eq!(fs::metadata(&file).expect("the file").len(), 5000);
         assert!(!host::is_pending(libc::SIGXFSZ), "a signal is left");
     });

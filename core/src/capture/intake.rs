@@ -80,7 +80,7 @@ impl Intake {
                 // A descriptor of the caller's that does not block: there is nothing after all.
                 Err(error) if error.os_error() == Some(libc::EAGAIN) => false,
                 Err(error) => {
-                    self.sinks.fail(error);
+                    self.sinks.lose(error);
                     true
                 }
             };
@@ -111,8 +111,8 @@ impl Intake {
 
     /// What was kept, and how it went.
     pub(super) fn finish(self) -> (Bytes, StreamReport) {
+        let mut report = StreamReport { total_bytes: self.total, incomplete: self.sinks.lost(), ..StreamReport::default() };
         let (store, mut sink_error) = self.sinks.finish();
-        let mut report = StreamReport { total_bytes: self.total, ..StreamReport::default() };
         let mut bytes = Bytes::default();
         if let Some(store) = store {
             report.truncated = store.dropped();
@@ -123,6 +123,7 @@ impl Intake {
                     report.spill = spill;
                 }
                 Err(error) => {
+                    report.incomplete = true;
                     sink_error.get_or_insert(error);
                 }
             }

@@ -19,6 +19,17 @@ pub struct StreamReport {
     pub spill: Option<File>,
     /// The first failure of a sink. A failed sink is given up; the others go on, and so does the child.
     pub sink_error: Option<Error>,
+    /// Whether output was lost because it could not be read or kept, for want of memory or of room for the file: `sink_error` says which. The run is
+    /// no success then.
+    pub incomplete: bool,
+}
+
+impl StreamReport {
+    /// What `check` makes of output that was lost.
+    pub(super) fn loss(&self, stream: impl std::fmt::Display) -> Option<(ErrorKind, String)> {
+        let error = self.sink_error.as_ref().filter(|_| self.incomplete)?;
+        Some((error.kind(), format!("{stream} is incomplete: {error}")))
+    }
 }
 
 /// A finished run: how the child ended, what it wrote, and what had to be done to it.
@@ -55,7 +66,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Whether the child exited with code 0 and nothing cut the run short.
+    /// Whether the child exited with code 0, nothing cut the run short and no output was lost.
     pub fn success(&self) -> bool {
         self.status.success() && self.problem().is_none()
     }
@@ -63,7 +74,8 @@ impl Output {
     /// The run itself when it was a success, else an error that carries it: see [`Error::output`].
     ///
     /// # Errors
-    /// `Timeout`, `Cancelled`, `TooLarge` (an output limit was exceeded) or `ChildFailed` (not exit code 0), the first that applies.
+    /// `Timeout`, `Cancelled`, `TooLarge` (an output limit was exceeded), why output was lost (`Exhausted`, `Io`) or `ChildFailed` (not exit
+    /// code 0), the first that applies.
     ///
     /// ```
     /// use procs::{Command, ErrorKind};
@@ -95,6 +107,8 @@ impl Output {
             Some((ErrorKind::TooLarge, too_large("standard output", self.stdout.len())))
         } else if self.stderr_report.limit_exceeded {
             Some((ErrorKind::TooLarge, too_large("standard error", self.stderr.len())))
+        } else if let Some(loss) = self.stdout_report.loss("standard output").or_else(|| self.stderr_report.loss("standard error")) {
+            Some(loss)
         } else if !self.status.success() {
             Some((ErrorKind::ChildFailed, format!("the child failed (pid = {pid}, status = {}, expected exit code 0)", self.status)))
         } else {

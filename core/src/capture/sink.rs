@@ -85,12 +85,14 @@ pub(super) struct Sinks {
     /// What may read in place of us.
     pub(super) direct: Option<DirectRead>,
     error: Option<Error>,
+    /// Whether bytes did not get as far as to what is kept.
+    lost: bool,
 }
 
 impl Sinks {
     /// Opens what has to be opened.
     pub(super) fn open(sink: Sink, limit: OutputLimit) -> Result<Sinks> {
-        let mut sinks = Sinks { store: None, outlets: Vec::new(), direct: None, error: None };
+        let mut sinks = Sinks { store: None, outlets: Vec::new(), direct: None, error: None, lost: false };
         sinks.add(sink, limit)?;
         Ok(sinks)
     }
@@ -122,7 +124,7 @@ impl Sinks {
         if let Some(store) = &mut self.store
             && let Err(error) = store.push(bytes)
         {
-            self.error.get_or_insert(error);
+            self.lose(error);
         }
         self.each(|outlet| outlet.accept(bytes));
     }
@@ -157,6 +159,17 @@ impl Sinks {
     /// Remembers a failure; the first one is reported.
     pub(super) fn fail(&mut self, error: Error) {
         self.error.get_or_insert(error);
+    }
+
+    /// As above, of a failure that costs output: reading it, or keeping it.
+    pub(super) fn lose(&mut self, error: Error) {
+        self.lost = true;
+        self.fail(error);
+    }
+
+    /// Whether output was lost.
+    pub(super) fn lost(&self) -> bool {
+        self.lost
     }
 
     /// What was kept, and the first failure. Bytes that a blocked descriptor has not taken are lost and reported.

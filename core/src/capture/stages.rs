@@ -73,7 +73,7 @@ impl PipelineOutput {
         }
     }
 
-    /// Whether every stage exited with code 0 and nothing cut the run short.
+    /// Whether every stage exited with code 0, nothing cut the run short and no output was lost.
     pub fn success(&self) -> bool {
         self.check_error().is_none()
     }
@@ -87,12 +87,20 @@ impl PipelineOutput {
     /// The pipeline itself when it was a success, else an error that carries it: see [`Error::pipeline_output`].
     ///
     /// # Errors
-    /// `Timeout`, `Cancelled`, `TooLarge` or `ChildFailed`, the first that applies; the message names the stage.
+    /// `Timeout`, `Cancelled`, `TooLarge`, why output was lost or `ChildFailed`, the first that applies; the message names the stage.
     pub fn check(self) -> Result<PipelineOutput> {
         match self.check_error() {
             Some(error) => Err(error.with_payload(self)),
             None => Ok(self),
         }
+    }
+
+    /// What was lost of the output that was to be kept.
+    fn loss(&self) -> Option<(ErrorKind, String)> {
+        let count = self.stages.len();
+        let of_stage =
+            |(index, stage): (usize, &StageResult)| stage.stderr_report.loss(format_args!("standard error of stage {} of {count}", index + 1));
+        self.stdout_report.loss("standard output").or_else(|| self.stages.iter().enumerate().find_map(of_stage))
     }
 
     /// The error that [`check`](PipelineOutput::check) would give, without the output in it.
@@ -108,6 +116,8 @@ impl PipelineOutput {
         } else if let Some((number, stage)) = numbered().find(|(_, stage)| stage.stderr_report.limit_exceeded) {
             let limit = stage.stderr.len();
             (ErrorKind::TooLarge, format!("standard error of stage {number} of {count} exceeded its limit (limit = {limit} bytes)"))
+        } else if let Some(loss) = self.loss() {
+            loss
         } else {
             let (number, stage) = numbered().rfind(|(_, stage)| !stage.status.success())?;
             let (pid, status) = (stage.pid, stage.status);
