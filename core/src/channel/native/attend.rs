@@ -1,6 +1,7 @@
 //! Waiting for one's own thing while somebody reads for all: calls, requests, and messages when several threads wait.
 
 use super::desk::{Asked, Desk, State, no_reply, of_call, or_end};
+use super::held::Held;
 use super::intake::Receiver;
 use super::output::{Offer, Outgoing};
 use super::{Native, Wait, no_message, over};
@@ -10,8 +11,6 @@ use crate::channel::frame::{FLAG_STREAM, FrameKind, Header};
 use crate::channel::message::Message;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::reactor::{Interest, Watch, watch_fd, watch_time};
-use parking_lot::MutexGuard;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Wake, Waker};
@@ -19,32 +18,11 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// The receiver's lock; whoever waits for it is told when it is given up.
-#[derive(Debug)]
-pub(super) struct Leading<'a> {
-    receiver: MutexGuard<'a, Receiver>,
-    /// After the lock.
-    _leaving: Leaving<'a>,
-}
+pub(super) type Leading<'a> = Held<'a, Receiver, Leaving<'a>>;
 
 /// Tells on drop that the receiver's lock was given up.
 #[derive(Debug)]
-struct Leaving<'a>(&'a Desk);
-
-impl Deref for Leading<'_> {
-    type Target = Receiver;
-
-    #[inline]
-    fn deref(&self) -> &Receiver {
-        &self.receiver
-    }
-}
-
-impl DerefMut for Leading<'_> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut Receiver {
-        &mut self.receiver
-    }
-}
+pub(super) struct Leaving<'a>(&'a Desk);
 
 impl Drop for Leaving<'_> {
     #[inline]
@@ -69,7 +47,7 @@ impl Native {
     #[inline]
     pub(super) fn try_lead(&self) -> Option<Leading<'_>> {
         let receiver = self.receiver.try_lock()?;
-        Some(Leading { receiver, _leaving: Leaving(&self.desk) })
+        Some(Leading::new(receiver, Leaving(&self.desk)))
     }
 
     /// Waits until `look` finds its thing. Leads while nobody else does.

@@ -11,6 +11,7 @@ mod assemble;
 mod attend;
 mod desk;
 mod futures;
+mod held;
 mod intake;
 mod lending;
 mod line;

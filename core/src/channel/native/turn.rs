@@ -1,5 +1,6 @@
 //! Whose turn it is to send, and the rest of a frame that nobody waits for.
 
+use super::held::Held;
 use super::line::Line;
 use super::output::Sender;
 use super::would_block;
@@ -8,7 +9,6 @@ use crate::io::reactor::{Interest, Watch, watch_fd};
 use crate::shm::ring::{BELL_ROOM, Word};
 use crate::sys::cpu::fence_after_unlock;
 use parking_lot::{Mutex, MutexGuard};
-use std::ops::{Deref, DerefMut};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Weak};
@@ -45,7 +45,7 @@ impl Outlet {
 
     #[inline]
     fn turn<'a>(&'a self, sender: MutexGuard<'a, Sender>) -> Turn<'a> {
-        Turn { sender, after: After(self) }
+        Turn::new(sender, After(self))
     }
 
     /// Leaves the rest of a frame to the reactor.
@@ -79,30 +79,10 @@ impl Outlet {
 }
 
 /// The sender while it is one's turn.
-pub(super) struct Turn<'a> {
-    sender: MutexGuard<'a, Sender>,
-    /// Dropped after the lock.
-    #[expect(dead_code, reason = "its drop is what it is for")]
-    after: After<'a>,
-}
+pub(super) type Turn<'a> = Held<'a, Sender, After<'a>>;
 
-impl Deref for Turn<'_> {
-    type Target = Sender;
-
-    #[inline]
-    fn deref(&self) -> &Sender {
-        &self.sender
-    }
-}
-
-impl DerefMut for Turn<'_> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut Sender {
-        &mut self.sender
-    }
-}
-
-struct After<'a>(&'a Outlet);
+/// On drop does what the reactor could not while the sender was taken.
+pub(super) struct After<'a>(&'a Outlet);
 
 impl Drop for After<'_> {
     #[inline]
