@@ -88,10 +88,10 @@ fn the_c_header_has_the_negative_numbers() {
 
 #[test]
 fn python_has_a_class_for_each_kind() {
-    let source = read_source("bindings/python/procs/_errors.py");
+    let text = ["_errors", "_futures"].map(|name| read_source(&format!("bindings/python/procs/{name}.py")).text).concat();
     let mut class = String::new();
     let (mut kind_of_class, mut class_of_number) = (BTreeMap::new(), BTreeMap::new());
-    for line in source.text.lines() {
+    for line in text.lines() {
         if let Some(rest) = line.strip_prefix("class ") {
             class = rest.split(['(', ':']).next().unwrap_or_default().to_owned();
         } else if let Some(kind) = line.strip_prefix("    kind = \"") {
@@ -106,7 +106,7 @@ fn python_has_a_class_for_each_kind() {
         .iter()
         .map(|(number, name)| (kind_of_class.get(name).cloned().unwrap_or_else(|| format!("class {name} without a kind")), *number))
         .collect();
-    assert_eq!(found, kinds(), "CLASSES of procs/_errors.py (left) and kinds of the core (right) differ");
+    assert_eq!(found, kinds(), "CLASSES of procs/_errors.py and _futures.py (left) and kinds of the core (right) differ");
     let public: String = sources("bindings/python/procs", &["__init__.py"]).iter().map(|source| source.text.as_str()).collect();
     for name in class_of_number.values() {
         assert!(procs_tests::has_word(&public, name), "procs does not export {name}");

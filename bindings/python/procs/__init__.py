@@ -5,7 +5,6 @@ A program written for ``subprocess`` runs with ``import procs as subprocess``. T
 
 from ._channel import fork
 from ._cmdline import list2cmdline
-from ._codecs import BlockPlace, Message
 from ._compat import _USE_POSIX_SPAWN as _USE_POSIX_SPAWN
 from ._compat import _USE_VFORK as _USE_VFORK
 from ._compat import _PopenSelector as _PopenSelector
@@ -15,7 +14,6 @@ from ._compat import _cleanup as _cleanup
 from ._compat import _optim_args_from_interpreter_flags as _optim_args_from_interpreter_flags
 from ._errors import (
     CalledProcessError,
-    CancelledError,
     ClosedError,
     ExhaustedError,
     InvalidArgumentError,
@@ -37,7 +35,6 @@ from ._errors import (
     TooLargeError,
     TryAgainError,
     UnsupportedError,
-    WorkerLostError,
     WouldBlockError,
 )
 from ._many import run_many
@@ -68,7 +65,7 @@ from ._native import __version__ as __version__
 from ._options import DEVNULL, PIPE, STDOUT
 from ._pipeline import Pipeline, PipelineChild, PipelineResult, Stage
 from ._popen import Popen, wait_any
-from ._records import CompletedProcess, ExitStatus, StopReport, StreamReport, Usage
+from ._records import BlockPlace, CompletedProcess, ExitStatus, Message, StopReport, StreamReport, Usage
 from ._run import call, check_call, check_output, getoutput, getstatusoutput, run
 from ._values import Array, Lock, Value
 
@@ -86,7 +83,18 @@ __all__ = [
 ]
 
 # Tracebacks and annotations show a class by the name under which a program imports it.
-for _thing in [globals()[_name] for _name in __all__]:
+for _thing in [globals()[_name] for _name in __all__ if _name in globals()]:
     if isinstance(_thing, type) and _thing.__module__.startswith("procs._"):
         _thing.__module__ = "procs"
 del _thing
+
+
+def __getattr__(name):
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import _futures
+    return globals().setdefault(name, getattr(_futures, name))
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -5,7 +5,6 @@
 import json
 import pickle
 from json import encoder
-from typing import NamedTuple
 
 from ._native import unpack_memory as unpack_memory  # where pickles of shared memory find it
 
@@ -54,21 +53,3 @@ def pickle_loads_beside(body, buffers):
 def open_in_memory(memory, method, offset):
     """What lives in shared memory, from its pickle."""
     return getattr(memory, method)(offset, create=False)
-
-
-class Message(NamedTuple):
-    """A message as it came: ``fds`` are the receiver's to close."""
-
-    codec: str
-    body: bytes
-    buffers: list
-    fds: list
-
-
-class BlockPlace(NamedTuple):
-    """Where a block of an arena is: four numbers to send to the process that it was lent to."""
-
-    segment: int
-    serial: int
-    offset: int
-    size: int

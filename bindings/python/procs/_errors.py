@@ -9,8 +9,6 @@ import errno as _errno
 import os
 import signal
 import subprocess as _subprocess  # for its exception classes only: handlers written for them must catch ours
-from concurrent.futures import BrokenExecutor as _BrokenExecutor
-from concurrent.futures import CancelledError as _CancelledError
 
 
 def _rebuild(cls, args, state):
@@ -74,15 +72,6 @@ class TimedOutError(ProcsError, TimeoutError):
     kind = "TIMEOUT"
 
 
-class CancelledError(ProcsError, _CancelledError):
-    """The caller asked to stop; ``output`` and ``stderr`` are what was read until then."""
-
-    kind = "CANCELLED"
-    output = None
-    stderr = None
-    completed = None
-
-
 class WouldBlockError(ProcsError, BlockingIOError):
     """A try-call found nothing."""
 
@@ -108,12 +97,6 @@ class ProtocolError(ProcsError, ConnectionError):
     """A malformed frame or a version mismatch."""
 
     kind = "PROTOCOL"
-
-
-class WorkerLostError(ProcsError, _BrokenExecutor):
-    """The worker that held this task died."""
-
-    kind = "WORKER_LOST"
 
 
 class TaskFailedError(ProcsError):
@@ -220,20 +203,18 @@ class TimeoutExpired(SubprocessError, _subprocess.TimeoutExpired):
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
-# ErrorKind number -> class; a test walks every kind of the core through it.
+# ErrorKind number -> class, but for those of _futures.py; a test walks every kind of the core through both.
 CLASSES = {
     1: InvalidArgumentError,
     2: InvalidStateError,
     3: NotFoundError,
     4: PermissionDeniedError,
     5: TimedOutError,
-    6: CancelledError,
     7: WouldBlockError,
     8: ClosedError,
     9: TooLargeError,
     10: ProtocolError,
     11: CalledProcessError,
-    12: WorkerLostError,
     13: TaskFailedError,
     14: OwnerDiedError,
     15: ExhaustedError,
@@ -241,6 +222,9 @@ CLASSES = {
     17: SystemCallError,
     99: PanicError,
 }
+
+# Kinds whose classes are made when they are needed.
+_LATER = (6, 12)
 
 # Where Python has a finer class for an errno than the kind has.
 _BY_ERRNO = {
@@ -251,9 +235,17 @@ _BY_ERRNO = {
 }
 
 
+def class_of(number):
+    """The class of an error kind."""
+    if number in _LATER:
+        from ._futures import CLASSES as later
+        return later[number]
+    return CLASSES.get(number, SystemCallError)
+
+
 def from_native(number, message, errno, stage, path):
     """Makes the exception for an error of the core; called by ``procs._native``."""
-    cls = CLASSES.get(number, SystemCallError)
+    cls = class_of(number)
     if cls is InvalidArgumentError and errno not in (None, _errno.EINVAL):
         cls = SystemCallError  # the system's word on a value, ENOEXEC for one: an OSError in Python
     if errno is not None and cls is not InvalidArgumentError:

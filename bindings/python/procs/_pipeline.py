@@ -9,7 +9,7 @@ import time
 import types
 
 from . import _native, _options
-from ._errors import CalledProcessError, CancelledError, TimeoutExpired, TooLargeError
+from ._errors import CalledProcessError, TimeoutExpired, TooLargeError
 from ._many import split
 from ._options import PIPE
 from ._plan import translate
@@ -238,6 +238,7 @@ class Pipeline:
                   for arg, fact in zip(args, facts["stages"])]
         result = PipelineResult(stages, facts, decode(facts["stdout"]))
         if facts["cancelled"]:
+            from ._futures import CancelledError
             error = CancelledError("pipeline: cancelled")
             error.output = result.stdout
             raise error

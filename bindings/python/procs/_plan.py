@@ -6,7 +6,7 @@ import errno
 import sys
 
 from . import _options
-from ._errors import CalledProcessError, CancelledError, TimedOutError, TimeoutExpired, TooLargeError
+from ._errors import CalledProcessError, TimedOutError, TimeoutExpired, TooLargeError
 from ._options import PIPE
 from ._records import CompletedProcess
 
@@ -102,6 +102,7 @@ class Plan:
             done.stdout = None if stdout is None else translate(stdout, self.encoding, self.errors)
             done.stderr = None if stderr is None else translate(stderr, self.encoding, self.errors)
         if outcome.cancelled:
+            from ._futures import CancelledError
             raise _carrying(CancelledError("run: cancelled"), done)
         for name, report in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
             if report[2]:

@@ -1,27 +1,24 @@
 # mypy: ignore-errors
 # Private: the types that users see are in __init__.pyi and aio.pyi.
-"""What a finished run tells: small records with named fields."""
+"""What runs and channels tell: small records with named fields."""
 
 import os
 import types
-from typing import BinaryIO, NamedTuple
+from collections import namedtuple  # that of typing takes as long to import as all of this package
 
 from ._errors import CalledProcessError
 
 
-class Usage(NamedTuple):
+class Usage(namedtuple("Usage", "user_time system_time max_rss_bytes")):
     """What a finished child used: CPU seconds in user mode and in the kernel, and its largest resident set in bytes."""
 
-    user_time: float
-    system_time: float
-    max_rss_bytes: int
+    __slots__ = ()
 
 
-class ExitStatus(NamedTuple):
+class ExitStatus(namedtuple("ExitStatus", "code signal")):
     """How a child ended: ``code`` (0 to 255) when it exited, ``signal`` when a signal ended it; the other is None."""
 
-    code: int | None
-    signal: int | None
+    __slots__ = ()
 
     @classmethod
     def of(cls, returncode):
@@ -31,26 +28,31 @@ class ExitStatus(NamedTuple):
         return cls(returncode, None) if returncode >= 0 else cls(None, -returncode)
 
 
-class StopReport(NamedTuple):
+class StopReport(namedtuple("StopReport", "returncode ended_by level survivors")):
     """What a stop did. ``returncode`` is None when the child outlived the last step; ``ended_by`` names the action after which it
     ended, None when it had ended before; ``level`` is process, group, walk or cgroup; ``survivors`` are process ids."""
 
-    returncode: int | None
-    ended_by: str | None
-    level: str
-    survivors: list[int]
+    __slots__ = ()
 
 
-class StreamReport(NamedTuple):
+class StreamReport(namedtuple("StreamReport", "total_bytes truncated limit_exceeded spill sink_error")):
     """What happened to one stream: bytes read, whether the result holds less than that, whether the limit stopped the run, and,
     with the policy ``spill``, an unlinked file with all of the output, at its start. ``sink_error`` tells why a sink did not take everything, such as a full disk.
     The file is closed with the record's run."""
 
-    total_bytes: int
-    truncated: bool
-    limit_exceeded: bool
-    spill: BinaryIO | None
-    sink_error: Exception | None
+    __slots__ = ()
+
+
+class Message(namedtuple("Message", "codec body buffers fds")):
+    """A message as it came: ``fds`` are the receiver's to close."""
+
+    __slots__ = ()
+
+
+class BlockPlace(namedtuple("BlockPlace", "segment serial offset size")):
+    """Where a block of an arena is: four numbers to send to the process that it was lent to."""
+
+    __slots__ = ()
 
 
 _FACTS = ("pid", "code", "signal", "core_dumped", "usage", "started", "wall_time", "timed_out", "cancelled", "pipes_left_open",

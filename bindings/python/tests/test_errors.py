@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import procs
-from procs import _errors, _native
+from procs import _errors, _futures, _native
 
 BASES = {
     "INVALID_ARGUMENT": [ValueError],
@@ -40,14 +40,14 @@ def test_every_kind_of_the_core_has_its_class():
     assert len(kinds) >= 18
     assert {name for _, name in kinds} == set(BASES)
     for number, name in kinds:
-        cls = _errors.CLASSES[number]
+        cls = _errors.class_of(number)
         assert cls.kind == name
         assert issubclass(cls, procs.ProcsError)
         for base in BASES[name]:
             assert issubclass(cls, base), (cls, base)
 
 
-@pytest.mark.parametrize("number", sorted(_errors.CLASSES))
+@pytest.mark.parametrize("number", sorted({**_errors.CLASSES, **_futures.CLASSES}))
 @pytest.mark.parametrize("code", [None, errno.ENOENT])
 def test_errors_survive_pickle_and_copy(number, code):
     error = _errors.from_native(number, "spawn: something happened", code, "exec", "/some/path")

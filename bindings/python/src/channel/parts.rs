@@ -51,7 +51,7 @@ impl Channel {
 
 /// A message as it is: `procs.Message`.
 pub(super) fn whole(py: Python<'_>, message: Message) -> PyResult<Bound<'_, PyAny>> {
-    let class = py.import("procs._codecs")?.getattr("Message")?;
+    let class = py.import("procs._records")?.getattr("Message")?;
     let body = PyBytes::new(py, &message.body);
     let buffers = PyList::empty(py);
     for buffer in message.buffers {

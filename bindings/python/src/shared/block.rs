@@ -118,9 +118,9 @@ impl Block {
     }
 }
 
-/// What `BlockPlace` of `procs._codecs` is made of.
+/// What `BlockPlace` of `procs._records` is made of.
 pub(super) fn place_of<'py>(py: Python<'py>, place: BlockPlace) -> PyResult<Bound<'py, PyAny>> {
-    let class = py.import("procs._codecs")?.getattr("BlockPlace")?;
+    let class = py.import("procs._records")?.getattr("BlockPlace")?;
     class.call1((place.segment, place.serial, place.offset, place.len))
 }
 
