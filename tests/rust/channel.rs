@@ -199,3 +199,21 @@ fn slice_takes_a_body_alone_that_fits() {
         });
     }
 }
+
+#[test]
+fn what_the_other_side_would_refuse_is_not_sent() {
+    for (name, options) in kinds() {
+        let (a, b) = Channel::pair_with(&options).expect("a pair");
+        let with_buffers = |count: usize| (0..count).fold(Message::raw("body"), |message, _| message.with_buffer(""));
+        let error = a.send(with_buffers(4097)).expect_err("too many buffers");
+        assert_eq!((error.kind(), error.into_inner().buffers.len()), (ErrorKind::InvalidArgument, 4097), "{name}");
+        let error = a.call(with_buffers(4097), None).expect_err("too many buffers");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{name}");
+        // A ring that is smaller than the table of places is filled and read in turn.
+        std::thread::scope(|scope| {
+            scope.spawn(|| a.send(with_buffers(4096)).expect("the most that there may be"));
+            let found = b.recv_timeout(Duration::from_secs(60)).expect("a message");
+            assert!(found.buffers.len() == 4096 && found.body == *b"body", "{name}");
+        });
+    }
+}

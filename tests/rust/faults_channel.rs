@@ -6,6 +6,9 @@ use channels::{options, outcome};
 use procs::{Channel, ChannelOptions, Codec, CodecSet, ErrorKind, Message, Spin};
 use procs_tests::evil::Evil;
 use procs_tests::{Random, count, isolated, rss_bytes, run};
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake};
 use std::time::{Duration, Instant};
 
 /// A channel and the raw other end.
@@ -164,6 +167,62 @@ fn d06_full_gone_and_closed_are_three_answers() {
             assert_eq!(there.send(Message::raw("x")).expect_err("closed here").kind(), ErrorKind::InvalidState, "ring {ring}");
         }
     });
+}
+
+/// Full stays full until the other side reads; once it is gone, "full" would be said for ever.
+#[test]
+fn d06_who_only_tries_is_told_of_the_end() {
+    run("d06_who_only_tries_is_told_of_the_end", |_| {
+        for (ring, size) in [1 << 20, 4096, 0].into_iter().flat_map(|ring| [100, 20_000, 200_000, 2 << 20].map(|size| (ring, size))) {
+            for drops in [false, true] {
+                let (here, there) = Channel::pair_with(&options(Spin::Off, ring)).expect("a pair");
+                let large = || Message::raw(vec![1; size]);
+                let full = (0..100_000).find_map(|_| here.try_send(large()).err()).expect("full at last");
+                assert_eq!(full.kind(), ErrorKind::WouldBlock, "ring {ring}, {size} bytes");
+                let waiting = std::thread::scope(|scope| {
+                    let (begun, first) = std::sync::mpsc::channel();
+                    let here = &here;
+                    let waiter = scope.spawn(move || {
+                        let mut sending = std::pin::pin!(here.send_async(large()));
+                        let waker = Arc::new(Unpark(std::thread::current())).into();
+                        let mut polls = 0;
+                        loop {
+                            match sending.as_mut().poll(&mut Context::from_waker(&waker)) {
+                                Poll::Ready(sent) => return sent,
+                                Poll::Pending => _ = begun.send(polls),
+                            }
+                            polls += 1;
+                            let since = Instant::now();
+                            std::thread::park_timeout(Duration::from_secs(30));
+                            assert!(since.elapsed() < Duration::from_secs(30), "ring {ring}, {size} bytes: nobody wakes the sender");
+                        }
+                    });
+                    first.recv().expect("a first look");
+                    if drops {
+                        drop(there)
+                    } else {
+                        there.close()
+                    }
+                    waiter.join().expect("an answer")
+                });
+                assert_eq!(waiting.expect_err("gone").kind(), ErrorKind::Closed, "ring {ring}, {size} bytes");
+                let until = Instant::now() + Duration::from_secs(30);
+                while here.try_send(large()).expect_err("gone").kind() != ErrorKind::Closed {
+                    assert!(Instant::now() < until, "ring {ring}, {size} bytes: still full");
+                    std::thread::yield_now();
+                }
+            }
+        }
+    });
+}
+
+/// Wakes a thread.
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ export interface ChannelOptions {
   maxMessage?: number | undefined;
   /** Bytes that wait here, in either direction, while somebody does not read. Default: 256 MiB. */
   maxQueuedBytes?: number | undefined;
-  /** Bytes of large messages on their way before a sender waits. Default: 1 MiB. */
+  /** Bytes of large messages on their way before a sender waits. Default: 3 MiB. */
   highWater?: number | undefined;
   /** Bytes of the ring of each direction; 0 is none. Default: 1 MiB. */
   ringBytes?: number | undefined;

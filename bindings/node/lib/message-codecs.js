@@ -6,12 +6,12 @@ const v8 = require('node:v8');
 const { nodeError, ProcsError } = require('./errors.js');
 const check = require('./validate.js');
 
-function asBytes(value) {
+function asBytes(value, name = 'value') {
   if (value instanceof Uint8Array) return value;
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   if (value instanceof ArrayBuffer) return new Uint8Array(value);
   if (typeof value === 'string') return Buffer.from(value);
-  throw nodeError('ERR_INVALID_ARG_TYPE', 'value', ['string', 'Buffer', 'TypedArray', 'DataView', 'ArrayBuffer'], value);
+  throw nodeError('ERR_INVALID_ARG_TYPE', name, ['string', 'Buffer', 'TypedArray', 'DataView', 'ArrayBuffer'], value);
 }
 
 function asJson(value) {
@@ -23,7 +23,7 @@ function asJson(value) {
 /** By name: the number on the wire, and both directions. */
 const CODECS = {
   __proto__: null,
-  raw: { number: 0, encode: asBytes, decode: (body) => body },
+  raw: { number: 0, encode: (value) => asBytes(value), decode: (body) => body },
   json: { number: 1, encode: asJson, decode: JSON.parse },
   v8: { number: 3, encode: (value) => v8.serialize(value), decode: (body) => v8.deserialize(body) },
 };
@@ -49,16 +49,29 @@ function decode(number, body) {
   }
 }
 
+/** What an option lists, each made by `make`; undefined when it was not given. */
+function listed(value, name, make) {
+  if (value === undefined || value === null) return undefined;
+  // A view lists its numbers: it was meant to be one of the things.
+  if (typeof value[Symbol.iterator] !== 'function' || typeof value === 'string' || ArrayBuffer.isView(value)) {
+    throw nodeError('ERR_INVALID_ARG_TYPE', name, 'Iterable', value);
+  }
+  return Array.from(value, (item, index) => make(item, `${name}[${index}]`));
+}
+
+function asFd(value, name) {
+  check.int32(value, name);
+  return value;
+}
+
 /** The options that say what goes beside a value: `{codec, buffers, fds}`, checked. */
 function beside(options) {
   check.object(options, 'options');
   const { codec, buffers, fds } = options;
-  const numbers = fds === undefined || fds === null ? undefined : Array.from(fds);
-  numbers?.forEach((fd, index) => check.int32(fd, `options.fds[${index}]`));
   return {
     codec: codec === undefined ? undefined : codecNamed(codec, 'options.codec'),
-    buffers: buffers === undefined || buffers === null ? undefined : Array.from(buffers, asBytes),
-    fds: numbers,
+    buffers: listed(buffers, 'options.buffers', asBytes),
+    fds: listed(fds, 'options.fds', asFd),
   };
 }
 

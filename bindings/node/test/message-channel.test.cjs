@@ -177,7 +177,11 @@ test('wrong arguments', () => {
   const [here, there] = Channel.pair();
   assert.throws(() => here.send(undefined), { code: 'ERR_INVALID_ARG_VALUE' });
   assert.throws(() => here.send(1, { codec: 'pickle' }), { code: 'ERR_INVALID_ARG_VALUE' });
-  assert.throws(() => here.send(1, { buffers: [5] }), { code: 'ERR_INVALID_ARG_TYPE' });
+  assert.throws(() => here.send(1, { buffers: [5] }), { code: 'ERR_INVALID_ARG_TYPE', message: /buffers\[0\]/ });
+  for (const bad of [5, true, {}, 'text', Buffer.from('ab'), new ArrayBuffer(2)]) {
+    assert.throws(() => here.send(1, { buffers: bad }), { code: 'ERR_INVALID_ARG_TYPE', message: /options\.buffers/ });
+    assert.throws(() => here.send(1, { fds: bad }), { code: 'ERR_INVALID_ARG_TYPE', message: /options\.fds/ });
+  }
   assert.throws(() => here.send(1, 5), { code: 'ERR_INVALID_ARG_TYPE' });
   assert.throws(() => Channel.pair({ codec: 'yaml' }), { code: 'ERR_INVALID_ARG_VALUE' });
   assert.throws(() => Channel.pair({ maxMessage: -1 }), { code: 'ERR_OUT_OF_RANGE' });

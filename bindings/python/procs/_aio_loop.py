@@ -9,6 +9,15 @@ import weakref
 from . import _native
 
 
+_NOTHING = (None, None, None)
+
+
+def give_back(future, undo):
+    """Undoes what a future has brought to somebody who was cancelled meanwhile."""
+    if undo is not None and future.done() and not future.cancelled() and future.exception() is None:
+        undo(future.result())
+
+
 class Runs:
     """The runs of one event loop, and the descriptor through which the core rings."""
 
@@ -19,8 +28,10 @@ class Runs:
         self._number = 0
         self.ends = None
 
-    def start(self, make):
-        """Starts what ``make(hub, number)`` prepares; its number and the future of what the core hands over."""
+    def start(self, make, undo=None):
+        """Starts what ``make(hub, number)`` prepares; its number and the future of what the core hands over. ``undo`` gives back what comes
+        when nobody awaits it any more.
+        """
         loop = self.loop()
         self._number += 1
         number = self._number
@@ -28,23 +39,23 @@ class Runs:
         future = loop.create_future()
         if not self._pending:
             loop.add_reader(self._hub.fileno(), self._ring)
-        self._pending[number] = (native, future)
+        self._pending[number] = (native, future, undo)
         self._poll(number)
         return number, future
 
     def cancel(self, number):
         """Ends a run as its deadline would; its future then tells that it was cancelled."""
-        native, _ = self._pending.get(number, (None, None))
+        native, _, _ = self._pending.get(number, _NOTHING)
         if native is not None:
             native.cancel()
 
     async def stop(self, number):
         """Ends a run whose future nobody awaits any more, and waits for that whatever else is cancelled."""
-        native, _ = self._pending.get(number, (None, None))
+        native, _, undo = self._pending.get(number, _NOTHING)
         if native is None:
             return
         ended = self.loop().create_future()
-        self._pending[number] = (native, ended)
+        self._pending[number] = (native, ended, None)
         native.cancel()
         while not ended.done():
             try:
@@ -53,13 +64,14 @@ class Runs:
                 continue
             except Exception:
                 break
+        give_back(ended, undo)
 
     def _ring(self):
         for number in set(self._hub.take()):
             self._poll(number)
 
     def _poll(self, number):
-        native, future = self._pending.get(number, (None, None))
+        native, future, undo = self._pending.get(number, _NOTHING)
         if native is None:
             return
         try:
@@ -73,6 +85,8 @@ class Runs:
             self._finish(number)
             if not future.done():
                 future.set_result(result)
+            elif undo is not None:
+                undo(result)
 
     def _finish(self, number):
         del self._pending[number]
@@ -117,18 +131,21 @@ def ends_of(loop):
     return runs.ends
 
 
-async def result_of(make, cancel=None):
-    """What the core hands over for a run or job, which ends when this is cancelled or ``cancel``, the caller's own handle, is."""
+async def result_of(make, cancel=None, undo=None):
+    """What the core hands over for a run or job, which ends when this is cancelled or ``cancel``, the caller's own handle, is. ``undo`` gets
+    what it handed over at the moment at which this was cancelled.
+    """
     loop = asyncio.get_running_loop()
     runs = runs_of(loop)
     if cancel is not None and not isinstance(cancel, _native.CancelHandle):
         raise TypeError(f"run: not a handle (cancel = {cancel!r}, expected a CancelHandle)")
-    number, future = runs.start(make)
+    number, future = runs.start(make, undo)
     if cancel is not None:
         loop.add_reader(cancel.fileno(), runs.cancel, number)
     try:
         return await future
     except asyncio.CancelledError:
+        give_back(future, undo)
         await runs.stop(number)
         raise
     finally:

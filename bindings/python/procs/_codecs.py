@@ -8,7 +8,8 @@ from json import encoder
 
 from ._native import unpack_memory as unpack_memory  # where pickles of shared memory find it
 
-_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+# What no other language could read is refused: NaN and the infinities are no JSON.
+_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _scan = json.JSONDecoder().scan_once
 
 
@@ -16,12 +17,12 @@ def _made_once():
     """The C encoder, which ``JSONEncoder`` makes anew for every object; without its search for cycles, which deep recursion ends as well."""
     if encoder.c_make_encoder is None:
         return _json.encode
-    chunks = encoder.c_make_encoder(None, _json.default, encoder.encode_basestring, None, ":", ",", False, False, True)
+    chunks = encoder.c_make_encoder(None, _json.default, encoder.encode_basestring, None, ":", ",", False, False, False)
     return lambda obj: "".join(chunks(obj, 0))
 
 
 json_encode = _made_once()
-json_encode_ascii = json.JSONEncoder(separators=(",", ":")).encode
+json_encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 def json_decode(text):

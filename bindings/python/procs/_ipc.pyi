@@ -106,10 +106,10 @@ class Channel:
     """One end of a channel; its names are those of ``multiprocessing.connection.Connection``, and its ``wait`` and ``selectors`` take it.
 
     ``timeout`` is in seconds, None for ever, 0 not at all (``BlockingIOError``), negative refused; else ``TimedOutError``. ``EOFError`` once everything was
-    received and the other side is gone, ``BrokenPipeError`` for sending to it, ``InvalidStateError`` after ``close``. With
-    ``codec="pickle"``, only for peers that you trust, buffers of protocol 5 (numpy arrays) of more than 64 KiB go through shared memory,
-    copied once or, built in a ``Block``, not at all, and come out as read-only views; ``SharedMemory``, what lives in it, ``Value`` and
-    ``Array`` can be sent.
+    received and the other side is gone, ``BrokenPipeError`` for sending to it, ``InvalidStateError`` after ``close``. ``from_fd`` takes the
+    descriptor over. JSON has no NaN and no infinity: sending one is a ``ValueError``. With ``codec="pickle"``, only for peers that you
+    trust, buffers of protocol 5 (numpy arrays) of more than 64 KiB go through shared memory, copied once or, built in a ``Block``, not at
+    all, and come out as read-only views; ``SharedMemory``, what lives in it, ``Value`` and ``Array`` can be sent.
     """
 
     @staticmethod

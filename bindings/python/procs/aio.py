@@ -227,7 +227,15 @@ async def wait(lock, timeout=None, *, how=None, return_when=asyncio.ALL_COMPLETE
         lock = getattr(lock, how, None)
     if not hasattr(lock, "_wait_async"):
         raise TypeError(f"a lock of shared memory is expected (lock = {lock!r}, how = {how!r})")
-    return await _result(lambda hub, number: lock._wait_async(hub, number, timeout))
+    return await _result(lambda hub, number: lock._wait_async(hub, number, timeout), undo=lambda taken: _let_go(lock, taken))
+
+
+def _let_go(lock, taken):
+    """Gives back what was taken for somebody who was cancelled at the same moment."""
+    if taken and hasattr(lock, "release"):
+        lock.release()
+    elif taken and hasattr(lock, "finish"):
+        lock.finish(failed=True)
 
 
 @contextlib.asynccontextmanager

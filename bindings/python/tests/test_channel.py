@@ -246,6 +246,19 @@ def test_a_plain_node_program_is_a_child(tmp_path):
 WHICH = "import os, sys\nsys.stdout.write(' '.join(sorted(k for k in os.environ if k.endswith('_CHANNEL_FD'))))"
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
+def test_a_node_below_a_child_of_node_finds_no_channel():
+    """However it is started; else it would take its parent's number for its own and abort."""
+    code = "import os, procs, subprocess\nc = procs.parent_channel()\n"
+    code += "run = subprocess.run(['node', '-p', 'typeof process.send'], capture_output=True, text=True)\n"
+    code += "c.send([run.returncode, run.stdout.strip(), [name for name in os.environ if name.startswith('NODE_CHANNEL')]])\n"
+    code += "try:\n    procs.parent_channel()\nexcept procs.InvalidStateError as error:\n    c.send(str(error))\n"
+    child = procs.fork(sys.executable, "-c", code, wire="node")
+    assert child.channel.recv(timeout=60) == [0, "undefined", []]
+    assert child.channel.recv(timeout=60) == "channel.from_env: the channel was taken before"
+    assert child.wait() == 0
+
+
 @pytest.mark.parametrize(("wire", "variable"), [("auto", "PROCS_CHANNEL_FD"), ("native", "PROCS_CHANNEL_FD"), ("node", "NODE_CHANNEL_FD")])
 def test_the_wire_is_chosen(tmp_path, wire, variable):
     file = script(tmp_path, WHICH)

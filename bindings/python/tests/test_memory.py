@@ -305,3 +305,33 @@ def test_fork_shares_and_does_not_break():
     with mutex:
         assert not mutex.owner_died
     assert memory.cell(1024).value == 2
+
+
+def test_what_is_taken_at_the_moment_of_a_cancellation_is_given_back():
+    """The core has taken it, the task has not been told yet, and is cancelled: nobody would ever let go."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with procs.SharedMemory(4096) as memory:
+            lock = memory.semaphore(0, value=1)
+            for _ in range(20):
+                lock.acquire()
+                task = loop.create_task(aio.wait(lock, 60))
+                await asyncio.sleep(0)
+                looks = [0]
+
+                def look(task=task, looks=looks):
+                    looks[0] += 1
+                    if lock.available == 0 and not task.done():
+                        assert task.cancel()
+                    elif not task.done():
+                        loop.call_soon(look)
+
+                lock.release()
+                loop.call_soon(look)
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert looks[0] > 1, "it was taken before it was there"
+                assert lock.available == 1
+
+    asyncio.run(main())

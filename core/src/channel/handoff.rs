@@ -71,6 +71,10 @@ pub(crate) fn take_from_env() -> Result<Given> {
         }
         return take(NODE_VARIABLE, &value).map(Given::Node);
     }
+    if inherit::taken() {
+        // Whoever took it may have removed the variables, as Node does.
+        return Err(Error::new(ErrorKind::InvalidState, "channel.from_env", "the channel was taken before"));
+    }
     let detail = format!("this process was not given a channel ({NATIVE_VARIABLE} and {NODE_VARIABLE} are not set)");
     Err(Error::new(ErrorKind::NotFound, "channel.from_env", detail))
 }

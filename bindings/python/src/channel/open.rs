@@ -13,8 +13,20 @@ use pyo3::types::PyDict;
 pub(crate) fn parent_channel(py: Python<'_>, codec: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Channel> {
     guard(py, || {
         let (codec, options) = options::of_end(py, codec, settings)?;
-        Ok(Channel::new(Core::from_env_with(&options).or_raise(py)?, codec))
+        let channel = Channel::new(Core::from_env_with(&options).or_raise(py)?, codec);
+        forget_announcement(py)?;
+        Ok(channel)
     })
+}
+
+/// Removes from `os.environ` what Node removes, too: a `node` that somebody starts with `subprocess` would take the number for its own channel
+/// and abort, for the descriptor is not there.
+fn forget_announcement(py: Python<'_>) -> PyResult<()> {
+    let environ = py.import("os")?.getattr("environ")?;
+    for name in ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE"] {
+        environ.call_method1("pop", (name, py.None()))?;
+    }
+    Ok(())
 }
 
 /// Starts a child with a channel to it; `options` are those of `procs._options`.

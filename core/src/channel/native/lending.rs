@@ -3,7 +3,7 @@
 use super::Native;
 use super::output::{Offer, Outgoing, Sender};
 use crate::channel::control::{SEGMENT_LEN, SegmentBody};
-use crate::channel::frame::{FLAG_BODY_PLACED, FrameKind, Header, Place};
+use crate::channel::frame::{FLAG_BODY_PLACED, FrameKind, Header, MAX_BUFFERS, Place};
 use crate::channel::handle::HandleKind;
 use crate::channel::message::{Buffer, Message};
 use crate::error::{Error, Result};
@@ -98,7 +98,9 @@ impl Native {
         header.codec = message.codec;
         header.handle = message.handle.unwrap_or(HandleKind::Raw);
         header.fds = u16::try_from(message.fds.len()).map_err(|_| Error::invalid("channel.send", "too many descriptors (limit = 253)"))?;
-        header.buffers = u16::try_from(message.buffers.len()).map_err(|_| Error::invalid("channel.send", "too many buffers (limit = 4096)"))?;
+        header.buffers = u16::try_from(message.buffers.len()).ok().filter(|buffers| *buffers <= MAX_BUFFERS).ok_or_else(|| {
+            Error::invalid("channel.send", format!("too many buffers (buffers = {}, limit = {MAX_BUFFERS})", message.buffers.len()))
+        })?;
         let mut ready =
             Prepared { header, table: Vec::new(), parts: Vec::with_capacity(1), fds: &message.fds, blocks: Vec::new(), lent: 0, seat: None };
         match self.place_all(message, &mut ready) {

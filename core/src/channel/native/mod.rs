@@ -173,10 +173,10 @@ impl Native {
         sent
     }
 
-    /// Whether a frame of some bytes would be taken now.
+    /// Whether a frame of some bytes would be taken now, or refused for good.
     fn has_room(&self) -> Result<bool> {
         self.line.check("channel.send")?;
-        Ok(self.sender.try_lock().is_some_and(|mut sender| !sender.has_pending() && sender.may_have_room(4096)))
+        Ok(self.line.is_over() || self.sender.try_lock().is_some_and(|mut sender| !sender.has_pending() && sender.may_have_room(4096)))
     }
 
     #[inline]
