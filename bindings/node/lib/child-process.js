@@ -110,7 +110,9 @@ ChildProcess.prototype.spawn = function spawn(options) {
   if (options[kSpecial] !== false) channel = wantedChannel(options, plans);
   if (plans.channel >= 0) {
     link = newId();
-    plans = openChannel(options, plans, link);
+    const opened = openChannel(options, plans, link);
+    if (isFailure(opened)) return withoutChannel(this, opened);
+    plans = opened;
   }
   const result = this._handle.spawn(options, plans);
   if (link !== 0) {
@@ -144,6 +146,15 @@ function reportFailure(child, result) {
   child._handle.onexit(result);
 }
 
+/** A start whose channel could not be made. Without descriptors it is reported as every other start. */
+function withoutChannel(child, failure) {
+  const result = -failure.errno;
+  if (!NO_DESCRIPTORS.has(result)) throw fromFailure(failure);
+  child._handle.failure = failure;
+  process.nextTick(reportFailure, child, result);
+  return result;
+}
+
 /** The settings of our own channel, when one is asked for. */
 function wantedChannel(options, plans) {
   if (options.channel === undefined || options.channel === null || options.channel === false) return undefined;
@@ -157,10 +168,10 @@ function madeChannel(channel, isOver) {
   return require('./message-channel.js').made(channel, isOver);
 }
 
-/** Makes the channel that the plans ask for; gives the plans with the child's end in them. */
+/** Makes the channel that the plans ask for; gives the plans with the child's end in them, or a failure. */
 function openChannel(options, plans, link) {
   const fd = hub.openLink(link, options.serialization === 'advanced');
-  if (isFailure(fd)) throw fromFailure(fd);
+  if (isFailure(fd)) return fd;
   options.envPairs ??= environmentPairs();
   options.envPairs.push(`NODE_CHANNEL_FD=${plans.channel}`, `NODE_CHANNEL_SERIALIZATION_MODE=${options.serialization || 'json'}`);
   return plans.withChannel(fd);
