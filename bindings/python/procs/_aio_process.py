@@ -173,6 +173,15 @@ class _Started(Popen):
             self.fail(error)
             return self.returncode
 
+    def __del__(self):
+        # One that has ended is nothing to warn of: asyncio's, too, need not be waited for once their output was read.
+        if self._child_created and self.returncode is None:
+            try:
+                self.poll()
+            except (OSError, RuntimeError):
+                pass  # its status is somebody else's; it is warned of
+            super().__del__()
+
     def _open_files(self, options, bufsize):
         self.piped = PIPE in options.values()
 

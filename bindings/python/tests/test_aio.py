@@ -1,10 +1,12 @@
 """`procs.aio`: same names, cancellation, asyncio's Process shape, and asyncio as the peer."""
 
 import asyncio
+import gc
 import os
 import signal
 import textwrap
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -281,3 +283,27 @@ def test_a_stolen_status_is_told():
             assert not procs.engine_info()["pidfd_info"]
             process._popen.returncode = stolen
     asyncio.run(main())
+
+
+def test_a_child_that_has_ended_is_dropped_without_a_word():
+    """Who reads the output to its end need not wait as well: asyncio says nothing, and what still runs is warned of."""
+    async def read(*command):
+        process = await aio.create_subprocess_exec(*command, stdout=aio.PIPE)
+        pid, said = process.pid, await process.stdout.read(2)
+        return pid, said, process
+
+    for command, warned in ((["echo", "x"], False), (["sh", "-c", "echo x; exec sleep 60"], True)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            pid, said, process = asyncio.run(read(*command))
+            assert said == b"x\n"
+            if not warned:
+                wait_until(lambda: not alive(pid), "the end of a child that nobody waits for")
+            del process
+            gc.collect()
+        told = [str(warning.message) for warning in caught if "still running" in str(warning.message)]
+        caught.clear()  # a warning holds what it is about
+        assert told == [f"subprocess {pid} is still running"] * warned
+        if warned:
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the end of the sleeper")
