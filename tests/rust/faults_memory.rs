@@ -1,6 +1,6 @@
 //! Fault rows E01, E02, E03, E11, E12, E14 to E18: memory that processes share.
 
-use procs::{Arena, Command, ErrorKind, SharedMemory, SharedMutex, Stdio, duplicate_fd, memory_layout};
+use procs::{Arena, Channel, ChannelOptions, Command, ErrorKind, Message, SharedMemory, SharedMutex, Stdio, duplicate_fd, memory_layout};
 use procs_tests::{Isolation, count, host, isolated, isolated_in, kill_loop, rawmem, read_source, run};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -340,6 +340,30 @@ fn e17_address_space_runs_out_cleanly() {
             assert_eq!((error.kind(), error.os_error()), (ErrorKind::Exhausted, Some(libc::ENOMEM)));
             assert!(regions.len() > 40, "only {} regions", regions.len());
         }
+    });
+}
+
+/// A message that finds no shared memory goes through the ring, and what the ring does not take is kept: that may fail, too.
+#[test]
+fn e17_a_message_that_there_is_no_memory_for_is_refused() {
+    isolated("e17_a_message_that_there_is_no_memory_for_is_refused", |_| {
+        let ends = [1 << 20, 0].map(|ring_bytes| {
+            let (here, there) = Channel::pair_with(&ChannelOptions { ring_bytes, ..ChannelOptions::default() }).expect("a pair");
+            here.send_bytes(b"first").expect("sent");
+            assert_eq!(there.recv().expect("a message").body, *b"first");
+            (here, there, vec![7; 100 << 20])
+        });
+        let statm = fs::read_to_string("/proc/self/statm").expect("figures");
+        let used = statm.split(' ').next().and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4096;
+        rawmem::limit(libc::RLIMIT_AS, used + (64 << 20));
+        // The messages that came back stay: their memory would be room for the next one.
+        let _refused = ends.map(|(here, there, large)| {
+            let error = here.send(Message::raw(large)).expect_err("no memory");
+            assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
+            here.send_bytes(b"last").expect("sent");
+            assert_eq!(there.recv().expect("a message").body, *b"last");
+            error
+        });
     });
 }
 

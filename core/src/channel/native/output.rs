@@ -18,6 +18,9 @@ const FDS_AT_ONCE: usize = 64;
 /// Descriptors that may be on their way before the sender waits for the receiver.
 const FDS_IN_FLIGHT: usize = 16;
 
+/// Bytes of a frame from which on room for its rest is made before it begins, where it goes through the socket.
+const KEPT_AT_ONCE: u64 = 1 << 20;
+
 /// One frame to send. Its number is set when it is sent.
 #[derive(Clone, Copy)]
 pub(super) struct Outgoing<'a> {
@@ -135,6 +138,9 @@ impl Sender {
         let half = writer.memory().capacity() / 2;
         if !writer.has_room(frame.len().min(half))? {
             return Ok(Offer::Full);
+        }
+        if frame.len() > half {
+            self.reserve(frame)?;
         }
         if !frame.fds.is_empty() && !self.send_fds(line, frame.fds)? {
             return Ok(Offer::Full);
@@ -273,7 +279,19 @@ impl Sender {
         Ok(true)
     }
 
+    /// Makes room for what may have to be kept of a frame, before anything of it is out.
+    fn reserve(&mut self, frame: &Outgoing<'_>) -> Result<()> {
+        let len = usize::try_from(frame.len()).unwrap_or(usize::MAX);
+        self.pending.try_reserve_exact(len).map_err(|_| {
+            let detail = format!("no memory for what the other side cannot take at once (size = {len})");
+            Error::new(ErrorKind::Exhausted, "channel.send", detail)
+        })
+    }
+
     fn offer_socket(&mut self, line: &Line, frame: &Outgoing<'_>) -> Result<Offer> {
+        if frame.len() > KEPT_AT_ONCE {
+            self.reserve(frame)?;
+        }
         let mut header = frame.header;
         header.seq = self.seq;
         let head = header.encode();
