@@ -6,6 +6,10 @@
 //! Whoever writes a frame is not trusted: every number is checked before it is used, lengths by subtraction, and nothing is allocated for what
 //! a peer merely announces.
 
+mod kind;
+
+pub(crate) use kind::{FrameKind, Id};
+
 use super::codec::{Codec, CodecSet};
 use super::handle::HandleKind;
 use crate::error::{Error, ErrorKind};
@@ -39,119 +43,6 @@ pub(crate) const PLACE_LAYOUT: [(&str, usize, usize); 4] = [("length", 0, 8), ("
 pub(crate) const FLAG_STREAM: u8 = 1;
 /// The first entry of the table places the body.
 pub(crate) const FLAG_BODY_PLACED: u8 = 2;
-
-/// What a frame is. Numbers are part of the wire and never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub(crate) enum FrameKind {
-    /// The first frame of each direction: version and what the sender takes.
-    Hello = 1,
-    /// A message.
-    Data = 2,
-    /// A message that wants a reply to its id.
-    Call = 3,
-    /// The only or last reply to a call.
-    Reply = 4,
-    /// One of several replies to a call.
-    ReplyPart = 5,
-    /// No more parts.
-    ReplyEnd = 6,
-    /// The call failed.
-    Error = 7,
-    /// The caller no longer wants a reply.
-    Cancel = 8,
-    /// The caller takes more parts.
-    Credit = 9,
-    /// A segment of shared memory that later frames place bytes in.
-    Segment = 10,
-    /// Nothing more comes in this direction.
-    Close = 11,
-    /// Asks for a pong with the same id.
-    Ping = 12,
-    /// Everything up to the ping was taken.
-    Pong = 13,
-}
-
-impl FrameKind {
-    pub(crate) const ALL: [FrameKind; 13] = [
-        FrameKind::Hello,
-        FrameKind::Data,
-        FrameKind::Call,
-        FrameKind::Reply,
-        FrameKind::ReplyPart,
-        FrameKind::ReplyEnd,
-        FrameKind::Error,
-        FrameKind::Cancel,
-        FrameKind::Credit,
-        FrameKind::Segment,
-        FrameKind::Close,
-        FrameKind::Ping,
-        FrameKind::Pong,
-    ];
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            FrameKind::Hello => "hello",
-            FrameKind::Data => "data",
-            FrameKind::Call => "call",
-            FrameKind::Reply => "reply",
-            FrameKind::ReplyPart => "reply-part",
-            FrameKind::ReplyEnd => "reply-end",
-            FrameKind::Error => "error",
-            FrameKind::Cancel => "cancel",
-            FrameKind::Credit => "credit",
-            FrameKind::Segment => "segment",
-            FrameKind::Close => "close",
-            FrameKind::Ping => "ping",
-            FrameKind::Pong => "pong",
-        }
-    }
-
-    fn from_number(number: u8) -> Option<FrameKind> {
-        Self::ALL.get(usize::from(number).wrapping_sub(1)).copied()
-    }
-
-    /// Whether the frame carries a message of the user.
-    pub(crate) const fn is_message(self) -> bool {
-        matches!(self, FrameKind::Data | FrameKind::Call | FrameKind::Reply | FrameKind::ReplyPart)
-    }
-
-    /// Whether the frame belongs to a call.
-    pub(crate) const fn has_id(self) -> Id {
-        match self {
-            FrameKind::Hello | FrameKind::Data | FrameKind::Segment | FrameKind::Close => Id::Zero,
-            FrameKind::Ping | FrameKind::Pong => Id::Any,
-            _ => Id::Set,
-        }
-    }
-
-    /// The least and greatest payload of a frame that is not a message.
-    const fn payload(self) -> (u64, u64) {
-        match self {
-            FrameKind::Hello => (super::control::HELLO_LEN as u64, 4096),
-            FrameKind::Error => (super::control::FAILURE_LEN as u64, MAX_CONTROL),
-            FrameKind::Credit => (super::control::CREDIT_LEN as u64, super::control::CREDIT_LEN as u64),
-            FrameKind::Segment => (super::control::SEGMENT_LEN as u64, super::control::SEGMENT_LEN as u64),
-            _ => (0, 0),
-        }
-    }
-
-    const fn flags(self) -> u8 {
-        match self {
-            FrameKind::Call => FLAG_STREAM | FLAG_BODY_PLACED,
-            FrameKind::Data | FrameKind::Reply | FrameKind::ReplyPart => FLAG_BODY_PLACED,
-            _ => 0,
-        }
-    }
-}
-
-/// What the id of a frame must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Id {
-    Zero,
-    Set,
-    Any,
-}
 
 /// What this side takes from the other.
 #[derive(Clone, Copy, Debug)]
@@ -261,7 +152,7 @@ impl Header {
         if header.flags & !kind.flags() != 0 {
             return Err(refuse("flags", header.flags.into(), &format!("within {} for {}", kind.flags(), kind.name())));
         }
-        match kind.has_id() {
+        match kind.id() {
             Id::Zero if header.id != 0 => return Err(refuse("id", header.id, &format!("0 for {}", kind.name()))),
             Id::Set if header.id == 0 => return Err(refuse("id", 0, &format!("not 0 for {}", kind.name()))),
             _ => {}

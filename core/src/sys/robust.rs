@@ -35,7 +35,7 @@ pub(crate) struct RobustMutex {
 
 // SAFETY: `mutex` points into `map`, which the value keeps; pthread functions may be called from any thread.
 unsafe impl Send for RobustMutex {}
-// SAFETY: as above.
+// SAFETY: a shared reference does nothing but hand `mutex` to pthread functions, which are made for many callers at once.
 unsafe impl Sync for RobustMutex {}
 
 fn result(code: i32) -> io::Result<()> {

@@ -303,7 +303,7 @@ pub(crate) struct Placed<A> {
 
 // SAFETY: `word` points into the mapping that the value keeps; atomics may be used from any thread.
 unsafe impl<A: Sync> Send for Placed<A> {}
-// SAFETY: as above.
+// SAFETY: a shared reference gives out `&A` only, which is `Sync`; the pointer itself never changes.
 unsafe impl<A: Sync> Sync for Placed<A> {}
 
 impl<A> Clone for Placed<A> {

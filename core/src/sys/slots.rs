@@ -29,7 +29,7 @@ pub(crate) struct Slots {
 
 // SAFETY: `first` points into the mapping that the value keeps; atomics may be used from any thread.
 unsafe impl Send for Slots {}
-// SAFETY: as above.
+// SAFETY: a shared reference gives out atomics only; the pointer itself never changes.
 unsafe impl Sync for Slots {}
 
 impl Slots {

@@ -39,7 +39,7 @@ fn layouts() -> Result<(), AnyError> {
 fn kinds_and_constants() -> Result<(), AnyError> {
     let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/wire.md"))?;
     let found: Vec<_> = rows(&document, "\n### Kinds\n").iter().map(|(name, cells)| (*name, cells[0].to_owned(), cells[1].to_owned())).collect();
-    let id = |kind: FrameKind| match kind.has_id() {
+    let id = |kind: FrameKind| match kind.id() {
         Id::Zero => "0",
         Id::Set => "not 0",
         Id::Any => "any",
