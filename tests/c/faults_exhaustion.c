@@ -6,6 +6,7 @@
     ROW(a06, "A06", "the user's limit on processes", PLAIN, NULL)                                         \
     ROW(a06_cgroup, "A06", "the cgroup's limit on processes", PLAIN, NULL)                                \
     ROW(host_without_memory, "A05", "", HOST, NULL)                                                       \
+    ROW(c05_memory, "C05", "output that there is no memory for is an error", PLAIN, NULL)                 \
     ROW(a24, "A24", "a runaway loop meets the cap", NOT_VALGRIND, NULL)                                   \
     ROW(a24_limits, "A24", "resource limits reach the child", NOT_VALGRIND, NULL)
 #include "inject.h"
@@ -171,6 +172,32 @@ static void host_without_memory(void) {
         CHECK(status == PROCS_E_EXHAUSTED && procs_last_error_os() == ENOMEM && strcmp(procs_last_error_stage(), "prepare") == 0);
     }
     exits(CHILD("exit", "7"), 7);
+}
+
+static void c05_memory(void) {
+    struct rlimit old;
+    int refused = 0;
+    exits(CHILD("exit", "7"), 7);
+    CHECK(getrlimit(RLIMIT_AS, &old) == 0);
+    for (int step = 0; step < 24; step++) {
+        struct rlimit lower = old;
+        lower.rlim_cur = strtoull(text_of("/proc/self/statm"), NULL, 10) * 4096 + (rlim_t)step * 262144;
+        procs_spawn_options o = CHILD("flood", "40000000", "1");
+        procs_output *output = NULL;
+        size_t length = 0;
+        o.check = 1;
+        CHECK(setrlimit(RLIMIT_AS, &lower) == 0);
+        procs_status status = procs_run(&o, &output);
+        CHECK(setrlimit(RLIMIT_AS, &old) == 0);
+        if (status == PROCS_OK) {
+            CHECK(procs_output_stdout(output, &length) != NULL && length == 40000000);
+            CHECK(procs_output_free(output) == PROCS_OK);
+        } else {
+            CHECK(status == PROCS_E_EXHAUSTED);
+            refused++;
+        }
+    }
+    CHECK(refused > 0);
 }
 
 static void a06(void) {

@@ -155,7 +155,7 @@ fn read_elsewhere(fd: BorrowedFd<'_>, max: usize, sinks: &mut Sinks) -> Result<u
 
 /// Reads a block into memory that the thread reuses and passes it on.
 fn read_through(fd: BorrowedFd<'_>, max: usize, sinks: &mut Sinks) -> Result<usize> {
-    let mut scratch = Scratch::take();
+    let mut scratch = Scratch::take().map_err(unreadable)?;
     let block = &mut scratch.bytes()[..max];
     let count = transfer::read(fd, block).map_err(unreadable)?;
     sinks.accept(&block[..count]);

@@ -85,7 +85,7 @@ impl Store {
         let count = match &mut self.data {
             Data::Heap(bytes) => {
                 if bytes.capacity() - bytes.len() < DEFAULT_PIPE {
-                    bytes.reserve(bytes.len().max(DEFAULT_PIPE));
+                    bytes.try_reserve(bytes.len().max(DEFAULT_PIPE)).map_err(|_| no_memory(&io::Error::from_raw_os_error(libc::ENOMEM)))?;
                 }
                 transfer::read_vec(fd, bytes, max)
             }
@@ -171,7 +171,10 @@ impl Store {
     fn extend(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.enlarge()?;
         match &mut self.data {
-            Data::Heap(held) => held.extend_from_slice(bytes),
+            Data::Heap(held) => {
+                held.try_reserve(bytes.len()).map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+                held.extend_from_slice(bytes);
+            }
             Data::Mapping(buffer) => buffer.extend(bytes)?,
         }
         Ok(())

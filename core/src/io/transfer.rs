@@ -46,10 +46,16 @@ thread_local! {
 pub(crate) struct Scratch(Option<Box<[u8]>>);
 
 impl Scratch {
-    /// Takes the thread's block.
-    pub(crate) fn take() -> Scratch {
+    /// Takes the thread's block; ENOMEM where there is none yet and no memory for one.
+    pub(crate) fn take() -> io::Result<Scratch> {
         let kept = SCRATCH.try_with(Cell::take).ok().flatten();
-        Scratch(Some(kept.unwrap_or_else(|| vec![0; CHUNK].into_boxed_slice())))
+        if kept.is_some() {
+            return Ok(Scratch(kept));
+        }
+        let mut block = Vec::new();
+        block.try_reserve_exact(CHUNK).map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        block.resize(CHUNK, 0);
+        Ok(Scratch(Some(block.into_boxed_slice())))
     }
 
     /// The block.

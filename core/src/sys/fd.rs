@@ -125,7 +125,7 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
 /// Appends at most `max` bytes to `vec` without zeroing first; 0 at end of file.
 pub(crate) fn read_vec(fd: BorrowedFd<'_>, vec: &mut Vec<u8>, max: usize) -> io::Result<usize> {
     if vec.capacity() == vec.len() {
-        vec.reserve(max.min(vec.len().max(8 << 10)));
+        vec.try_reserve(max.min(vec.len().max(8 << 10))).map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
     }
     let room = (vec.capacity() - vec.len()).min(max);
     let spare = vec.spare_capacity_mut();
