@@ -8,6 +8,8 @@ use procs_tests::{Isolation, isolated, isolated_in};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[test]
@@ -67,12 +69,11 @@ fn captures_with_odd_options() {
         let failing = Input::Callback(Box::new(|_| Err(std::io::Error::from_raw_os_error(libc::EIO))));
         let error = child(&["cat"]).input(failing).output().expect_err("the input failed");
         assert!(error.os_error() == Some(libc::EIO) && error.output().is_some(), "{error:?}");
-        let mut claims = 2;
-        let lying = Input::Callback(Box::new(move |buffer| {
-            claims -= 1;
-            Ok(if claims > 0 { buffer.len() * 2 } else { 0 })
-        }));
-        assert_eq!(child(&["count"]).input(lying).output().expect("a run").stdout, b"65536\n", "held to the buffer");
+        let room = Arc::new(AtomicUsize::new(0));
+        let seen = room.clone();
+        let lying = Input::Callback(Box::new(move |buffer| Ok(if seen.swap(buffer.len(), Ordering::Relaxed) == 0 { buffer.len() * 2 } else { 0 })));
+        let counted = child(&["count"]).input(lying).output().expect("a run").stdout;
+        assert_eq!(counted, format!("{}\n", room.load(Ordering::Relaxed)).as_bytes(), "held to the buffer");
         let cancel = procs::CancelHandle::new().expect("a handle");
         cancel.cancel();
         assert_eq!(child(&["exit", "0"]).cancel(&cancel).output().expect_err("before the start").kind(), ErrorKind::Cancelled);
