@@ -70,31 +70,35 @@ from ._run import call, check_call, check_output, getoutput, getstatusoutput, ru
 from ._values import Array, Lock, Value
 
 __all__ = [
-    "Arena", "Array", "AtomicCell", "Block", "BlockPlace", "Buffer", "CalledProcessError", "CancelHandle", "CancelledError",
+    "Arena", "Array", "AtomicCell", "Block", "BlockPlace", "Buffer", "CalledProcessError", "CancelHandle",
     "Channel", "ClosedError", "CompletedProcess", "Counter", "Counters", "DEVNULL", "ExhaustedError", "ExitStatus",
     "Histogram", "InvalidArgumentError", "InvalidStateError", "Lock", "Message", "NoDirectoryError", "NoMemoryError",
     "NoProcessError", "NotFoundError", "OwnerDiedError", "PIPE", "PanicError", "PermissionDeniedError", "Pipeline",
     "PipelineChild", "PipelineResult", "Popen", "ProcsError", "ProtocolError", "STDOUT", "SharedBarrier", "SharedEvent",
     "SharedMemory", "SharedMutex", "SharedOnce", "SharedRwLock", "SharedRwLockSide", "SharedSemaphore", "Stage", "StopReport",
     "StreamReport", "SubprocessError", "SystemCallError", "TaskFailedError", "TimedOutError", "TimeoutExpired",
-    "TooLargeError", "TryAgainError", "UnsupportedError", "Usage", "Value", "WorkerLostError", "WouldBlockError", "call",
+    "TooLargeError", "TryAgainError", "UnsupportedError", "Usage", "Value", "WouldBlockError", "call",
     "check_call", "check_output", "engine_info", "fork", "getoutput", "getstatusoutput", "memory_layout", "parent_channel",
     "run", "run_many", "wait_any", "wait_any_channel",
 ]
 
 # Tracebacks and annotations show a class by the name under which a program imports it.
-for _thing in [globals()[_name] for _name in __all__ if _name in globals()]:
+for _thing in [globals()[_name] for _name in __all__]:
     if isinstance(_thing, type) and _thing.__module__.startswith("procs._"):
         _thing.__module__ = "procs"
 del _thing
 
 
+# Not in __all__, for they are no names of the module until somebody wants them (_futures.py).
+_LATER = ("CancelledError", "WorkerLostError")
+
+
 def __getattr__(name):
-    if name not in __all__:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import _futures
-    return globals().setdefault(name, getattr(_futures, name))
+    return getattr(_futures, name)
 
 
 def __dir__():
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_LATER})
