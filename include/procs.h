@@ -833,9 +833,14 @@ typedef struct procs_stream_report {
     int limit_exceeded;
     // 1 when all that was read is in a file: see `procs_output_spill_fd`.
     int spilled;
-    // The code of the first failure of a sink, a `procs_status`; 0 when there was none. The sink was given up, the child went on. When it was the
-    // reading or keeping of output that failed, for want of memory or of room for the file, the run is no success.
+    // The code of the first failure of a sink, a `procs_status`; 0 when there was none. The sink was given up, the child went on, but the run is no
+    // success, except for PROCS_E_CLOSED: a pipe or socket whose reader went away, who wanted no more.
     int sink_error;
+    // 1 when the result lacks output that could not be read or kept, for want of memory or of room for the spill: `sink_error` says which. The run is
+    // no success then.
+    int incomplete;
+    // The errno of `sink_error`; 0 when there was none.
+    int sink_errno;
 } procs_stream_report;
 
 // What holds for a pipeline as a whole. Set the defaults with `procs_pipeline_options_init`. Names and meanings are those of

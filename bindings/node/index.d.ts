@@ -117,8 +117,13 @@ export interface StreamInfo {
   limitExceeded: boolean;
   /** With the policy spill: a descriptor of the file with everything, which the receiver closes. */
   spillFd?: number;
-  /** The first failure of a file or descriptor among the sinks; it was given up, the others and the child went on. */
+  /**
+   * The first failure of a file or descriptor among the sinks; it was given up, the others and the child went on, but the run is not `ok`, unless a
+   * reader went away (EPIPE).
+   */
   sinkError?: ProcsError;
+  /** The result lacks output that could not be read or kept (no memory, no room for the spill): `sinkError` says why. */
+  incomplete: boolean;
 }
 
 /** A finished run. */
@@ -129,7 +134,7 @@ export interface RunResult<T = string> {
   signal: NodeJS.Signals | null;
   /** The exit code under the name of spawnSync's result. */
   status: number | null;
-  /** Exit code 0, and nothing cut the run short. */
+  /** Exit code 0, nothing cut the run short, and no output was lost. */
   ok: boolean;
   stdout: T;
   stderr: T;
@@ -174,6 +179,7 @@ export interface StageResult<T = string> {
   signal: NodeJS.Signals | null;
   status: number | null;
   stderr: T;
+  stderrInfo: StreamInfo;
   usage: Usage | null;
 }
 

@@ -90,9 +90,14 @@ pub struct procs_stream_report {
     pub limit_exceeded: c_int,
     /// 1 when all that was read is in a file: see `procs_output_spill_fd`.
     pub spilled: c_int,
-    /// The code of the first failure of a sink, a `procs_status`; 0 when there was none. The sink was given up, the child went on. When it was the
-    /// reading or keeping of output that failed, for want of memory or of room for the file, the run is no success.
+    /// The code of the first failure of a sink, a `procs_status`; 0 when there was none. The sink was given up, the child went on, but the run is no
+    /// success, except for PROCS_E_CLOSED: a pipe or socket whose reader went away, who wanted no more.
     pub sink_error: c_int,
+    /// 1 when the result lacks output that could not be read or kept, for want of memory or of room for the spill: `sink_error` says which. The run is
+    /// no success then.
+    pub incomplete: c_int,
+    /// The errno of `sink_error`; 0 when there was none.
+    pub sink_errno: c_int,
 }
 
 /// What an action of a stop is: the values of `procs_stop_step.action`.
@@ -195,5 +200,7 @@ pub(crate) fn stream_report(report: &StreamReport) -> procs_stream_report {
         limit_exceeded: report.limit_exceeded.into(),
         spilled: report.spill.is_some().into(),
         sink_error,
+        incomplete: report.incomplete.into(),
+        sink_errno: report.sink_error.as_ref().and_then(procs::Error::os_error).unwrap_or(0),
     }
 }

@@ -153,13 +153,15 @@ SIZE(procs_bytes, 16);
 FIELD(procs_bytes, data, 0);
 FIELD(procs_bytes, len, 8);
 
-SIZE(procs_stream_report, 32);
+SIZE(procs_stream_report, 40);
 FIELD(procs_stream_report, size, 0);
 FIELD(procs_stream_report, total_bytes, 8);
 FIELD(procs_stream_report, truncated, 16);
 FIELD(procs_stream_report, limit_exceeded, 20);
 FIELD(procs_stream_report, spilled, 24);
 FIELD(procs_stream_report, sink_error, 28);
+FIELD(procs_stream_report, incomplete, 32);
+FIELD(procs_stream_report, sink_errno, 36);
 
 SIZE(procs_pipeline_options, 176);
 FIELD(procs_pipeline_options, size, 0);

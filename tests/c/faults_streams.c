@@ -365,7 +365,10 @@ static void c16(void) {
     o.stdout_sink.kind = PROCS_SINK_FILE;
     o.stdout_sink.path = file;
     procs_output *output = run(o);
-    CHECK(procs_output_stderr(output, &len) != NULL && len == 300000 && report_of(output, 1).sink_error == PROCS_E_EXHAUSTED);
+    CHECK(procs_output_stderr(output, &len) != NULL && len == 300000);
+    procs_stream_report report = report_of(output, 1);
+    CHECK(report.sink_error == PROCS_E_EXHAUSTED && report.sink_errno == ENOSPC && report.incomplete == 0);
+    CHECK(procs_output_success(output) == 0 && procs_output_check(output) == PROCS_E_EXHAUSTED);
     CHECK(procs_output_free(output) == PROCS_OK && umount(disk) == 0);
 }
 

@@ -3,7 +3,7 @@
 // execFile and exec: a child whose whole output goes to a callback or promise.
 
 const { promisify, getSystemErrorName } = require('node:util');
-const { nodeError } = require('./errors.js');
+const { nodeError, isFailure, fromFailure } = require('./errors.js');
 const { normalizeExec, normalizeExecFile } = require('./arguments.js');
 const { START_OPTIONS } = require('./start-options.js');
 const { spawn, terminate } = require('./spawn.js');
@@ -23,12 +23,14 @@ class Collector {
   #encoding;
   #limit;
   #onExceeded;
+  #onFailed;
   #ended = null;
 
-  constructor(encoding, limit, onExceeded) {
+  constructor(encoding, limit, onExceeded, onFailed) {
     this.#encoding = encoding;
     this.#limit = limit;
     this.#onExceeded = onExceeded;
+    this.#onFailed = onFailed;
   }
 
   /** Listens to the stream; `before` is what was collected natively until now. */
@@ -65,11 +67,13 @@ class Collector {
   finish(handle, index, over) {
     if (!over && this.#encoding === 'utf8') {
       const text = handle.collectedText(index);
-      if (text !== null) this.#chunks.push(text);
+      if (isFailure(text)) this.#onFailed(fromFailure(text));
+      else if (text !== null) this.#chunks.push(text);
       return;
     }
     const collected = handle.collected(index);
-    if (collected === null) return;
+    if (isFailure(collected)) this.#onFailed(fromFailure(collected));
+    if (collected === null || isFailure(collected)) return;
     const { bytes, within } = collected;
     if (!over) {
       this.#chunks.push(this.#encoding ? bytes.toString(this.#encoding) : bytes);
@@ -116,8 +120,10 @@ class Execution {
     const encoding = options.encoding !== 'buffer' && Buffer.isEncoding(options.encoding) ? options.encoding : null;
     if (options.timeout > 0) this.#timer = setTimeout(() => this.#kill(), options.timeout);
     this.limit = options.maxBuffer;
-    this.stdout = new Collector(encoding, options.maxBuffer, () => this.#exceeded('stdout'));
-    this.stderr = new Collector(encoding, options.maxBuffer, () => this.#exceeded('stderr'));
+    // Output that was lost, for want of memory perhaps, is no success whatever the child's code.
+    const failed = (error) => { this.#error ??= error; };
+    this.stdout = new Collector(encoding, options.maxBuffer, () => this.#exceeded('stdout'), failed);
+    this.stderr = new Collector(encoding, options.maxBuffer, () => this.#exceeded('stderr'), failed);
     this.#handle = child._handle;
     const streams = child[kStreams];
     if (streams) this.#watch(streams);

@@ -7,6 +7,7 @@ const { normalizeSpawn } = require('./arguments.js');
 const { hub, answer } = require('./hub.js');
 const request = require('./request.js');
 const { NONE } = require('./stdio.js');
+const { streamInfo, isComplete, streamProblem } = require('./stream-info.js');
 const check = require('./validate.js');
 const { bounds, onAbort, decoded } = require('./run.js');
 
@@ -17,18 +18,21 @@ function toResult(event, encoding) {
     signal: stage.signal ?? null,
     status: stage.code ?? null,
     stderr: decoded(stage.stderr, encoding),
+    stderrInfo: streamInfo(stage.stderrInfo),
     usage: stage.usage ?? null,
   }));
   // As pipefail of a shell: the last stage that did not succeed speaks for the whole.
+  const stdoutInfo = streamInfo(event.stdoutInfo);
+  const complete = isComplete(stdoutInfo) && stages.every((stage) => isComplete(stage.stderrInfo));
   const { code, signal } = stages.findLast((stage) => stage.code !== 0) ?? stages[stages.length - 1];
   return {
     stages,
     code,
     signal,
     status: code,
-    ok: stages.every((stage) => stage.code === 0) && !event.timedOut && !event.cancelled && !event.stdoutInfo.limitExceeded,
+    ok: stages.every((stage) => stage.code === 0) && !event.timedOut && !event.cancelled && complete,
     stdout: decoded(event.stdout, encoding),
-    stdoutInfo: event.stdoutInfo,
+    stdoutInfo,
     timedOut: event.timedOut,
     cancelled: event.cancelled,
     pipesLeftOpen: event.pipesLeftOpen,
@@ -38,8 +42,12 @@ function toResult(event, encoding) {
 
 function complaint(result) {
   if (result.timedOut) return new ProcsError('pipeline: the timeout passed', 'TIMEOUT', 'ETIMEDOUT');
+  const streams = [['stdout', result.stdoutInfo], ...result.stages.map((stage, index) => [`stages[${index}].stderr`, stage.stderrInfo])];
+  for (const [stream, info] of streams) {
+    const problem = streamProblem('pipeline', `stream = ${stream}`, info);
+    if (problem) return problem;
+  }
   const index = result.stages.findLastIndex((stage) => stage.code !== 0);
-  if (index < 0) return new ProcsError('pipeline: the output exceeded its limit', 'TOO_LARGE', 'ERR_PROCS_TOO_LARGE');
   const { code, signal } = result.stages[index];
   const text = `pipeline: a stage failed (stage = ${index}, status = ${signal ?? `exit code ${code}`}, expected exit code 0)`;
   return new ProcsError(text, 'CHILD_FAILED', 'ERR_PROCS_CHILD_FAILED');

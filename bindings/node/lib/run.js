@@ -2,12 +2,13 @@
 
 // run: a program to its end as a promise, captured by the core beside the event loop; runMany, waitAny.
 
-const { AbortError, ProcsError, fromFailure, unwrap } = require('./errors.js');
+const { AbortError, ProcsError, unwrap } = require('./errors.js');
 const { normalizeSpawn } = require('./arguments.js');
 const { hub, answer } = require('./hub.js');
 const request = require('./request.js');
 const { sinkList, deliver, isFlow, feed } = require('./sinks.js');
 const stdio = require('./stdio.js');
+const { streamInfo, isComplete, streamProblem } = require('./stream-info.js');
 const check = require('./validate.js');
 const { handOut } = require('./young.js');
 const { nodeError } = require('./errors.js');
@@ -75,26 +76,22 @@ function decoded(bytes, encoding) {
   return encoding === 'buffer' || encoding === null ? bytes : bytes.toString(encoding);
 }
 
-/** What became of a stream, with the failure of a sink as an Error. */
-function streamInfo(info) {
-  if (info.sinkError !== undefined) info.sinkError = fromFailure(info.sinkError);
-  return info;
-}
-
 /** The result that users see. */
 function toResult(event, options) {
   const encoding = options.encoding === undefined ? 'utf8' : options.encoding;
   handOut(event.stdout.length + event.stderr.length);
+  const stdoutInfo = streamInfo(event.stdoutInfo);
+  const stderrInfo = streamInfo(event.stderrInfo);
   return {
     pid: event.pid,
     code: event.code ?? null,
     signal: event.signal ?? null,
     status: event.code ?? null,
-    ok: event.code === 0 && !event.timedOut && !event.cancelled && !event.stdoutInfo.limitExceeded && !event.stderrInfo.limitExceeded,
+    ok: event.code === 0 && !event.timedOut && !event.cancelled && isComplete(stdoutInfo) && isComplete(stderrInfo),
     stdout: decoded(event.stdout, encoding),
     stderr: decoded(event.stderr, encoding),
-    stdoutInfo: streamInfo(event.stdoutInfo),
-    stderrInfo: streamInfo(event.stderrInfo),
+    stdoutInfo,
+    stderrInfo,
     timedOut: event.timedOut,
     cancelled: event.cancelled,
     pipesLeftOpen: event.pipesLeftOpen,
@@ -110,9 +107,9 @@ function statusText(result) {
 
 function complaint(result, command) {
   if (result.timedOut) return new ProcsError(`run: the timeout passed (command = ${command})`, 'TIMEOUT', 'ETIMEDOUT');
-  if (result.stdoutInfo.limitExceeded || result.stderrInfo.limitExceeded) {
-    return new ProcsError(`run: the output exceeded its limit (command = ${command})`, 'TOO_LARGE', 'ERR_PROCS_TOO_LARGE');
-  }
+  const problem = streamProblem('run', `command = ${command}, stream = stdout`, result.stdoutInfo)
+    ?? streamProblem('run', `command = ${command}, stream = stderr`, result.stderrInfo);
+  if (problem) return problem;
   const text = `run: the child failed (command = ${command}, status = ${statusText(result)}, expected exit code 0)`;
   return new ProcsError(text, 'CHILD_FAILED', 'ERR_PROCS_CHILD_FAILED');
 }

@@ -3,6 +3,7 @@
 // The streams of one child. They come into being when somebody looks at them: most children have some that nobody ever does.
 
 const net = require('node:net');
+const { isFailure, fromFailure } = require('./errors.js');
 const sockets = require('./sockets.js');
 const stdio = require('./stdio.js');
 
@@ -87,9 +88,10 @@ class Streams {
     this.#streams[index] = socket;
     if (index > 0) socket.on('close', this.#onclose);
     if (collected) this.#handle.release();
-    if (this.collector !== null && index > 0) this.collector.attach(index, socket, collected ? bytes : null);
+    if (this.collector !== null && index > 0) this.collector.attach(index, socket, collected && !isFailure(bytes) ? bytes : null);
     // What was read ahead comes first.
-    if (!collected && bytes !== null && bytes.length > 0) socket.push(bytes);
+    if (isFailure(bytes)) socket.destroy(fromFailure(bytes));
+    else if (!collected && bytes !== null && bytes.length > 0) socket.push(bytes);
     return socket;
   }
 

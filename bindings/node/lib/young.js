@@ -19,9 +19,13 @@ let handedOver = 0;
 
 /** Has the young objects looked at, here and now. */
 function collectYoung() {
-  // Nothing is written to it, so it is only addresses.
-  Buffer.allocUnsafeSlow(WEIGHT);
-  Buffer.allocUnsafeSlow(128);
+  try {
+    // Nothing is written to it, so it is only addresses.
+    Buffer.allocUnsafeSlow(WEIGHT);
+    Buffer.allocUnsafeSlow(128);
+  } catch {
+    // There are none left: the collector has looked at everything before it said so.
+  }
 }
 
 /** Counts a result that is being handed out. Once whoever got it has had a turn of the loop to use it, it may be nobody's any more. */

@@ -9,7 +9,7 @@ use napi::bindgen_prelude::{Buffer, Either};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, JsString};
 use napi_derive::napi;
-use procs::{Collector, ErrorKind, PipeReader, Stop, StopAction};
+use procs::{Bytes, Collector, ErrorKind, PipeReader, Stop, StopAction};
 use std::fs::File;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -86,22 +86,23 @@ impl Hub {
 
     /// What was read of an output until now; the rest can be taken afterwards.
     #[napi]
-    pub fn ahead(&self, env: Env, id: u32, fd: u32) -> napi::Result<Option<Buffer>> {
-        self.children.ahead(id, fd).map(|collector| bytes_of(&env, collector)).transpose()
+    pub fn ahead(&self, env: Env, id: u32, fd: u32) -> napi::Result<Option<Either<Buffer, Failure>>> {
+        let Some(collector) = self.children.ahead(id, fd) else { return Ok(None) };
+        whole(collector, |bytes| to_buffer(&env, bytes)).map(Some)
     }
 
     /// What was collected of an output, in two parts: up to the read that exceeded the limit, and that read. Its pipe is closed.
     #[napi]
-    pub fn collected(&self, env: Env, id: u32, fd: u32) -> napi::Result<Option<Collected>> {
+    pub fn collected(&self, env: Env, id: u32, fd: u32) -> napi::Result<Option<Either<Collected, Failure>>> {
         let Some((collector, within)) = self.children.collected(id, fd) else { return Ok(None) };
-        Ok(Some(Collected { bytes: bytes_of(&env, collector)?, within: within as f64 }))
+        whole(collector, |bytes| Ok(Collected { bytes: to_buffer(&env, bytes)?, within: within as f64 })).map(Some)
     }
 
     /// What was collected of an output as UTF-8 text, made from the bytes where they lie; its pipe is closed. Null when it is not there.
     #[napi]
-    pub fn collected_text<'env>(&self, env: &'env Env, id: u32, fd: u32) -> napi::Result<Option<JsString<'env>>> {
+    pub fn collected_text<'env>(&self, env: &'env Env, id: u32, fd: u32) -> napi::Result<Option<Either<JsString<'env>, Failure>>> {
         let Some((collector, _)) = self.children.collected(id, fd) else { return Ok(None) };
-        collector.finish().ok().map(|bytes| text_of_output(env, bytes)).transpose()
+        whole(collector, |bytes| text_of_output(env, bytes)).map(Some)
     }
 
     /// Throws away what is left of an output; true when that ends later, with a notice.
@@ -149,9 +150,12 @@ pub struct Collected {
     pub within: f64,
 }
 
-fn bytes_of(env: &Env, collector: Collector) -> napi::Result<Buffer> {
-    // A pipe that cannot be read ends, as a stream of child_process would with an error that execFile does not look at.
-    to_buffer(env, collector.finish().unwrap_or_default())
+/// What was collected, or why some of it is lost: a failed read, no memory.
+fn whole<T>(collector: Collector, convert: impl FnOnce(Bytes) -> napi::Result<T>) -> napi::Result<Either<T, Failure>> {
+    match collector.finish() {
+        Ok(bytes) => convert(bytes).map(Either::A),
+        Err(error) => Ok(Either::B(Failure::from(&error))),
+    }
 }
 
 fn stop_of(steps: &[StopStep], tree: Option<bool>) -> Stop {

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// child_process reads this much at a time and keeps the whole read that crosses the limit.
@@ -15,10 +15,31 @@ const READ: usize = 64 << 10;
 /// From this limit on, the exact limit of the core: its output needs no copy, and 64 KiB more or less are nothing to it.
 const EXACT_FROM: f64 = (16 << 20) as f64;
 
+/// Bytes taken in beside the core.
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    /// Whether there was no memory for some. What came later is dropped as well, so that there is no hole.
+    lost: bool,
+}
+
+impl Kept {
+    fn add(&mut self, bytes: &[u8]) {
+        self.lost = self.lost || self.bytes.try_reserve(bytes.len()).is_err();
+        if !self.lost {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+}
+
+fn locked(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The limit of one stream of a blocking call.
 #[derive(Clone)]
 pub(crate) struct Limited {
-    kept: Arc<Mutex<Vec<u8>>>,
+    kept: Arc<Mutex<Kept>>,
     limit: usize,
 }
 
@@ -33,25 +54,30 @@ impl Limited {
     pub(crate) fn sink(&self, cancel: &CancelHandle) -> Sink {
         let (kept, limit, cancel) = (self.kept.clone(), self.limit, cancel.clone());
         Sink::Callback(Box::new(move |chunk| {
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() > limit {
+            let mut kept = locked(&kept);
+            if kept.bytes.len() > limit {
                 return;
             }
             let most = (limit / READ + 1) * READ;
-            let room = most.saturating_sub(kept.len());
-            kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if kept.len() > limit {
+            let room = most.saturating_sub(kept.bytes.len());
+            kept.add(&chunk[..chunk.len().min(room)]);
+            if kept.bytes.len() > limit {
                 cancel.cancel();
             }
         }))
     }
 
     pub(crate) fn exceeded(&self) -> bool {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).len() > self.limit
+        locked(&self.kept).bytes.len() > self.limit
+    }
+
+    /// Whether there was no memory for some of it.
+    pub(crate) fn lost(&self) -> bool {
+        locked(&self.kept).lost
     }
 
     pub(crate) fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut locked(&self.kept).bytes)
     }
 }
 
@@ -78,36 +104,38 @@ pub(crate) fn counted(bytes: Uint8Array, unread: Arc<AtomicUsize>) -> Input {
 
 /// A thread that reads what the child writes to one of its pipes above 2.
 pub(crate) struct Extra {
-    pub(crate) fd: usize,
-    bytes: Arc<Mutex<Vec<u8>>>,
+    fd: usize,
+    kept: Arc<Mutex<Kept>>,
     thread: JoinHandle<()>,
 }
 
 impl Extra {
     pub(crate) fn start(fd: usize, end: OwnedFd) -> procs::Result<Extra> {
-        let bytes = Arc::<Mutex<Vec<u8>>>::default();
-        let sink = bytes.clone();
+        let kept = Arc::<Mutex<Kept>>::default();
+        let sink = kept.clone();
         let thread = std::thread::Builder::new()
             .name("procs-extra".to_owned())
             .spawn(move || read_all(File::from(end), &sink))
             .map_err(|error| procs::Error::from_io("spawnSync", &error, "cannot start a thread"))?;
-        Ok(Extra { fd, bytes, thread })
+        Ok(Extra { fd, kept, thread })
     }
 
-    /// What was read: all of it, or, when the child had to be stopped, what had arrived. A descendant may hold the other end for long.
-    pub(crate) fn finish(self, stopped: bool) -> Vec<u8> {
+    /// Descriptor and what was read of it: all, or, when the child had to be stopped, what had arrived. A descendant may hold the other end for long.
+    /// `None` in place of the bytes when there was no memory for some.
+    pub(crate) fn finish(self, stopped: bool) -> (usize, Option<Vec<u8>>) {
         if !stopped {
             // The thread cannot panic; a poisoned lock still holds the bytes.
             let _ = self.thread.join();
         }
-        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut kept = locked(&self.kept);
+        (self.fd, if kept.lost { None } else { Some(std::mem::take(&mut kept.bytes)) })
     }
 }
 
-fn read_all(mut end: File, sink: &Mutex<Vec<u8>>) {
+fn read_all(mut end: File, sink: &Mutex<Kept>) {
     let mut block = vec![0; READ];
     // A reset connection ends the stream like its end does; what came before is kept.
     while let Ok(count @ 1..) = end.read(&mut block) {
-        sink.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&block[..count]);
+        locked(sink).add(&block[..count]);
     }
 }

@@ -34,6 +34,8 @@ pub struct StreamInfo {
     pub spill_fd: Option<i32>,
     /// Why a sink failed.
     pub sink_error: Option<Failure>,
+    /// Whether the result lacks output that could not be read or kept.
+    pub incomplete: bool,
 }
 
 /// What a stop did.
@@ -93,6 +95,8 @@ pub struct StageInfo {
     pub signal: Option<String>,
     /// Captured standard error.
     pub stderr: Buffer,
+    /// What became of it.
+    pub stderr_info: StreamInfo,
     /// What the stage used.
     pub usage: Option<Usage>,
 }
@@ -178,6 +182,7 @@ impl From<&procs::Usage> for Usage {
 impl From<StreamReport> for StreamInfo {
     fn from(report: StreamReport) -> StreamInfo {
         StreamInfo {
+            incomplete: report.incomplete,
             total_bytes: report.total_bytes as f64,
             truncated: report.truncated,
             limit_exceeded: report.limit_exceeded,
@@ -234,7 +239,7 @@ impl StageInfo {
     fn new(env: &Env, stage: StageResult) -> napi::Result<StageInfo> {
         let (code, signal) = code_and_signal(stage.status);
         let usage = stage.usage.as_ref().map(Usage::from);
-        Ok(StageInfo { pid: stage.pid, code, signal, stderr: to_buffer(env, stage.stderr)?, usage })
+        Ok(StageInfo { pid: stage.pid, code, signal, stderr: to_buffer(env, stage.stderr)?, stderr_info: stage.stderr_report.into(), usage })
     }
 }
 

@@ -30,10 +30,10 @@ thread_local! {
 /// returns. So large outputs become the runtime's own memory, and of others that are lent there are not too many at once.
 pub(crate) fn to_buffer_without_loop(env: &Env, bytes: Bytes) -> napi::Result<Buffer> {
     let (len, lent) = (bytes.len(), LENT.get());
-    if bytes.is_mapped() {
+    if bytes.is_mapped() && has_room_for(len) {
         return to_own_buffer(env, bytes);
     }
-    if lent > 0 && lent + len > LENT_AT_MOST {
+    if lent > 0 && lent + len > LENT_AT_MOST && has_room_for(len) {
         return BufferSlice::copy_from(env, &*bytes)?.into_buffer(env);
     }
     if len < WRAP_FROM {
@@ -41,6 +41,11 @@ pub(crate) fn to_buffer_without_loop(env: &Env, bytes: Bytes) -> napi::Result<Bu
     }
     LENT.set(lent + len);
     wrap(env, bytes, move || LENT.set(LENT.get().saturating_sub(len)))
+}
+
+/// Whether there is memory for so many bytes. The runtime ends the process when it asks for what there is not.
+fn has_room_for(len: usize) -> bool {
+    Vec::<u8>::new().try_reserve_exact(len).is_ok()
 }
 
 /// The bytes in a Buffer of the runtime's own, whose memory the collector frees without the event loop.

@@ -17,6 +17,8 @@ use std::time::Duration;
 const ETIMEDOUT: i32 = 110;
 const ENOBUFS: i32 = 105;
 const EPIPE: i32 = 32;
+const EIO: i32 = 5;
+const ENOMEM: i32 = 12;
 const SIGKILL: i32 = 9;
 
 /// How a blocking run is bounded.
@@ -45,7 +47,7 @@ pub struct SyncOutcome {
     pub signal: Option<String>,
     /// Per descriptor: what was read, or null where there is no pipe.
     pub output: Vec<Option<Buffer>>,
-    /// `ETIMEDOUT`, `ENOBUFS`, `EPIPE` (input left unread) or 0.
+    /// `ETIMEDOUT`, `ENOBUFS`, why output was lost, `EPIPE` (input left unread) or 0.
     pub errno: i32,
     /// What the child used.
     pub usage: Option<Usage>,
@@ -70,7 +72,7 @@ impl SyncRequest {
 struct Finished {
     output: Output,
     limited: Option<[Limited; 2]>,
-    extra: Vec<Extra>,
+    extra: Vec<(usize, Option<Vec<u8>>)>,
     unread: usize,
 }
 
@@ -117,6 +119,7 @@ fn finish(request: &SpawnRequest, run: SyncRequest) -> procs::Result<Finished> {
         }
     }
     let output = child.capture(options)?.finish()?;
+    let extra = extra.into_iter().map(|extra| extra.finish(output.stopped.is_some())).collect();
     Ok(Finished { output, limited, extra, unread: unread.load(Ordering::Relaxed) })
 }
 
@@ -128,6 +131,10 @@ impl Finished {
             ETIMEDOUT
         } else if over || self.limited.iter().flatten().any(Limited::exceeded) {
             ENOBUFS
+        } else if let Some(loss) = output.stdout_report.loss().or_else(|| output.stderr_report.loss()) {
+            loss.os_error().unwrap_or(EIO)
+        } else if self.limited.iter().flatten().any(Limited::lost) || self.extra.iter().any(|(_, bytes)| bytes.is_none()) {
+            ENOMEM
         } else if self.unread > 0 {
             EPIPE
         } else {
@@ -150,9 +157,8 @@ impl Finished {
                 streams[fd] = Some(to_buffer_without_loop(env, bytes)?);
             }
         }
-        for extra in self.extra {
-            let fd = extra.fd;
-            streams[fd] = Some(to_buffer_without_loop(env, extra.finish(output.stopped.is_some()).into())?);
+        for (fd, bytes) in self.extra {
+            streams[fd] = Some(to_buffer_without_loop(env, bytes.unwrap_or_default().into())?);
         }
         Ok(SyncOutcome { pid: output.pid, code, signal, output: streams, errno, usage: output.usage.as_ref().map(Usage::from) })
     }

@@ -54,7 +54,7 @@ export async function additions(): Promise<void> {
     stdoutSink: [(chunk: Buffer): number => chunk.length, process.stdout, { file: '/dev/null' }, 'buffer'],
     stderrSink: { append: '/dev/null' },
   });
-  const sinkFailure: string | undefined = teed.stdoutInfo.sinkError?.message;
+  const sinkFailure: string | undefined = teed.stdoutInfo.incomplete ? undefined : teed.stdoutInfo.sinkError?.message;
   for await (const batch of procs.spawn('ls').lines().batches()) {
     const first: string | undefined = batch[0];
     void [first, sinkFailure];

@@ -82,6 +82,7 @@ class StreamReport(NamedTuple):
     limit_exceeded: bool
     spill: BinaryIO | None
     sink_error: Exception | None
+    incomplete: bool = False
 
 class CompletedProcess(Generic[AnyStr]):
     args: Any

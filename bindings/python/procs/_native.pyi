@@ -44,10 +44,17 @@ class Outcome:
     pipes_left_open: bool
     spawn_retries: int
     stopped: dict[str, Any] | None
-    stdout: tuple[int, bool, bool]
-    stderr: tuple[int, bool, bool]
+    stdout: tuple[int, bool, bool, bool]
+    stderr: tuple[int, bool, bool, bool]
+    lost: int
     def take_spill(self, number: int) -> int | None: ...
-    def take_sink_error(self, number: int) -> Exception | None: ...
+    def sink_error(self, number: int) -> Exception | None: ...
+
+class StreamRecord:
+    facts: tuple[int, bool, bool, bool]
+    lost: bool
+    sink_error: Exception | None
+    def take_spill(self) -> int | None: ...
 
 class Child:
     pid: int

@@ -14,18 +14,19 @@ from ._many import split
 from ._options import PIPE
 from ._plan import translate
 from ._popen import Popen, ladder
-from ._records import StopReport, Usage
+from ._records import StopReport, StreamReport, Usage
 
 
 class Stage:
-    """How one program of a pipeline ended: ``args``, ``pid``, ``returncode``, ``stderr`` and ``usage``."""
+    """How one program of a pipeline ended: ``args``, ``pid``, ``returncode``, ``stderr``, ``stderr_report`` and ``usage``."""
 
-    def __init__(self, args, pid, returncode, stderr, usage):
+    def __init__(self, args, fact, decode):
         self.args = args
-        self.pid = pid
-        self.returncode = returncode
-        self.stderr = stderr
-        self.usage = None if usage is None else Usage(*usage)
+        self.pid = fact["pid"]
+        self.returncode = fact["returncode"]
+        self.stderr = decode(fact["stderr"])
+        self.stderr_report = StreamReport.of(fact["stderr_record"])
+        self.usage = None if fact["usage"] is None else Usage(*fact["usage"])
 
     __class_getitem__ = classmethod(types.GenericAlias)
 
@@ -34,15 +35,18 @@ class Stage:
 
 
 class PipelineResult:
-    """A finished pipeline: ``stages``, ``stdout``, ``returncode`` (of the last stage that is not 0, else 0), and the facts of the run."""
+    """A finished pipeline: ``stages``, ``stdout``, ``stdout_report``, ``returncode`` (of the last stage that is not 0, else 0), and the facts of the
+    run."""
 
     def __init__(self, stages, facts, stdout):
         self.stages = stages
         self.stdout = stdout
+        self.stdout_report = StreamReport.of(facts["stdout_record"])
+        self._lost = self.stdout_report.sink_error if facts["stdout_record"].lost else None
         self.wall_time = facts["wall_time"]
         self.timed_out = facts["timed_out"]
         self.cancelled = facts["cancelled"]
-        self.truncated = facts["truncated"]
+        self.truncated = self.stdout_report.truncated
         self.pipes_left_open = facts["pipes_left_open"]
         self.stopped = None if facts["stopped"] is None else StopReport(**facts["stopped"])
 
@@ -62,7 +66,10 @@ class PipelineResult:
         return f"PipelineResult(returncodes={self.returncodes!r}, stdout={self.stdout!r})"
 
     def check_returncode(self):
-        """Raises ``CalledProcessError`` for the last stage that did not return 0."""
+        """Raises ``CalledProcessError`` for the last stage that did not return 0, and why standard output did not reach a sink if it did not."""
+        if self._lost is not None:
+            self._lost.output = self.stdout
+            raise self._lost
         for stage in reversed(self.stages):
             if stage.returncode:
                 raise CalledProcessError(stage.returncode, stage.args, self.stdout, stage.stderr)
@@ -234,18 +241,23 @@ class Pipeline:
         args = [split(command)[0] for command in self._commands]
         if facts["timed_out"]:
             raise TimeoutExpired(args, timeout, output=facts["stdout"] or None)
-        stages = [Stage(arg, fact["pid"], fact["returncode"], decode(fact["stderr"]), fact["usage"])
-                  for arg, fact in zip(args, facts["stages"])]
+        stages = [Stage(arg, fact, decode) for arg, fact in zip(args, facts["stages"])]
         result = PipelineResult(stages, facts, decode(facts["stdout"]))
         if facts["cancelled"]:
             from ._futures import CancelledError
             error = CancelledError("pipeline: cancelled")
             error.output = result.stdout
             raise error
-        if facts["limit_exceeded"]:
-            error = TooLargeError(errno.EMSGSIZE, "pipeline: more output than allowed (stream = stdout)")
-            error.output = result.stdout
-            raise error
+        reports = {"stdout": result.stdout_report, **{f"stages[{index}].stderr": stage.stderr_report for index, stage in enumerate(stages)}}
+        for stream, report in reports.items():
+            error = None
+            if report.limit_exceeded:
+                error = TooLargeError(errno.EMSGSIZE, f"pipeline: more output than allowed (stream = {stream})")
+            elif report.incomplete:
+                error = report.sink_error
+            if error is not None:
+                error.output = result.stdout
+                raise error
         if check:
             result.check_returncode()
         return result

@@ -104,10 +104,12 @@ class Plan:
         if outcome.cancelled:
             from ._futures import CancelledError
             raise _carrying(CancelledError("run: cancelled"), done)
-        for name, report in (("stdout", outcome.stdout), ("stderr", outcome.stderr)):
+        for number, name, report in ((1, "stdout", outcome.stdout), (2, "stderr", outcome.stderr)):
             if report[2]:
                 detail = f"run: more output than allowed (stream = {name}, read = {report[0]} bytes)"
                 raise _carrying(TooLargeError(errno.EMSGSIZE, detail), done)
+            if report[3]:
+                raise _carrying(done._sink_error(number), done)
         return done
 
     def captured(self, outcome, stdout, stderr):
@@ -123,7 +125,8 @@ def _carrying(error, done):
 
 
 def checked(done):
-    """The result of a run whose return code must be 0."""
+    """The result of a run whose return code must be 0, and whose output must have reached its sinks."""
+    done._check_sinks()
     if done.returncode:
         raise _carrying(CalledProcessError(done.returncode, done.args), done)
     return done

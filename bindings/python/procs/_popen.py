@@ -383,9 +383,11 @@ class Popen:
             self._capture.release()
 
     def _finish_capture(self):
-        _, *parts = self._capture.finish()
-        self._left = self._joined(parts)
+        outcome, *parts = self._capture.finish()
         self.wait()
+        if outcome.lost:
+            raise outcome.sink_error(outcome.lost)
+        self._left = self._joined(parts)
         self._result = self._made(self._left)
         for file in (self.stdout, self.stderr):
             if file is not None:

@@ -35,12 +35,20 @@ class StopReport(namedtuple("StopReport", "returncode ended_by level survivors")
     __slots__ = ()
 
 
-class StreamReport(namedtuple("StreamReport", "total_bytes truncated limit_exceeded spill sink_error")):
+class StreamReport(namedtuple("StreamReport", "total_bytes truncated limit_exceeded spill sink_error incomplete", defaults=(False,))):
     """What happened to one stream: bytes read, whether the result holds less than that, whether the limit stopped the run, and,
-    with the policy ``spill``, an unlinked file with all of the output, at its start. ``sink_error`` tells why a sink did not take everything, such as a full disk.
+    with the policy ``spill``, an unlinked file with all of the output, at its start. ``sink_error`` tells why a sink did not take everything, such as
+    a full disk; ``incomplete`` whether the result lacks output that could not be read or kept (no memory, no room for the spill), which is raised.
     The file is closed with the record's run."""
 
     __slots__ = ()
+
+    @classmethod
+    def of(cls, record):
+        """From a record of the core."""
+        fd = record.take_spill()
+        *facts, incomplete = record.facts
+        return cls(*facts, None if fd is None else os.fdopen(fd, "rb"), record.sink_error, incomplete)
 
 
 class Message(namedtuple("Message", "codec body buffers fds")):
@@ -56,7 +64,7 @@ class BlockPlace(namedtuple("BlockPlace", "segment serial offset size")):
 
 
 _FACTS = ("pid", "code", "signal", "core_dumped", "usage", "started", "wall_time", "timed_out", "cancelled", "pipes_left_open",
-          "spawn_retries", "stopped", "stdout", "stderr")
+          "spawn_retries", "stopped", "stdout", "stderr", "lost")
 
 
 class CompletedProcess:
@@ -88,13 +96,26 @@ class CompletedProcess:
     def __getstate__(self):
         state = {name: value for name, value in self.__dict__.items() if name != "_reports"}
         if self._outcome is not None:
-            state["_outcome"] = types.SimpleNamespace(**{name: getattr(self._outcome, name) for name in _FACTS})
+            errors = {"sink_errors": [self._sink_error(number) for number in (1, 2)]}
+            state["_outcome"] = types.SimpleNamespace(**{name: getattr(self._outcome, name) for name in _FACTS}, **errors)
         return state
 
     def check_returncode(self):
-        """Raises ``CalledProcessError`` unless the return code is 0."""
+        """Raises ``CalledProcessError`` unless the return code is 0, and why output did not reach a sink if it did not."""
+        self._check_sinks()
         if self.returncode:
             raise CalledProcessError(self.returncode, self.args, self.stdout, self.stderr)
+
+    def _check_sinks(self):
+        lost = self._fact("lost")
+        if lost:
+            error = self._sink_error(lost)
+            error.output, error.stderr, error.completed = self.stdout, self.stderr, self
+            raise error
+
+    def _sink_error(self, number):
+        errors = self._fact("sink_errors")
+        return self._outcome.sink_error(number) if errors is None else errors[number - 1]
 
     @property
     def status(self):
@@ -165,8 +186,7 @@ class CompletedProcess:
         if self._reports is None:
             self._reports = {}
         if name not in self._reports:
-            native = hasattr(self._outcome, "take_spill")
-            fd = self._outcome.take_spill(number) if native else None
-            error = self._outcome.take_sink_error(number) if native else None
-            self._reports[name] = StreamReport(*facts, None if fd is None else os.fdopen(fd, "rb"), error)
+            fd = self._outcome.take_spill(number) if hasattr(self._outcome, "take_spill") else None
+            *facts, incomplete = facts
+            self._reports[name] = StreamReport(*facts, None if fd is None else os.fdopen(fd, "rb"), self._sink_error(number), incomplete)
         return self._reports[name]

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import IO, Any, AnyStr, Generic, Literal, Self, Unpack, overload
 
 from ._child import Popen
-from ._ends import CompletedProcess, StopReport, Usage
+from ._ends import CompletedProcess, StopReport, StreamReport, Usage
 from ._start import CancelHandle, _Bytes, _Command, _Job, _Limit, _Sink, _StartOptions, _Stream
 
 @overload
@@ -28,11 +28,13 @@ class Stage(Generic[AnyStr]):
     pid: int
     returncode: int
     stderr: AnyStr
+    stderr_report: StreamReport
     usage: Usage | None
 
 class PipelineResult(Generic[AnyStr]):
     stages: list[Stage[AnyStr]]
     stdout: AnyStr
+    stdout_report: StreamReport
     wall_time: float
     timed_out: bool
     cancelled: bool

@@ -3,31 +3,33 @@
 use procs::{Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 static FROM_NATIVE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// The exception for an error of the core, made by `procs._errors` because the classes have two bases each.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
-    raise_parts(
-        py,
-        (
-            error.kind().number(),
-            error.to_string(),
-            error.os_error(),
-            error.stage().map(procs::Stage::name),
-            error.path().map(|path| path.as_os_str().to_owned()),
-        ),
+    raise_parts(py, &parts(error))
+}
+
+/// What an exception is made of: number of the kind, message, errno, stage, path.
+pub(crate) type Parts = (i32, String, Option<i32>, Option<&'static str>, Option<OsString>);
+
+pub(crate) fn parts(error: &Error) -> Parts {
+    (
+        error.kind().number(),
+        error.to_string(),
+        error.os_error(),
+        error.stage().map(procs::Stage::name),
+        error.path().map(|path| path.as_os_str().to_owned()),
     )
 }
 
-type Parts<'a> = (i32, String, Option<i32>, Option<&'static str>, Option<std::ffi::OsString>);
-
-fn raise_parts(py: Python<'_>, (number, message, errno, stage, path): Parts<'_>) -> PyErr {
+pub(crate) fn raise_parts(py: Python<'_>, (number, message, errno, stage, path): &Parts) -> PyErr {
     let made = FROM_NATIVE
         .get_or_try_init(py, || Ok::<_, PyErr>(py.import("procs._errors")?.getattr("from_native")?.unbind()))
-        .and_then(|make| make.call1(py, (number, message, errno, stage, path.as_deref().map(OsStr::to_owned))));
+        .and_then(|make| make.call1(py, (number, message, errno, stage, path.as_deref())));
     match made {
         Ok(exception) => PyErr::from_value(exception.into_bound(py)),
         Err(error) => error,
@@ -55,7 +57,7 @@ pub(crate) fn guard<T>(py: Python<'_>, body: impl FnOnce() -> PyResult<T>) -> Py
                 .map(|text| (*text).to_owned())
                 .or_else(|| panic.downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| "unknown reason".to_owned());
-            Err(raise_parts(py, (ErrorKind::Panic.number(), format!("panic: {text}"), None, None, None)))
+            Err(raise_parts(py, &(ErrorKind::Panic.number(), format!("panic: {text}"), None, None, None)))
         }
     }
 }

@@ -121,7 +121,7 @@ pub(crate) fn run_pipeline_async(hub: PyRef<'_, Hub>, number: u64, stages: &Boun
         let cancel = Box::new(move || own.cancel());
         AsyncJob::start(py, hub.bell(number), (cancel, failure), move || {
             let output = pipeline.output();
-            Box::new(move |py| Ok(result(py, &output.or_raise(py)?)?.into_any().unbind()))
+            Box::new(move |py| Ok(result(py, output.or_raise(py)?)?.into_any().unbind()))
         })
     })
 }

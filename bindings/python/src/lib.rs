@@ -30,6 +30,7 @@ mod pipeline;
 mod run;
 mod shared;
 mod sink;
+mod stream_record;
 mod timeout;
 
 use pyo3::exceptions::PyImportError;
@@ -97,6 +98,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<shared::RwLockSide>()?;
     module.add_class::<shared::Semaphore>()?;
     module.add_class::<shared::SharedMemory>()?;
+    module.add_class::<stream_record::StreamRecord>()?;
     module.add_function(wrap_pyfunction!(channel::parent_channel, module)?)?;
     module.add_function(wrap_pyfunction!(channel::spawn_with_channel, module)?)?;
     module.add_function(wrap_pyfunction!(channel::wait_any_channel, module)?)?;

@@ -1,13 +1,12 @@
 //! What a finished run tells besides its bytes.
 
-use crate::error::raise;
-use procs::{Exit, ExitStatus, Output, StopAction, StopReport, StreamReport, Usage};
-use pyo3::exceptions::PyChildProcessError;
+use crate::stream_record::{FactsTuple, StreamRecord};
+use procs::{Exit, ExitStatus, Output, StopAction, StopReport, Usage};
+use pyo3::exceptions::{PyBaseException, PyChildProcessError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::fs::File;
-use std::os::fd::{IntoRawFd, RawFd};
-use std::sync::{Mutex, PoisonError};
+use std::os::fd::RawFd;
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The return code as `subprocess` counts: the exit code, or minus the signal.
@@ -42,32 +41,17 @@ pub(crate) struct Outcome {
     pipes_left_open: bool,
     stopped: Option<StopReport>,
     spawn_retries: u32,
-    stdout: Facts,
-    stderr: Facts,
-    spills: Mutex<[Option<File>; 2]>,
-    sink_errors: Mutex<[Option<procs::Error>; 2]>,
-}
-
-/// The part of a stream's report that is plain numbers.
-#[derive(Clone, Copy, Default)]
-struct Facts {
-    total_bytes: u64,
-    truncated: bool,
-    limit_exceeded: bool,
-}
-
-impl Facts {
-    fn of(report: &StreamReport) -> Facts {
-        Facts { total_bytes: report.total_bytes, truncated: report.truncated, limit_exceeded: report.limit_exceeded }
-    }
+    streams: [StreamRecord; 2],
 }
 
 impl Outcome {
     /// The record of a run, with the files that hold all of its output.
     pub(crate) fn from_output(output: &mut Output) -> Outcome {
-        let spills = [output.stdout_report.spill.take(), output.stderr_report.spill.take()];
-        let sink_errors = [output.stdout_report.sink_error.take(), output.stderr_report.sink_error.take()];
-        Outcome { spills: Mutex::new(spills), sink_errors: Mutex::new(sink_errors), ..Outcome::describe(output) }
+        let mut outcome = Outcome::describe(output);
+        for (record, report) in outcome.streams.iter_mut().zip([&mut output.stdout_report, &mut output.stderr_report]) {
+            record.spill = Mutex::new(report.spill.take());
+        }
+        outcome
     }
 
     /// The record without files.
@@ -83,10 +67,7 @@ impl Outcome {
             pipes_left_open: output.pipes_left_open,
             stopped: output.stopped.clone(),
             spawn_retries: output.spawn_retries,
-            stdout: Facts::of(&output.stdout_report),
-            stderr: Facts::of(&output.stderr_report),
-            spills: Mutex::default(),
-            sink_errors: Mutex::default(),
+            streams: [&output.stdout_report, &output.stderr_report].map(StreamRecord::describe),
         }
     }
 
@@ -102,10 +83,7 @@ impl Outcome {
             pipes_left_open: false,
             stopped: None,
             spawn_retries,
-            stdout: Facts::default(),
-            stderr: Facts::default(),
-            spills: Mutex::default(),
-            sink_errors: Mutex::default(),
+            streams: Default::default(),
         }
     }
 }
@@ -122,8 +100,8 @@ impl Outcome {
     /// As the function of this name.
     #[getter]
     pub(crate) fn returncode(&self) -> PyResult<Option<i32>> {
-        let outlived =
-            self.status == ExitStatus::Unknown && (self.timed_out || self.cancelled || self.stdout.limit_exceeded || self.stderr.limit_exceeded);
+        let exceeded = self.streams.iter().any(|stream| stream.facts.limit_exceeded);
+        let outlived = self.status == ExitStatus::Unknown && (self.timed_out || self.cancelled || exceeded);
         if outlived { Ok(None) } else { returncode(self.status).map(Some) }
     }
     #[getter]
@@ -172,25 +150,24 @@ impl Outcome {
     }
     /// The file that all output of stream 1 or 2 was written to, once; the caller closes it.
     fn take_spill(&self, number: usize) -> Option<RawFd> {
-        let index = number.checked_sub(1)?;
-        self.spills.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index)?.take().map(IntoRawFd::into_raw_fd)
+        self.streams.get(number.checked_sub(1)?)?.take_spill()
     }
-
-    /// Why a sink of stream 1 or 2 did not take everything, once.
-    fn take_sink_error(&self, py: Python<'_>, number: usize) -> Option<PyErr> {
-        let index = number.checked_sub(1)?;
-        let error = self.sink_errors.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index)?.take()?;
-        Some(raise(py, &error))
+    /// Why output of stream 1 or 2 was lost, or else why a sink of it was given up.
+    fn sink_error(&self, py: Python<'_>, number: usize) -> Option<Py<PyBaseException>> {
+        self.streams.get(number.checked_sub(1)?)?.sink_error(py)
     }
-
-    /// total bytes, truncated, limit exceeded
+    /// The stream whose output was lost, on the way to the result or to a sink; 0 for none.
     #[getter]
-    fn stdout(&self) -> (u64, bool, bool) {
-        (self.stdout.total_bytes, self.stdout.truncated, self.stdout.limit_exceeded)
+    fn lost(&self) -> usize {
+        self.streams.iter().position(|stream| stream.lost).map_or(0, |index| index + 1)
     }
     #[getter]
-    fn stderr(&self) -> (u64, bool, bool) {
-        (self.stderr.total_bytes, self.stderr.truncated, self.stderr.limit_exceeded)
+    fn stdout(&self) -> FactsTuple {
+        self.streams[0].facts()
+    }
+    #[getter]
+    fn stderr(&self) -> FactsTuple {
+        self.streams[1].facts()
     }
 }
 

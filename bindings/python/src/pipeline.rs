@@ -5,6 +5,7 @@ use crate::error::{IntoPy, guard};
 use crate::options::{Request, run_options};
 use crate::outcome::{returncode, stop_report, usage_tuple};
 use crate::sink::Failure;
+use crate::stream_record::StreamRecord;
 use procs::{CancelHandle, Pipeline, PipelineOutput, RunOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -21,7 +22,7 @@ pub(crate) fn run_pipeline<'py>(py: Python<'py>, stages: &Bound<'py, PyList>, op
         let cancel = Cancel { own: &|| own.cancel(), caller };
         let output = aside(py, &cancel, move || pipeline.output())?;
         failure.check()?;
-        result(py, &output.or_raise(py)?)
+        result(py, output.or_raise(py)?)
     })
 }
 
@@ -61,10 +62,11 @@ fn configured(commands: Vec<procs::Command>, run: RunOptions) -> Pipeline {
 }
 
 /// The dict of a finished pipeline.
-pub(crate) fn result<'py>(py: Python<'py>, output: &PipelineOutput) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn result(py: Python<'_>, mut output: PipelineOutput) -> PyResult<Bound<'_, PyDict>> {
     let stages = PyList::empty(py);
-    let ended_here = output.timed_out || output.cancelled || output.stdout_report.limit_exceeded;
-    for stage in &output.stages {
+    let exceeded = output.stdout_report.limit_exceeded || output.stages.iter().any(|stage| stage.stderr_report.limit_exceeded);
+    let ended_here = output.timed_out || output.cancelled || exceeded;
+    for stage in &mut output.stages {
         let dict = PyDict::new(py);
         dict.set_item("pid", stage.pid)?;
         // None of one that was to be ended and outlived SIGKILL.
@@ -72,13 +74,13 @@ pub(crate) fn result<'py>(py: Python<'py>, output: &PipelineOutput) -> PyResult<
         dict.set_item("returncode", if outlived { None } else { Some(returncode(stage.status)?) })?;
         dict.set_item("usage", stage.usage.map(usage_tuple))?;
         dict.set_item("stderr", PyBytes::new(py, &stage.stderr))?;
+        dict.set_item("stderr_record", StreamRecord::of(&mut stage.stderr_report))?;
         stages.append(dict)?;
     }
     let dict = PyDict::new(py);
     dict.set_item("stages", stages)?;
     dict.set_item("stdout", PyBytes::new(py, &output.stdout))?;
-    dict.set_item("truncated", output.stdout_report.truncated)?;
-    dict.set_item("limit_exceeded", output.stdout_report.limit_exceeded)?;
+    dict.set_item("stdout_record", StreamRecord::of(&mut output.stdout_report))?;
     dict.set_item("wall_time", output.wall_time.as_secs_f64())?;
     dict.set_item("timed_out", output.timed_out)?;
     dict.set_item("cancelled", output.cancelled)?;

@@ -17,18 +17,29 @@ pub struct StreamReport {
     pub limit_exceeded: bool,
     /// Everything that was read, at position 0, when [`OutputLimit::Spill`](crate::OutputLimit::Spill) was exceeded. The file has no name.
     pub spill: Option<File>,
-    /// The first failure of a sink. A failed sink is given up; the others go on, and so does the child.
+    /// The first failure of a sink, such as a full disk. A failed sink is given up; the others go on, and so does the child, but the run is no success,
+    /// unless it was a pipe or socket whose reader went away: that one wanted no more.
     pub sink_error: Option<Error>,
-    /// Whether output was lost because it could not be read or kept, for want of memory or of room for the file: `sink_error` says which. The run is
+    /// Whether the result lacks output that could not be read or kept, for want of memory or of room for the spill: `sink_error` says which. The run is
     /// no success then.
     pub incomplete: bool,
 }
 
+/// Why a run is no success.
+pub(super) type Problem = (ErrorKind, String);
+
 impl StreamReport {
-    /// What `check` makes of output that was lost.
-    pub(super) fn loss(&self, stream: impl std::fmt::Display) -> Option<(ErrorKind, String)> {
-        let error = self.sink_error.as_ref().filter(|_| self.incomplete)?;
-        Some((error.kind(), format!("{stream} is incomplete: {error}")))
+    /// Why output was lost, on the way to the result or to a sink; what [`Output::check`] looks at.
+    pub fn loss(&self) -> Option<&Error> {
+        let lost = |error: &&Error| self.incomplete || error.kind() != ErrorKind::Closed;
+        self.sink_error.as_ref().filter(lost)
+    }
+
+    /// What `check` makes of it.
+    pub(super) fn problem(&self, stream: impl std::fmt::Display) -> Option<Problem> {
+        let error = self.loss()?;
+        let what = if self.incomplete { "is incomplete" } else { "did not reach its sink" };
+        Some((error.kind(), format!("{stream} {what}: {error}")))
     }
 }
 
@@ -97,7 +108,7 @@ impl Output {
         Some(Error::new(kind, "run", detail))
     }
 
-    fn problem(&self) -> Option<(ErrorKind, String)> {
+    fn problem(&self) -> Option<Problem> {
         let pid = self.pid;
         if self.timed_out {
             Some((ErrorKind::Timeout, format!("the timeout passed (pid = {pid}, status = {})", self.status)))
@@ -107,7 +118,7 @@ impl Output {
             Some((ErrorKind::TooLarge, too_large("standard output", self.stdout.len())))
         } else if self.stderr_report.limit_exceeded {
             Some((ErrorKind::TooLarge, too_large("standard error", self.stderr.len())))
-        } else if let Some(loss) = self.stdout_report.loss("standard output").or_else(|| self.stderr_report.loss("standard error")) {
+        } else if let Some(loss) = self.stdout_report.problem("standard output").or_else(|| self.stderr_report.problem("standard error")) {
             Some(loss)
         } else if !self.status.success() {
             Some((ErrorKind::ChildFailed, format!("the child failed (pid = {pid}, status = {}, expected exit code 0)", self.status)))

@@ -3,7 +3,7 @@
 use super::bytes::Bytes;
 use super::drain::Drain;
 use super::intake::Intake;
-use super::output::StreamReport;
+use super::output::{Problem, StreamReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spawn::{ExitStatus, StopReport, Usage};
 use std::time::{Duration, Instant};
@@ -96,11 +96,11 @@ impl PipelineOutput {
     }
 
     /// What was lost of the output that was to be kept.
-    fn loss(&self) -> Option<(ErrorKind, String)> {
+    fn loss(&self) -> Option<Problem> {
         let count = self.stages.len();
         let of_stage =
-            |(index, stage): (usize, &StageResult)| stage.stderr_report.loss(format_args!("standard error of stage {} of {count}", index + 1));
-        self.stdout_report.loss("standard output").or_else(|| self.stages.iter().enumerate().find_map(of_stage))
+            |(index, stage): (usize, &StageResult)| stage.stderr_report.problem(format_args!("standard error of stage {} of {count}", index + 1));
+        self.stdout_report.problem("standard output").or_else(|| self.stages.iter().enumerate().find_map(of_stage))
     }
 
     /// The error that [`check`](PipelineOutput::check) would give, without the output in it.
