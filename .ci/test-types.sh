@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The declarations that editors see: mypy --strict over the Python package and examples, tsc --strict over index.d.ts.
+# The declarations that editors see: mypy --strict over the Python package, its uses and the examples, tsc --strict over index.d.ts.
 . "$(dirname "$0")/lib.sh"
 
 .ci/tools.sh python
 .ci/tools.sh typescript
 export MYPYPATH=bindings/python MYPY_CACHE_DIR=$target/mypy
 "$venv/bin/python" -m mypy --strict -p procs
-for example in examples/*/main.py; do
+for example in examples/*/main.py bindings/python/types/uses.py; do
     "$venv/bin/python" -m mypy --strict --no-error-summary "$example"
 done
 "$tools/typescript/node_modules/.bin/tsc" --strict --noEmit --target es2022 --module nodenext --types node \

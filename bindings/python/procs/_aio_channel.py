@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# Private: the types that users see are in aio.pyi.
+# Private: the types that users see are in aio/__init__.pyi.
 """Channels in an event loop."""
 
 import asyncio

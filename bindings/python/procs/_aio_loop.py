@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# Private: the types that users see are in __init__.pyi and aio.pyi.
+# Private: the types that users see are in __init__.pyi and aio/__init__.pyi.
 """What the core does for one event loop, and how the loop is told: one descriptor for runs, one for the ends of children."""
 
 import asyncio

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# Private: the types that users see are in __init__.pyi and aio.pyi.
+# Private: the types that users see are in __init__.pyi and aio/__init__.pyi.
 """The pipes of a child for asyncio: read by the event loop itself, without a limit on the length of a line."""
 
 import asyncio

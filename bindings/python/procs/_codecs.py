@@ -2,10 +2,14 @@
 # Private: the types that users see are in __init__.pyi.
 """How Python objects become bodies of messages; called by ``procs._native``."""
 
+import importlib
 import json
+import os
 import pickle
+import sys
 from json import encoder
 
+from ._native import SharedMemory
 from ._native import unpack_memory as unpack_memory  # where pickles of shared memory find it
 
 # What no other language could read is refused: NaN and the infinities are no JSON.
@@ -54,3 +58,22 @@ def pickle_loads_beside(body, buffers):
 def open_in_memory(memory, method, offset):
     """What lives in shared memory, from its pickle."""
     return getattr(memory, method)(offset, create=False)
+
+
+def inherited(fd):
+    """This descriptor for the process that multiprocessing is starting, when it is."""
+    starting = getattr(sys.modules.get("multiprocessing.context"), "get_spawning_popen", None)
+    if starting is None or starting() is None:
+        raise TypeError(
+            "cannot pickle SharedMemory, or what lives in it, but to send it on a channel with codec=\"pickle\", or as an argument of a Process of "
+            "multiprocessing; else pass its descriptor on: fileno() with pass_fds, or fds= of a message")
+    return importlib.import_module("multiprocessing.reduction").DupFd(fd)
+
+
+def open_inherited(duplicate):
+    """The memory behind it, in that process."""
+    fd = duplicate.detach()
+    try:
+        return SharedMemory.from_fd(fd)
+    finally:
+        os.close(fd)

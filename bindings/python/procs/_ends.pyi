@@ -3,9 +3,11 @@
 import concurrent.futures
 import subprocess
 from types import GenericAlias
-from typing import Any, AnyStr, BinaryIO, Generic, NamedTuple
+from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
 from ._start import _Command
+
+_Output = TypeVar("_Output")
 
 # ---- errors ----
 
@@ -84,13 +86,13 @@ class StreamReport(NamedTuple):
     sink_error: Exception | None
     incomplete: bool = False
 
-class CompletedProcess(Generic[AnyStr]):
+class CompletedProcess(Generic[_Output]):
     args: Any
     returncode: int
-    # Any, as in typeshed: whether a stream was captured is not in the type.
-    stdout: Any
-    stderr: Any
-    def __init__(self, args: _Command, returncode: int, stdout: AnyStr | None = None, stderr: AnyStr | None = None) -> None: ...
+    # As in typeshed: whether a stream was captured is not in the type.
+    stdout: _Output
+    stderr: _Output
+    def __init__(self, args: _Command, returncode: int, stdout: _Output | None = None, stderr: _Output | None = None) -> None: ...
     def check_returncode(self) -> None: ...
     @property
     def status(self) -> ExitStatus | None: ...

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# Private: the types that users see are in __init__.pyi and aio.pyi.
+# Private: the types that users see are in __init__.pyi and aio/__init__.pyi.
 """Exception classes: each error of the core is a ``ProcsError`` and what Python code already catches.
 
 They are real classes with several bases, which a native module cannot make for the stable ABI, and they can be pickled.

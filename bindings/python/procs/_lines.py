@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# Private: the types that users see are in __init__.pyi and aio.pyi.
+# Private: the types that users see are in __init__.pyi and aio/__init__.pyi.
 """Blocks of bytes as lines: splitting a block is cheaper than asking for one line after the other."""
 
 import codecs

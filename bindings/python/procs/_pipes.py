@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# Private: the types that users see are in __init__.pyi and aio.pyi.
+# Private: the types that users see are in __init__.pyi and aio/__init__.pyi.
 """The host's ends of a child's pipes as Python files: the standard library's own classes, with a pipe that grows for long streams."""
 
 import errno

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# Private: the types that users see are in __init__.pyi and aio.pyi.
+# Private: the types that users see are in __init__.pyi and aio/__init__.pyi.
 """One run from keyword arguments to result; shared by ``run``, ``run_many`` and ``procs.aio``."""
 
 import errno

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# Private: the types that users see are in __init__.pyi and aio.pyi.
+# Private: the types that users see are in __init__.pyi and aio/__init__.pyi.
 """``Popen``: one child with pipes as Python files, shaped like ``subprocess.Popen``."""
 
 import errno

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# Private: the types that users see are in __init__.pyi and aio.pyi.
+# Private: the types that users see are in __init__.pyi and aio/__init__.pyi.
 """What runs and channels tell: small records with named fields."""
 
 import os

@@ -12,6 +12,7 @@ import threading
 import pytest
 
 import procs
+from conftest import PROGRAM_SECONDS
 from procs import aio
 
 # multiprocessing keeps the memory of its first value for the ones that follow: not to be taken for a leak.
@@ -260,3 +261,33 @@ def test_memory_is_made_as_multiprocessing_makes_it():
         memory.unlink()
     with pytest.raises(procs.InvalidArgumentError, match="from_fd"):
         procs.SharedMemory(10, create=False)
+
+
+STARTED = """
+import multiprocessing, sys
+from procs import Array, Lock, Value
+
+def work(number, numbers, lock):
+    for _ in range(100):
+        with number.get_lock():
+            number.value += 1
+        with lock:
+            numbers[1] += 2
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    shared = Value("i", 1), Array("i", 3), Lock()
+    children = [context.Process(target=work, args=shared) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    print([child.exitcode for child in children], shared[0].value, shared[1][:])
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_what_is_shared_is_handed_to_a_process_of_multiprocessing(method, tmp_path):
+    (tmp_path / "job.py").write_text(STARTED)
+    done = procs.run([sys.executable, "-W", "error", "job.py", method], cwd=tmp_path, capture_output=True, text=True, timeout=PROGRAM_SECONDS)
+    assert done.stdout == "[0, 0] 201 [0, 400, 0]\n", done.stderr

@@ -281,9 +281,14 @@ impl SharedMemory {
         }
     }
 
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (usize,))> {
-        let number = travel::pack(py, self.open(py)?.as_fd())?;
-        Ok((py.import("procs._codecs")?.getattr("unpack_memory")?, (number,)))
+    /// For a message of a channel, or for a process that multiprocessing is just starting.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyAny>,))> {
+        let core = self.open(py)?;
+        let codecs = py.import("procs._codecs")?;
+        match travel::pack(py, core.as_fd())? {
+            Some(number) => Ok((codecs.getattr("unpack_memory")?, (number.into_pyobject(py)?.into_any(),))),
+            None => Ok((codecs.getattr("open_inherited")?, (codecs.call_method1("inherited", (core.as_fd().as_raw_fd(),))?,))),
+        }
     }
 
     /// Lends the memory: every view counts, so that the mapping stays while one lives.

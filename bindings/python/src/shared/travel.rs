@@ -3,7 +3,6 @@
 use crate::error::{IntoPy, raise};
 use crate::shared::SharedMemory;
 use procs::{Error, ErrorKind};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use std::cell::RefCell;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -31,18 +30,13 @@ pub(crate) fn unpacking<T>(fds: Vec<OwnedFd>, load: impl FnOnce() -> PyResult<T>
     loaded
 }
 
-/// Adds a descriptor to the message that is being pickled: its number there.
-pub(super) fn pack(py: Python<'_>, fd: BorrowedFd<'_>) -> PyResult<usize> {
+/// Adds a descriptor to the message that is being pickled: its number there. None if it is not for a message.
+pub(super) fn pack(py: Python<'_>, fd: BorrowedFd<'_>) -> PyResult<Option<usize>> {
     OUTGOING.with_borrow_mut(|outgoing| {
-        let Some(fds) = outgoing else {
-            return Err(PyTypeError::new_err(
-                "cannot pickle SharedMemory, or what lives in it, but to send it on a channel with codec=\"pickle\"; else pass its descriptor on: \
-                 fileno() with pass_fds, or fds= of a message",
-            ));
-        };
+        let Some(fds) = outgoing else { return Ok(None) };
         let own = fd.try_clone_to_owned().map_err(|error| raise(py, &Error::from_io("memory", &error, "cannot duplicate its descriptor")))?;
         fds.push(own);
-        Ok(fds.len() - 1)
+        Ok(Some(fds.len() - 1))
     })
 }
 

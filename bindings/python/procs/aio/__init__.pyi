@@ -1,43 +1,60 @@
 """Types of ``procs.aio``. Times are seconds, sizes are bytes."""
 
 import asyncio
+import sys
 from asyncio import (
-    ALL_COMPLETED as ALL_COMPLETED, AbstractEventLoop as AbstractEventLoop, AbstractServer as AbstractServer, Barrier as Barrier,
+    ALL_COMPLETED as ALL_COMPLETED, AbstractEventLoop as AbstractEventLoop, AbstractEventLoopPolicy as AbstractEventLoopPolicy,
+    AbstractServer as AbstractServer, Barrier as Barrier,
     BaseEventLoop as BaseEventLoop, BaseProtocol as BaseProtocol, BaseTransport as BaseTransport, BoundedSemaphore as BoundedSemaphore,
     BrokenBarrierError as BrokenBarrierError, BufferedProtocol as BufferedProtocol, CancelledError as CancelledError,
-    Condition as Condition, DatagramProtocol as DatagramProtocol, DatagramTransport as DatagramTransport, Event as Event,
+    Condition as Condition, DefaultEventLoopPolicy as DefaultEventLoopPolicy,
+    DatagramProtocol as DatagramProtocol, DatagramTransport as DatagramTransport, Event as Event,
     FIRST_COMPLETED as FIRST_COMPLETED, FIRST_EXCEPTION as FIRST_EXCEPTION, Future as Future, Handle as Handle,
     IncompleteReadError as IncompleteReadError, InvalidStateError as InvalidStateError, LifoQueue as LifoQueue,
     LimitOverrunError as LimitOverrunError, Lock as Lock, PriorityQueue as PriorityQueue, Protocol as Protocol, Queue as Queue,
     QueueEmpty as QueueEmpty, QueueFull as QueueFull, ReadTransport as ReadTransport, Runner as Runner,
     SelectorEventLoop as SelectorEventLoop, Semaphore as Semaphore, SendfileNotAvailableError as SendfileNotAvailableError,
     Server as Server, StreamReaderProtocol as StreamReaderProtocol, StreamWriter as StreamWriter,
-    SubprocessProtocol as SubprocessProtocol, SubprocessTransport as SubprocessTransport, Task as Task, Timeout as Timeout,
+    SubprocessProtocol as SubprocessProtocol, SubprocessTransport as SubprocessTransport, Task as Task, TaskGroup as TaskGroup, Timeout as Timeout,
     TimeoutError as TimeoutError, TimerHandle as TimerHandle, Transport as Transport, WriteTransport as WriteTransport,
-   
     all_tasks as all_tasks, as_completed as as_completed,
     create_task as create_task, current_task as current_task, ensure_future as ensure_future, gather as gather,
-    get_event_loop as get_event_loop, get_running_loop as get_running_loop, iscoroutine as iscoroutine,
+    get_event_loop as get_event_loop, get_event_loop_policy as get_event_loop_policy, get_running_loop as get_running_loop,
+    iscoroutine as iscoroutine,
     iscoroutinefunction as iscoroutinefunction, isfuture as isfuture, new_event_loop as new_event_loop,
     open_connection as open_connection, open_unix_connection as open_unix_connection,
-    run_coroutine_threadsafe as run_coroutine_threadsafe, set_event_loop as set_event_loop, shield as shield, sleep as sleep,
-    start_server as start_server, start_unix_server as start_unix_server, timeout as timeout, timeout_at as timeout_at,
+    run_coroutine_threadsafe as run_coroutine_threadsafe, set_event_loop as set_event_loop,
+    set_event_loop_policy as set_event_loop_policy, shield as shield, sleep as sleep, start_server as start_server,
+    start_unix_server as start_unix_server, timeout as timeout, timeout_at as timeout_at,
     to_thread as to_thread, wait_for as wait_for, wrap_future as wrap_future,
+    base_events as base_events, coroutines as coroutines, events as events, exceptions as exceptions, futures as futures, locks as locks,
+    protocols as protocols, queues as queues, runners as runners, streams as streams, taskgroups as taskgroups, tasks as tasks,
+    threads as threads, timeouts as timeouts, transports as transports,
 )
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, TypeVar, Unpack, overload
 
-from . import _aio_subprocess
-from . import DEVNULL as DEVNULL
-from . import PIPE as PIPE
-from . import STDOUT as STDOUT
-from . import CancelHandle, CompletedProcess, PipelineResult, StopReport, Usage
-from . import Block, Buffer, Channel, Message, SharedBarrier, SharedEvent, SharedMutex, SharedOnce, SharedRwLock, SharedSemaphore
-from ._ipc import SharedRwLockSide, _ChannelOptions, _Codec, _ForkOptions, _Wire
-from ._start import _Bytes, _Command, _Job, _Limit, _Path, _RunOptions, _Sink, _StartOptions, _Stream
+if sys.version_info >= (3, 12):
+    from asyncio import create_eager_task_factory as create_eager_task_factory, eager_task_factory as eager_task_factory
+if sys.version_info >= (3, 13):
+    from asyncio import EventLoop as EventLoop, QueueShutDown as QueueShutDown
+if sys.version_info >= (3, 14):
+    from asyncio import (
+        FrameCallGraphEntry as FrameCallGraphEntry, FutureCallGraph as FutureCallGraph, capture_call_graph as capture_call_graph,
+        format_call_graph as format_call_graph, future_add_to_awaited_by as future_add_to_awaited_by,
+        future_discard_from_awaited_by as future_discard_from_awaited_by, print_call_graph as print_call_graph,
+    )
 
-subprocess = _aio_subprocess
+from . import subprocess as subprocess
+from .. import DEVNULL as DEVNULL
+from .. import PIPE as PIPE
+from .. import STDOUT as STDOUT
+from .. import CancelHandle, CompletedProcess, PipelineResult, StopReport, Usage
+from .. import Block, Buffer, Channel, Message, SharedBarrier, SharedEvent, SharedMutex, SharedOnce, SharedRwLock, SharedSemaphore
+from .._ipc import SharedRwLockSide, _ChannelOptions, _Codec, _ForkOptions, _Wire
+from .._start import _Bytes, _Command, _Job, _Limit, _Path, _RunOptions, _Sink, _StartOptions, _Stream
+
 _Result = TypeVar("_Result")
 
 class StreamReader(asyncio.StreamReader):

@@ -13,17 +13,17 @@ import contextlib
 import inspect
 from collections.abc import Iterable
 
-from . import _aio_subprocess as subprocess
-from . import _channel, _native, _pipeline
-from ._aio_channel import AsyncChannel
-from ._aio_loop import result_of as _result
-from ._aio_process import Process, adopt, create, opened, stop_together
-from ._aio_streams import StreamReader
-from ._many import prepared
-from ._options import DEVNULL, PIPE, STDOUT
-from ._plan import Plan, checked, named, redirect
-from ._popen import ladder
-from ._run import output_options
+from . import subprocess
+from .. import _channel, _native, _pipeline
+from .._aio_channel import AsyncChannel
+from .._aio_loop import result_of as _result
+from .._aio_process import Process, adopt, create, opened, stop_together
+from .._aio_streams import StreamReader
+from .._many import prepared
+from .._options import DEVNULL, PIPE, STDOUT
+from .._plan import Plan, checked, named, redirect
+from .._popen import ladder
+from .._run import output_options
 
 __all__ = [
     "AsyncChannel", "DEVNULL", "PIPE", "Pipeline", "PipelineChild", "Process", "STDOUT", "StreamReader", "call", "check_call", "check_output", "create_subprocess_exec",
