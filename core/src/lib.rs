@@ -51,9 +51,9 @@ pub type ChildStderr = PipeReader;
 #[doc(hidden)] // for the bindings of this repository: they make no system call themselves
 pub use spawn::DirectRead;
 pub use spawn::{
-    CancelHandle, Child, ChildHandle, Command, EngineInfo, Exit, ExitStatus, Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions,
-    SignalPolicy, Sink, Stdio, Stop, StopAction, StopReport, TreeLevel, Usage, WaitFuture, engine_info, max_children, set_max_children, signal_name,
-    signal_number, wait_any,
+    CancelHandle, Child, ChildHandle, Command, CommandArgs, CommandEnvs, EngineInfo, Exit, ExitStatus, Input, InputCallback, OutputCallback,
+    OutputLimit, Resource, RunOptions, SignalPolicy, Sink, Stdio, Stop, StopAction, StopReport, TreeLevel, Usage, WaitFuture, engine_info,
+    max_children, set_max_children, signal_name, signal_number, wait_any,
 };
 #[doc(hidden)]
 pub use sys::blocks::ReadMemory;

@@ -6,7 +6,7 @@ use procs_tests::isolated;
 /// The programs with the names of one library.
 macro_rules! programs {
     ($($library:ident)::+) => {
-        use $($library)::+::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
+        use $($library)::+::{Child, ChildStderr, ChildStdin, ChildStdout, Command, CommandArgs, CommandEnvs, ExitStatus, Output, Stdio};
         use std::os::fd::IntoRawFd;
         use std::error::Error;
         use std::io::{BufRead, BufReader, Read, Write};
@@ -100,6 +100,22 @@ macro_rules! programs {
             Ok(vec![before, format!("{:?} {:?}", command.get_envs().collect::<Vec<_>>(), ExitStatus::default().code())])
         }
 
+        /// A wrapper that hands on what the command says.
+        fn handed_on(command: &Command) -> (CommandArgs<'_>, CommandEnvs<'_>) {
+            (command.get_args(), command.get_envs())
+        }
+
+        pub(super) fn logged() -> Told {
+            let mut told = Vec::new();
+            let mut command = Command::new("/bin/ls");
+            told.push(format!("{command:?}"));
+            command.arg("-l").arg("two words").arg("qu\"ote\u{e9}").env("A", "1").env("B", "b c").env_remove("C").env_remove("A B").current_dir("/a folder");
+            let (args, envs) = handed_on(&command);
+            told.extend([format!("{command:?}"), format!("{} {:?}", args.len(), args.collect::<Vec<_>>()), format!("{} {:?}", envs.len(), envs.collect::<Vec<_>>())]);
+            command.env_clear().env("D", "");
+            Ok([told, vec![format!("{command:?}")]].concat())
+        }
+
         /// What several threads use at once.
         struct Kept<T: Send + Sync + std::fmt::Debug>(T);
 
@@ -134,6 +150,7 @@ macro_rules! programs {
             ("killed", killed),
             ("looked_at", looked_at),
             ("settings", settings),
+            ("logged", logged),
             ("kept", kept),
             ("not_there", not_there),
         ];
@@ -164,5 +181,25 @@ fn programs_say_the_same_with_either_library() {
             let ours = ours().unwrap_or_else(|error| panic!("{name} with procs: {error}"));
             assert_eq!(ours, theirs, "{name}");
         }
+    });
+}
+
+#[test]
+fn results_go_to_and_come_from_libraries_that_take_the_standard_ones() {
+    isolated("results_go_to_and_come_from_libraries_that_take_the_standard_ones", |_| {
+        for script in ["exit 0", "exit 7", "kill -9 $$", "kill -ABRT $$", "echo out; echo err >&2; exit 255"] {
+            let theirs = std::process::Command::new("sh").args(["-c", script]).output().expect("it starts");
+            let ours = procs::Command::shell(script).output().expect("it starts");
+            let status = ours.status;
+            assert_eq!(procs::ExitStatus::from(theirs.status).to_string(), status.to_string(), "{script}");
+            assert_eq!(std::process::ExitStatus::try_from(status).expect("it is known"), theirs.status, "{script}");
+            let made = procs::Output::new(theirs.status.into(), theirs.stdout.clone(), theirs.stderr.clone());
+            assert_eq!((made.success(), made.check().is_ok()), (ours.success(), status.success()), "{script}");
+            assert_eq!(std::process::Output::try_from(ours).expect("its status is known"), theirs, "{script}");
+        }
+        let unknown = std::process::ExitStatus::try_from(procs::ExitStatus::Unknown).expect_err("there is no such status");
+        assert_eq!(unknown.kind(), procs::ErrorKind::InvalidState);
+        let stopped = 19 << 8 | 0x7f;
+        assert_eq!(procs::ExitStatus::from_raw(stopped), procs::ExitStatus::Unknown);
     });
 }

@@ -77,6 +77,31 @@ pub struct Output {
 }
 
 impl Output {
+    /// The output of no run: what a test or a wrapper that collects by itself hands to code that takes an `Output`. The process id is 0.
+    ///
+    /// ```
+    /// use procs::{ExitStatus, Output};
+    /// assert!(Output::new(ExitStatus::Exited(0), b"out".to_vec(), Vec::new()).success());
+    /// ```
+    pub fn new(status: ExitStatus, stdout: impl Into<Bytes>, stderr: impl Into<Bytes>) -> Output {
+        Output {
+            pid: 0,
+            status,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            stdout_report: StreamReport::default(),
+            stderr_report: StreamReport::default(),
+            usage: None,
+            started: SystemTime::now(),
+            wall_time: Duration::ZERO,
+            timed_out: false,
+            cancelled: false,
+            pipes_left_open: false,
+            stopped: None,
+            spawn_retries: 0,
+        }
+    }
+
     /// Whether the child exited with code 0, nothing cut the run short and no output was lost.
     pub fn success(&self) -> bool {
         self.status.success() && self.problem().is_none()
@@ -125,6 +150,15 @@ impl Output {
         } else {
             None
         }
+    }
+}
+
+impl TryFrom<Output> for std::process::Output {
+    type Error = Error;
+
+    /// For libraries that take the standard library's; an unknown status has no place there.
+    fn try_from(output: Output) -> Result<std::process::Output> {
+        Ok(std::process::Output { status: output.status.try_into()?, stdout: output.stdout.into(), stderr: output.stderr.into() })
     }
 }
 

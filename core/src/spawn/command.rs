@@ -1,14 +1,15 @@
 //! What to run.
 
 mod running;
+mod shown;
 mod starting;
 
+pub use shown::{CommandArgs, CommandEnvs};
 pub(super) use starting::{ExecWait, Limit, StartOptions};
 
 use super::options::RunOptions;
 use super::rare::Rare;
 use super::stdio::{Stdio, StdioMap};
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,6 @@ pub(crate) enum EnvChange {
 /// again; descriptors, input and callbacks given by value are used up by the first start.
 ///
 /// Arguments are passed byte for byte; no shell is involved unless made by [`Command::shell`].
-#[derive(Debug)]
 pub struct Command {
     pub(crate) program: OsString,
     /// `None` is the program alone.
@@ -61,29 +61,9 @@ impl Command {
         command
     }
 
-    /// The program.
-    pub fn get_program(&self) -> &OsStr {
-        &self.program
-    }
-
-    /// The arguments without argument 0.
-    pub fn get_args(&self) -> impl ExactSizeIterator<Item = &OsStr> {
-        self.argv.as_deref().unwrap_or_default().iter().skip(1).map(OsString::as_os_str)
-    }
-
-    /// Argument 0 and the arguments.
-    pub fn argv(&self) -> &[OsString] {
-        self.argv.as_deref().unwrap_or(std::slice::from_ref(&self.program))
-    }
-
     /// The arguments to change; the program alone is written out first.
     pub(crate) fn argv_mut(&mut self) -> &mut Vec<OsString> {
         self.argv.get_or_insert_with(|| vec![self.program.clone()])
-    }
-
-    /// The working directory asked for.
-    pub fn get_current_dir(&self) -> Option<&Path> {
-        self.current_dir.as_deref()
     }
 
     /// Sets argument 0 (default: the program as given).
@@ -145,20 +125,6 @@ impl Command {
         self.env_clear = true;
         self.env.clear();
         self
-    }
-
-    /// The changes made to the environment, in the order of their names: a value, or `None` for one that is removed.
-    pub fn get_envs(&self) -> impl ExactSizeIterator<Item = (&OsStr, Option<&OsStr>)> {
-        let mut changes = BTreeMap::new();
-        for change in &self.env {
-            match change {
-                EnvChange::Set(key, value) => changes.insert(key.as_os_str(), Some(value.as_os_str())),
-                // In an empty environment there is nothing to remove but an earlier setting.
-                EnvChange::Remove(key) if self.env_clear => changes.remove(key.as_os_str()),
-                EnvChange::Remove(key) => changes.insert(key.as_os_str(), None),
-            };
-        }
-        changes.into_iter()
     }
 
     /// Passes on the variables that are meant for one process only and are not inherited by default: `LISTEN_PID`, `LISTEN_FDS`,

@@ -21,7 +21,7 @@ mod tree;
 
 pub use cancel::CancelHandle;
 pub use child::{Child, ChildHandle, wait_any};
-pub use command::Command;
+pub use command::{Command, CommandArgs, CommandEnvs};
 pub use future::WaitFuture;
 pub use options::{DirectRead, Input, InputCallback, OutputCallback, OutputLimit, Resource, RunOptions, SignalPolicy, Sink, TreeLevel};
 pub use start::{EngineInfo, engine_info, max_children, set_max_children};

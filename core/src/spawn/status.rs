@@ -1,6 +1,8 @@
 //! How a child ended and what it used.
 
+use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
+use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, SystemTime};
 
 /// How a process ended.
@@ -40,6 +42,21 @@ impl ExitStatus {
         }
     }
 
+    /// Decodes a wait status, as wait(2) gives it. What is none of a process that has ended (a stopped one's) is unknown.
+    ///
+    /// ```
+    /// assert_eq!(procs::ExitStatus::from_raw(3 << 8).code(), Some(3));
+    /// ```
+    pub fn from_raw(status: i32) -> ExitStatus {
+        if libc::WIFEXITED(status) {
+            ExitStatus::Exited(libc::WEXITSTATUS(status))
+        } else if libc::WIFSIGNALED(status) {
+            ExitStatus::Signaled { signal: libc::WTERMSIG(status), core_dumped: libc::WCOREDUMP(status) }
+        } else {
+            ExitStatus::Unknown
+        }
+    }
+
     /// Whether it exited with code 0.
     pub fn success(self) -> bool {
         self == ExitStatus::Exited(0)
@@ -73,6 +90,26 @@ impl ExitStatus {
             ExitStatus::Signaled { signal, .. } => Some(128 + signal),
             ExitStatus::Unknown => None,
         }
+    }
+}
+
+impl From<std::process::ExitStatus> for ExitStatus {
+    fn from(status: std::process::ExitStatus) -> ExitStatus {
+        ExitStatus::from_raw(status.into_raw())
+    }
+}
+
+impl TryFrom<ExitStatus> for std::process::ExitStatus {
+    type Error = Error;
+
+    /// For libraries that take the standard library's; an unknown status has none.
+    fn try_from(status: ExitStatus) -> Result<std::process::ExitStatus> {
+        let raw = match status {
+            ExitStatus::Exited(code) => (code & 0xff) << 8,
+            ExitStatus::Signaled { signal, core_dumped } => signal & 0x7f | if core_dumped { 0x80 } else { 0 },
+            ExitStatus::Unknown => return Err(Error::new(ErrorKind::InvalidState, "status", "the standard library has no unknown status")),
+        };
+        Ok(std::process::ExitStatus::from_raw(raw))
     }
 }
 
