@@ -58,10 +58,17 @@ function argv0(value) {
   check.noNul(value, 'options.argv0');
 }
 
+/** The last process.env that was the environment of this very process. */
+let ownEnvironment;
+
 /** Whether a child without options.env can simply inherit: process.env is then the environment of this very process. */
 function inheritsEnvironment() {
+  const { env } = process;
+  if (env === ownEnvironment) return true;
   // A replaced process.env (`process.env = {…}`) is a plain object, and a worker's is a copy.
-  return isMainThread && Object.getPrototypeOf(process.env) !== Object.prototype;
+  if (!isMainThread || Object.getPrototypeOf(env) === Object.prototype) return false;
+  ownEnvironment = env;
+  return true;
 }
 
 function environmentPairs(given) {

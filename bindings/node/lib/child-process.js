@@ -103,44 +103,53 @@ function streamClosed(child) {
 /** Starts the child. Options as the normalised ones of `spawn`: file, args (argument 0 first), envPairs, cwd, stdio and so on. */
 ChildProcess.prototype.spawn = function spawn(options) {
   check.object(options, 'options');
+  return start(this, options);
+};
+
+function start(child, options) {
   let plans = stdio.plan(options.stdio || 'pipe', false);
-  checkSpawn(this, options);
   let channel;
   let link = 0;
-  if (options[kSpecial] !== false) channel = wantedChannel(options, plans);
+  // False only where spawn has checked everything.
+  const special = options[kSpecial] !== false;
+  if (special) checkSpawn(options);
+  child.spawnfile = options.file;
+  child.spawnargs = options.args ?? [];
+  if (special) channel = wantedChannel(options, plans);
   if (plans.channel >= 0) {
     link = newId();
     const opened = openChannel(options, plans, link);
-    if (isFailure(opened)) return withoutChannel(this, opened);
+    if (isFailure(opened)) return withoutChannel(child, opened);
     plans = opened;
   }
-  const result = this._handle.spawn(options, plans);
+  const handle = child._handle;
+  const result = handle.spawn(options, plans);
   if (link !== 0) {
     // A start that fails by an 'error' event leaves a channel behind that hears of its end at once.
     if (result === 0 || (REPORTED.has(result) && !NO_DESCRIPTORS.has(result))) hub.linkStarted(link);
     else hub.closeLink(link);
   }
   if (result === 0) {
-    process.nextTick(started, this);
+    process.nextTick(started, child);
   } else if (REPORTED.has(result)) {
-    process.nextTick(reportFailure, this, result);
-    if (channel !== undefined) this.channel = madeChannel(channel, true);
+    process.nextTick(reportFailure, child, result);
+    if (channel !== undefined) child.channel = madeChannel(channel, true);
     if (NO_DESCRIPTORS.has(result)) return result;
   } else {
-    const { failure } = this._handle;
-    this._handle = null;
+    const { failure } = handle;
+    child._handle = null;
     throw failure && !failure.errno ? fromFailure(failure) : annotate(errnoError(result, 'spawn'), failure ?? {});
   }
-  this.pid = this._handle.pid;
-  this[kPlans] = plans;
-  if (plans.streams) this._closesNeeded += streamsOf(this).outputs;
+  child.pid = handle.pid;
+  child[kPlans] = plans;
+  if (plans.streams) child._closesNeeded += streamsOf(child).outputs;
   if (link !== 0) {
-    this._closesNeeded++;
-    setUpChannel(this, link, options);
+    child._closesNeeded++;
+    setUpChannel(child, link, options);
   }
-  if (channel !== undefined && result === 0) this.channel = madeChannel(channel, false);
+  if (channel !== undefined && result === 0) child.channel = madeChannel(channel, false);
   return result;
-};
+}
 
 function reportFailure(child, result) {
   child._handle.onexit(result);
@@ -221,21 +230,16 @@ Object.defineProperties(ChildProcess.prototype, {
   },
 });
 
-function checkSpawn(child, options) {
-  // False only where spawn has checked everything.
-  if (options[kSpecial] !== false) {
-    const { serialization } = options;
-    if (![undefined, 'json', 'advanced'].includes(serialization)) {
-      throw nodeError('ERR_INVALID_ARG_VALUE', 'options.serialization', serialization,
-        "must be one of: undefined, 'json', 'advanced'");
-    }
-    if (options.wire != null && options.wire !== 'node') throw nodeError('ERR_INVALID_ARG_VALUE', 'options.wire', options.wire, "must be 'node' or absent");
-    if (options.envPairs !== undefined) check.array(options.envPairs, 'options.envPairs');
-    check.string(options.file, 'options.file');
+function checkSpawn(options) {
+  const { serialization } = options;
+  if (![undefined, 'json', 'advanced'].includes(serialization)) {
+    throw nodeError('ERR_INVALID_ARG_VALUE', 'options.serialization', serialization,
+      "must be one of: undefined, 'json', 'advanced'");
   }
-  child.spawnfile = options.file;
+  if (options.wire != null && options.wire !== 'node') throw nodeError('ERR_INVALID_ARG_VALUE', 'options.wire', options.wire, "must be 'node' or absent");
+  if (options.envPairs !== undefined) check.array(options.envPairs, 'options.envPairs');
+  check.string(options.file, 'options.file');
   if (options.args !== undefined) check.array(options.args, 'options.args');
-  child.spawnargs = options.args ?? [];
 }
 
 /** Sends a signal (default SIGTERM). True when it was delivered; `killed` says so from then on. */
@@ -268,4 +272,4 @@ ChildProcess.prototype.unref = function unref() {
   if (this._handle) this._handle.unref();
 };
 
-module.exports = { ChildProcess, kStreams };
+module.exports = { ChildProcess, kStreams, start };

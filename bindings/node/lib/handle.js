@@ -4,7 +4,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 const { kSpecial } = require('./arguments.js');
-const { hub, answer, newId, attend, forget, uncaught } = require('./hub.js');
+const { hub, quick, answer, newId, attend, forget, uncaught } = require('./hub.js');
 const { fromFailure, isFailure, unwrap } = require('./errors.js');
 const native = require('./native.js');
 const request = require('./request.js');
@@ -15,22 +15,23 @@ const ESRCH = 3;
 
 const MANUAL = { requireManualDestroy: true };
 
-function tellExit(code, signal, usage) {
+function tellExit(handle, code, signal, usage) {
   try {
-    this.onexit(code, signal, usage);
+    handle.onexit(code, signal, usage);
   } catch (error) {
     uncaught(error);
   }
 }
 
-function tellStream(index, over) {
+function tellStream(handle, index, over) {
   try {
-    this.onend(index, over);
+    handle.onend(index, over);
   } catch (error) {
     uncaught(error);
   }
 }
 
+// Every field costs each start some of its time: what few children have is on the prototype.
 class Handle {
   #id = 0;
   #referenced = true;
@@ -42,13 +43,6 @@ class Handle {
   #tellEnd;
 
   pid = undefined;
-  /** The core's record of why the start failed. */
-  failure = undefined;
-  /** Whether an end by timeout or abort takes the descendants along, and how long they are given. */
-  tree = false;
-  grace = 0;
-  /** Wants `nativeEnd(index, over)`: a natively read stream has ended, or exceeded its limit. */
-  streams = undefined;
 
   /** `tellEnd(owner, code, signal, usage)` is called once, with a negative code when the start failed. */
   constructor(owner, tellEnd) {
@@ -67,11 +61,17 @@ class Handle {
   /** Starts the child; 0, or a negative errno. */
   spawn(options, plans) {
     const id = newId();
-    const { file, envPairs } = options;
-    const argv = request.argumentBlock(file, options.args);
-    const env = envPairs === undefined ? undefined : request.block(envPairs);
+    const { file, args, envPairs } = options;
+    const argv = request.argumentBlock(file, args);
     const extra = this.#extra(options, plans);
-    const pid = hub.spawn(id, file, argv, plans.packed < 0 ? 0 : plans.packed, env, extra);
+    const stdio = plans.packed < 0 ? 0 : plans.packed;
+    let pid;
+    if (extra === undefined && envPairs === undefined && request.isArgument0(file, args)) {
+      pid = quick.start(id, stdio, argv);
+    } else {
+      const env = envPairs === undefined ? undefined : request.block(envPairs);
+      pid = quick.start(id, stdio, argv, env, request.isArgument0(file, args) ? undefined : file, extra);
+    }
     if (typeof pid !== 'number') {
       this.failure = pid;
       return -(pid.errno || EINVAL);
@@ -83,7 +83,7 @@ class Handle {
     // What the child's events run in: the context of its start, as in Node.
     this.#resource = new AsyncResource('PROCESSWRAP', MANUAL);
     attend(id, this);
-    if (!this.#referenced) hub.letGo();
+    if (!this.#referenced) hub.refer(id, false);
     return 0;
   }
 
@@ -97,14 +97,11 @@ class Handle {
     return extra;
   }
 
-  #told() {
-    if (--this.#awaited === 0) forget(this.#id);
-  }
-
   /** Tells the users, in the context of the start. */
-  #call(tell, ...what) {
+  #call(tell, what, more, most) {
+    if (--this.#awaited === 0) forget(this.#id);
     try {
-      this.#resource.runInAsyncScope(tell, this, ...what);
+      this.#resource.runInAsyncScope(tell, undefined, this, what, more, most);
     } finally {
       if (this.#awaited === 0) this.#resource.emitDestroy();
     }
@@ -112,15 +109,12 @@ class Handle {
 
   #tellStream(index, over) {
     this.#streamDone();
-    this.#told();
     this.#call(tellStream, index, over);
   }
 
   /** The notice of the child's end; code null and no signal when its status is unknown. */
   ended(code, signal, usage) {
     this.#running = false;
-    if (this.#referenced) hub.letGo();
-    this.#told();
     this.#call(tellExit, code ?? (signal === '' ? null : 0), signal, usage);
   }
 
@@ -222,13 +216,13 @@ class Handle {
   ref() {
     if (this.#referenced) return;
     this.#referenced = true;
-    if (this.#running) hub.hold();
+    if (this.#running) hub.refer(this.#id, true);
   }
 
   unref() {
     if (!this.#referenced) return;
     this.#referenced = false;
-    if (this.#running) hub.letGo();
+    if (this.#running) hub.refer(this.#id, false);
   }
 
   hasRef() {
@@ -237,5 +231,15 @@ class Handle {
 
   close() {}
 }
+
+Object.assign(Handle.prototype, {
+  /** The core's record of why the start failed. */
+  failure: undefined,
+  /** Whether an end by timeout or abort takes the descendants along, and how long they are given. */
+  tree: false,
+  grace: 0,
+  /** Wants `nativeEnd(index, over)`: a natively read stream has ended, or exceeded its limit. */
+  streams: undefined,
+});
 
 module.exports = { Handle };

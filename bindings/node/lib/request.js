@@ -36,6 +36,11 @@ function argumentBlock(file, args) {
   return args === undefined || args.length === 0 ? file : block(args);
 }
 
+/** Whether argument 0 is the program, which need not be told then. */
+function isArgument0(file, args) {
+  return args === undefined || args.length === 0 || args[0] === file;
+}
+
 /** Everything but program, arguments, environment and plain streams, or undefined. */
 function extra(options, plans) {
   if (plans.packed >= 0 && options.stderr !== 'merge' && options.channelSettings === undefined && !isSpecial(options)) return undefined;
@@ -65,7 +70,7 @@ function build(options, plans) {
   const { args, envPairs } = options;
   return {
     __proto__: null,
-    file: options.file,
+    file: isArgument0(options.file, args) ? undefined : options.file,
     argv: argumentBlock(options.file, args),
     stdio: plans.packed < 0 ? 0 : plans.packed,
     env: envPairs === undefined ? undefined : block(envPairs),
@@ -73,4 +78,4 @@ function build(options, plans) {
   };
 }
 
-module.exports = { build, block, argumentBlock, extra };
+module.exports = { build, block, argumentBlock, isArgument0, extra };

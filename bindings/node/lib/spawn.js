@@ -4,7 +4,7 @@
 
 const { AbortError } = require('./errors.js');
 const { kSpecial, normalizeSpawn, environmentPairs } = require('./arguments.js');
-const { ChildProcess } = require('./child-process.js');
+const { ChildProcess, start } = require('./child-process.js');
 require('./additions.js');
 const check = require('./validate.js');
 
@@ -64,10 +64,16 @@ function spawn(file, args, options) {
     killSignal = check.killSignal(options.killSignal);
   }
   const child = new ChildProcess();
-  if (child.spawn !== ownSpawn) prepareForWrapper(options);
-  child.spawn(options);
-  if (special && options.timeout > 0) watchTimeout(child, options.timeout, killSignal);
-  if (special && options.signal) watchSignal(child, options.signal, killSignal);
+  if (child.spawn === ownSpawn) {
+    start(child, options);
+  } else {
+    prepareForWrapper(options);
+    child.spawn(options);
+  }
+  if (special) {
+    if (options.timeout > 0) watchTimeout(child, options.timeout, killSignal);
+    if (options.signal) watchSignal(child, options.signal, killSignal);
+  }
   return child;
 }
 

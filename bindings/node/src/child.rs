@@ -4,7 +4,6 @@ use crate::error::{Failure, catch, guard};
 use crate::event::Event;
 use crate::hub::Hub;
 use crate::memory::{text_of_output, to_buffer};
-use crate::options::{SpawnExtra, SpawnRequest, Text};
 use napi::bindgen_prelude::{Buffer, Either};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, JsString};
@@ -33,31 +32,12 @@ pub struct StopStep {
 
 #[napi]
 impl Hub {
-    /// Starts a child here and now under this number, holds the loop for it and gives its process id. `stdio` has one byte for each of descriptors 0 to 2
-    /// (`lib/request.js`); everything that is seldom asked for is in `extra`.
+    /// Whether the loop stays alive while this child runs, as it does from its start on.
     #[napi]
-    #[allow(clippy::too_many_arguments, reason = "an object costs JavaScript and this module ten times as much as an argument")]
-    pub fn spawn(
-        &self,
-        env: Env,
-        id: u32,
-        file: Text,
-        argv: Text,
-        stdio: u32,
-        pairs: Option<Text>,
-        extra: Option<SpawnExtra>,
-    ) -> Either<u32, Failure> {
-        guard(|| {
-            let request = SpawnRequest::new(file, argv, stdio, pairs, extra);
-            let (child, channel) = request.start_with_channel()?;
-            let pid = child.id();
-            self.children.add(id, child)?;
-            if let Some((number, channel)) = channel {
-                self.channels.put(number, channel);
-            }
-            self.hold(env);
-            Ok(pid)
-        })
+    pub fn refer(&self, id: u32, keep: bool) {
+        if self.children.hold(id, keep) {
+            self.keeper.change(keep);
+        }
     }
 
     /// Why the program of the child that a notice has just called failed was not executed.

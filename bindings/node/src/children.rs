@@ -17,10 +17,10 @@ const BLOCK: usize = 256 << 10;
 
 /// What happened to a child.
 pub(crate) enum Notice {
-    /// It ended.
-    Exit(u32, Exit),
-    /// Its program was not executed, for this errno, which a start that was not waited for tells only now.
-    Failed(u32, i32),
+    /// It ended. With whether it held the loop.
+    Exit(u32, Exit, bool),
+    /// Its program was not executed, for this errno, which a start that was not waited for tells only now. With whether it held the loop.
+    Failed(u32, i32, bool),
     /// A collected or discarded stream of this number has ended.
     End(u32, u32),
     /// A collected stream has exceeded its limit and is not read any more.
@@ -35,18 +35,23 @@ const NONE: f64 = -1.0;
 const EINVAL: i32 = 22;
 
 impl Notice {
+    /// Whether whoever held the loop has ended.
+    pub(crate) fn lets_go(&self) -> bool {
+        matches!(self, Notice::Exit(.., true) | Notice::Failed(.., true))
+    }
+
     /// Number of the child, what, and its figures: for an exit code, signal, user ms, system ms, peak bytes.
     pub(crate) fn numbers(&self) -> [f64; 7] {
         let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
         match self {
-            Notice::Exit(id, exit) => {
+            Notice::Exit(id, exit, _) => {
                 let number = |value: Option<i32>| value.map_or(NONE, f64::from);
                 let (user, system, peak) = exit
                     .usage
                     .map_or((NONE, NONE, NONE), |usage| (milliseconds(usage.user_time), milliseconds(usage.system_time), usage.max_rss_bytes as f64));
                 [f64::from(*id), 0.0, number(exit.status.code()), number(exit.status.signal()), user, system, peak]
             }
-            Notice::Failed(id, errno) => [f64::from(*id), 5.0, f64::from(*errno), NONE, NONE, NONE, NONE],
+            Notice::Failed(id, errno, _) => [f64::from(*id), 5.0, f64::from(*errno), NONE, NONE, NONE, NONE],
             Notice::End(id, fd) => [f64::from(*id), 1.0, f64::from(*fd), NONE, NONE, NONE, NONE],
             Notice::Ending(id) => [f64::from(*id), 4.0, NONE, NONE, NONE, NONE, NONE],
             Notice::Link(id) => [f64::from(*id), 3.0, NONE, NONE, NONE, NONE, NONE],
@@ -78,6 +83,8 @@ struct Stream {
 struct Entry {
     /// Until its end was told.
     child: Option<Child>,
+    /// Whether it keeps the loop alive until then.
+    holds: bool,
     /// The pipes of a child that has ended.
     left: [Option<PipeReader>; 2],
     streams: [Option<Stream>; 2],
@@ -94,6 +101,8 @@ pub(crate) struct Children {
     ready: RefCell<VecDeque<u64>>,
     /// Why the program of the child that was told last as failed was not executed.
     failure: Cell<Option<procs::Error>>,
+    /// Whether the set has ever had channels.
+    links: Cell<bool>,
 }
 
 /// What stands for the child itself in the numbers of the set.
@@ -107,7 +116,8 @@ fn number(id: u32, fd: u32) -> u64 {
 
 impl Children {
     pub(crate) fn new() -> procs::Result<Children> {
-        Ok(Children { set: Arc::new(ReadySet::new()?), entries: RefCell::default(), ready: RefCell::default(), failure: Cell::default() })
+        let set = Arc::new(ReadySet::new()?);
+        Ok(Children { set, entries: RefCell::default(), ready: RefCell::default(), failure: Cell::default(), links: Cell::default() })
     }
 
     /// What is ready when something has happened.
@@ -122,12 +132,20 @@ impl Children {
             child.kill()?;
             return Err(error);
         }
-        self.entries.borrow_mut().insert(id, Entry { child: Some(child), left: [None, None], streams: [None, None], taken: false, asked: false });
+        let entry = Entry { child: Some(child), holds: true, left: [None, None], streams: [None, None], taken: false, asked: false };
+        self.entries.borrow_mut().insert(id, entry);
         Ok(())
+    }
+
+    /// Says whether a child that has not ended holds the loop. True when that is new.
+    pub(crate) fn hold(&self, id: u32, hold: bool) -> bool {
+        let mut entries = self.entries.borrow_mut();
+        entries.get_mut(&id).is_some_and(|entry| entry.child.is_some() && std::mem::replace(&mut entry.holds, hold) != hold)
     }
 
     /// Watches a channel, which has a number like a child, until it is closed.
     pub(crate) fn add_link(&self, id: u32, link: &impl AsFd) -> procs::Result<()> {
+        self.links.set(true);
         self.set.add(link, number(id, LINK))
     }
 
@@ -148,7 +166,7 @@ impl Children {
     /// Tells one thing that has happened. True when others are known.
     pub(crate) fn look_at_one(&self, tell: impl Fn(Notice) -> bool) -> bool {
         let next = self.ready.borrow_mut().pop_front();
-        let Some(number) = next.or_else(|| self.first_ready()) else { return false };
+        let Some(number) = next.or_else(|| self.lone_child()).or_else(|| self.first_ready()) else { return false };
         let (id, fd) = ((number >> 2) as u32, (number & 3) as u32);
         let notice = match fd {
             CHILD if self.asks(id) && !tell(Notice::Ending(id)) => None,
@@ -160,6 +178,17 @@ impl Children {
             tell(notice);
         }
         !self.ready.borrow().is_empty()
+    }
+
+    /// The child that alone can have been meant, of which the set need not be asked.
+    fn lone_child(&self) -> Option<u64> {
+        let entries = self.entries.borrow();
+        if entries.len() != 1 || self.links.get() {
+            return None;
+        }
+        let (id, entry) = entries.iter().next()?;
+        let alone = entry.child.is_some() && entry.streams.iter().all(Option::is_none);
+        alone.then(|| number(*id, CHILD))
     }
 
     /// Asks the set, and gives the first answer. Ends of children come last, as libuv tells them.
@@ -191,16 +220,17 @@ impl Children {
         let exit = child.exit()?;
         let _ = self.set.remove(child);
         let mut child = entry.child.take()?;
+        let held = entry.holds;
         entry.left = [child.stdout.take(), child.stderr.take()];
         if entry.is_done() {
             entries.remove(&id);
         }
         Some(match failure {
-            None => Notice::Exit(id, exit),
+            None => Notice::Exit(id, exit, held),
             Some(error) => {
                 let errno = error.os_error().unwrap_or(EINVAL);
                 self.failure.set(Some(error));
-                Notice::Failed(id, errno)
+                Notice::Failed(id, errno, held)
             }
         })
     }

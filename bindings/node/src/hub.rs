@@ -5,14 +5,16 @@ use crate::children::Children;
 use crate::event::{AnswerArgs, Event, Wake};
 use crate::executor::Executor;
 use crate::incoming::Channels;
+use crate::keeper::Keeper;
 use crate::link::Links;
 use crate::memory::Slab;
 use crate::poller::Receiver;
+use crate::start::Starter;
 use crate::waiter::Waiter;
 use napi::Env;
 use napi::bindgen_prelude::{Function, Object, Uint8ArraySlice};
 use napi_derive::napi;
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -26,8 +28,8 @@ pub struct Hub {
     /// Made for the first large stream.
     pub(crate) blocks: OnceCell<Rc<Blocks>>,
     executor: OnceCell<Executor>,
-    pub(crate) waiter: Waiter,
-    holds: Cell<u32>,
+    pub(crate) waiter: Rc<Waiter>,
+    pub(crate) keeper: Rc<Keeper>,
 }
 
 fn refused(error: &procs::Error) -> napi::Error {
@@ -46,9 +48,16 @@ pub fn open_hub(env: Env, receive: Function<'_, AnswerArgs, ()>, notice: Functio
     let children = Rc::new(Children::new().map_err(|error| refused(&error))?);
     let receiver = Receiver::new(&env, "procs", &notice)?;
     let wake = Arc::new(wake);
-    let waiter = Waiter::start(&env, &children, receiver, &wake)?;
+    let keeper = Rc::<Keeper>::default();
+    let waiter = Rc::new(Waiter::start(&env, &children, (receiver, keeper.clone()), &wake)?);
+    let by = Rc::downgrade(&waiter);
+    keeper.by(move |keep| {
+        if let Some(waiter) = by.upgrade() {
+            waiter.keep(&env, keep);
+        }
+    });
     let (blocks, executor) = (OnceCell::new(), OnceCell::new());
-    Ok(Hub { wake, children, links: Rc::default(), channels: Rc::default(), blocks, executor, waiter, holds: Cell::new(0) })
+    Ok(Hub { wake, children, links: Rc::default(), channels: Rc::default(), blocks, executor, waiter, keeper })
 }
 
 impl Hub {
@@ -64,12 +73,13 @@ impl Hub {
 
 #[napi]
 impl Hub {
-    /// Functions that know this hub, for what every message needs: finding the hub behind a method costs as much as all that such a call does.
+    /// Functions that know this hub, for starts and for what every message needs: finding the hub behind a method costs as much as all that a message does.
     #[napi]
     pub fn quick<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
         let mut calls = Object::new(env)?;
         self.links.quick(env, &mut calls)?;
         self.channels.quick(env, &mut calls)?;
+        Starter { children: self.children.clone(), channels: self.channels.clone(), keeper: self.keeper.clone() }.quick(env, &mut calls)?;
         Ok(calls)
     }
 
@@ -82,19 +92,14 @@ impl Hub {
 
     /// Keeps the environment's event loop alive until the matching `let_go`.
     #[napi]
-    pub fn hold(&self, env: Env) {
-        if self.holds.replace(self.holds.get() + 1) == 0 {
-            self.waiter.hold(&env);
-        }
+    pub fn hold(&self) {
+        self.keeper.change(true);
     }
 
     /// Undoes one `hold`.
     #[napi]
-    pub fn let_go(&self, env: Env) {
-        let left = self.holds.get().saturating_sub(1);
-        if self.holds.replace(left) == 1 {
-            self.waiter.let_go(&env);
-        }
+    pub fn let_go(&self) {
+        self.keeper.change(false);
     }
 
     /// Tells what has happened to children, as a thread asked by the number 0 of `receive`.

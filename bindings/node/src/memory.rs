@@ -5,7 +5,7 @@
 use crate::blocks::Blocks;
 use crate::narrow;
 use crate::spare::{REUSE_FROM, keep, room_for};
-use napi::bindgen_prelude::{Buffer, BufferSlice, FromNapiValue, Uint8ArraySlice};
+use napi::bindgen_prelude::{Buffer, BufferSlice, FromNapiValue, FunctionCallContext, Uint8ArraySlice, Unknown};
 use napi::{Env, JsString, JsValue, check_status, sys};
 use procs::Bytes;
 use std::cell::Cell;
@@ -201,6 +201,23 @@ fn length_of(env: sys::napi_env, text: sys::napi_value) -> usize {
 pub(crate) fn wide_of(env: &Env, text: &JsString<'_>) -> Option<Vec<u8>> {
     // SAFETY: a text of the call that is being answered.
     unsafe { String::from_napi_value(env.raw(), text.raw()) }.map(String::into_bytes).ok()
+}
+
+/// Bytes of a text that is taken in one step.
+const SHORT: usize = 512;
+
+/// An argument that is a short text; `None` where it is a long one, or none.
+pub(crate) fn short_text_at(call: &FunctionCallContext<'_>, index: usize) -> Option<String> {
+    let value = call.get::<Unknown<'_>>(index).ok()?;
+    let mut bytes = [0u8; SHORT];
+    let mut written = 0;
+    // SAFETY: a value of the call that is being answered; there is as much room as is said.
+    let status = unsafe { sys::napi_get_value_string_utf8(call.env.raw(), value.raw(), bytes.as_mut_ptr().cast(), SHORT, &raw mut written) };
+    // A character that has no room is left out: four bytes at most, and the zero at the end.
+    if status != sys::Status::napi_ok || written + 5 > SHORT {
+        return None;
+    }
+    std::str::from_utf8(&bytes[..written]).ok().map(str::to_owned)
 }
 
 /// The bytes of a text in UTF-8, with room for one more.

@@ -73,8 +73,8 @@ pub struct SpawnExtra {
 /// What to start.
 #[napi(object, object_to_js = false)]
 pub struct SpawnRequest {
-    /// The program, by name or path.
-    pub file: Text,
+    /// The program, by name or path; absent where it is argument 0.
+    pub file: Option<Text>,
     /// Argument 0 and the arguments, joined by NUL.
     pub argv: Text,
     /// Codes of descriptors 0 to 2, one byte each, unless `extra` has them.
@@ -97,8 +97,11 @@ fn parts(text: &Text) -> impl Iterator<Item = &OsStr> {
 }
 
 impl SpawnRequest {
-    pub(crate) fn new(file: Text, argv: Text, stdio: u32, env: Option<Text>, extra: Option<SpawnExtra>) -> SpawnRequest {
-        SpawnRequest { file, argv, stdio, env, extra }
+    fn file(&self) -> &[u8] {
+        match &self.file {
+            Some(file) => bytes_of(file),
+            None => bytes_of(&self.argv).split(|byte| *byte == 0).next().unwrap_or_default(),
+        }
     }
 
     /// The code of each descriptor.
@@ -112,8 +115,10 @@ impl SpawnRequest {
 
     /// The command, with the defaults of child_process.
     pub(crate) fn command(&self) -> procs::Result<Command> {
-        let mut command = Command::new(OsStr::from_bytes(bytes_of(&self.file)));
-        command.raw_argv(parts(&self.argv));
+        let mut command = Command::new(OsStr::from_bytes(self.file()));
+        if self.file() != bytes_of(&self.argv) {
+            command.raw_argv(parts(&self.argv));
+        }
         self.configure(&mut command)?;
         Ok(command)
     }
@@ -162,7 +167,7 @@ impl SpawnRequest {
 
     /// The program's file: as given when it has a slash, else the first of that name in the child's PATH.
     fn find_program(&self) -> Option<PathBuf> {
-        let file = OsStr::from_bytes(bytes_of(&self.file));
+        let file = OsStr::from_bytes(self.file());
         if file.as_bytes().contains(&b'/') {
             return Some(PathBuf::from(file));
         }

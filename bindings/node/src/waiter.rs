@@ -2,6 +2,7 @@
 
 use crate::children::{Children, Notice};
 use crate::event::{Event, Wake};
+use crate::keeper::Keeper;
 use crate::poller::{Poller, Receiver, Turn, When, refer};
 use napi::Env;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
@@ -52,8 +53,8 @@ pub(crate) struct Thread {
 }
 
 impl Waiter {
-    /// Tells `receiver` what happens to the children.
-    pub(crate) fn start(env: &Env, children: &Rc<Children>, receiver: Receiver, wake: &Arc<Wake>) -> napi::Result<Waiter> {
+    /// Tells the receiver what happens to the children, and lets the loop end with those that held it.
+    pub(crate) fn start(env: &Env, children: &Rc<Children>, (receiver, keeper): (Receiver, Rc<Keeper>), wake: &Arc<Wake>) -> napi::Result<Waiter> {
         let tells = Rc::<RefCell<HashMap<u32, Tell>>>::default();
         let (watched, told) = (children.clone(), tells.clone());
         let notify = move |notice: Notice| match notice {
@@ -64,7 +65,12 @@ impl Waiter {
                 }
                 false
             }
-            notice => receiver.call(notice.numbers()),
+            notice => {
+                if notice.lets_go() {
+                    keeper.change(false);
+                }
+                receiver.call(notice.numbers())
+            }
         };
         let asked = std::env::var_os(CHOICE).is_some_and(|choice| choice == "thread");
         let by = if !asked && Poller::is_possible() {
@@ -109,19 +115,12 @@ impl Waiter {
         }
     }
 
-    /// Keeps the loop alive until `let_go`.
-    pub(crate) fn hold(&self, env: &Env) {
+    /// Keeps the loop alive, or lets it end.
+    pub(crate) fn keep(&self, env: &Env, keep: bool) {
         match &self.by {
-            By::Loop(poller) => poller.hold(),
-            By::Thread(thread) => refer(env, thread.wake.raw(), true),
-        }
-    }
-
-    /// Lets the loop end.
-    pub(crate) fn let_go(&self, env: &Env) {
-        match &self.by {
+            By::Loop(poller) if keep => poller.hold(),
             By::Loop(poller) => poller.let_go(),
-            By::Thread(thread) => refer(env, thread.wake.raw(), false),
+            By::Thread(thread) => refer(env, thread.wake.raw(), keep),
         }
     }
 

@@ -226,9 +226,6 @@ impl Command {
 
     fn prepare(&mut self, defaults: [Stdio; 3]) -> Result<(Streams, Setup)> {
         let mut streams = Streams::open(self, defaults)?;
-        if self.start.blocking_stdio {
-            streams.make_blocking()?;
-        }
         let moves = std::mem::take(&mut streams.moves);
         let setup = plan::setup(&self.start, self.run.kill_tree, moves)?;
         Ok((streams, setup))

@@ -34,8 +34,12 @@ pub(super) struct Streams {
     /// Descriptors that copy another one of the child: (number, of).
     same: Vec<(RawFd, RawFd)>,
     pipe_size: Option<u32>,
-    /// Streams 0 to 2 that were made for this start, bit n for n: they block.
-    made: u8,
+    /// Whether the descriptions behind 0 to 2 are made blocking.
+    blocking: bool,
+    /// Streams 0 to 2 that are known to block, bit n for n: made for this start, or made so.
+    blocks: u8,
+    /// /dev/null, open for this start, whose every use of it shares the description.
+    null: Option<RawFd>,
     /// Whether the start may outlive the call that asked for it, and with it the descriptors that the caller lends.
     outlives_call: bool,
 }
@@ -43,7 +47,12 @@ pub(super) struct Streams {
 impl Streams {
     /// Makes and opens everything. Descriptors given by value move out of the command.
     pub(super) fn open(command: &mut Command, defaults: [Stdio; 3]) -> Result<Streams> {
-        let mut streams = Streams { pipe_size: command.start.pipe_size, outlives_call: needs_spawner(&command.start), ..Streams::default() };
+        let mut streams = Streams {
+            pipe_size: command.start.pipe_size,
+            blocking: command.start.blocking_stdio,
+            outlives_call: needs_spawner(&command.start),
+            ..Streams::default()
+        };
         command.stdio.iter().try_for_each(|(target, stdio)| check_lent(*target, &stdio.0))?;
         for (target, default) in (0..3).zip(defaults) {
             if command.stdio.is_empty() || command.stdio.get(target).is_none() {
@@ -55,6 +64,9 @@ impl Streams {
         }
         if streams.moves.len() > 1 {
             streams.moves.sort_unstable_by_key(|entry| entry.target);
+        }
+        if streams.blocking {
+            streams.make_blocking()?;
         }
         Ok(streams)
     }
@@ -117,10 +129,10 @@ impl Streams {
         let failed =
             |error: io::Error| Error::from_io("spawn", &error, format!("cannot make descriptor {target} of the child")).with_stage(Stage::Stdio);
         if (0..=2).contains(&target) && matches!(kind, Kind::Null | Kind::Pipe) {
-            self.made |= 1 << target;
+            self.blocks |= 1 << target;
         }
         Ok(match kind {
-            Kind::Null => self.childs_end(fd::open(c"/dev/null", libc::O_RDWR, 0).map_err(failed)?),
+            Kind::Null => self.null().map_err(failed)?,
             Kind::Pipe => {
                 let (host, child) = pipe_for(target, self.pipe_size).map_err(failed)?;
                 self.hosts.0.push((target, host));
@@ -141,14 +153,21 @@ impl Streams {
     }
 
     /// Makes the descriptions behind 0 to 2 blocking.
-    pub(super) fn make_blocking(&self) -> Result<()> {
-        for target in (0..=2).filter(|target| self.made & 1 << target == 0) {
+    fn make_blocking(&self) -> Result<()> {
+        for target in (0..=2).filter(|target| self.blocks & 1 << target == 0) {
             let number = self.moves.iter().find(|entry| entry.target == target && entry.source >= 0).map_or(target, |entry| entry.source);
-            fd::make_blocking(number).map_err(|error| {
-                Error::from_io("spawn", &error, format!("cannot make descriptor {target} of the child blocking")).with_stage(Stage::Stdio)
-            })?;
+            fd::make_blocking(number).map_err(|error| not_blocking(target, &error))?;
         }
         Ok(())
+    }
+
+    fn null(&mut self) -> io::Result<RawFd> {
+        if let Some(null) = self.null {
+            return Ok(null);
+        }
+        let null = self.childs_end(fd::open(c"/dev/null", libc::O_RDWR, 0)?);
+        self.null = Some(null);
+        Ok(null)
     }
 
     fn childs_end(&mut self, fd: OwnedFd) -> RawFd {
@@ -160,17 +179,30 @@ impl Streams {
     /// The host's descriptor of the same number, -1 when it can stay as it is, `None` when nothing need be said of it; a standard stream that the host
     /// has closed becomes /dev/null.
     fn inherit(&mut self, target: RawFd) -> Result<Option<RawFd>> {
+        if self.blocking && target <= 2 {
+            return self.inherit_blocking(target).map(Some);
+        }
         match fd::is_close_on_exec(target) {
             Some(false) if target <= 2 => Ok(None),
             Some(false) => Ok(Some(-1)),
             Some(true) => Ok(Some(target)),
-            None if target <= 2 => {
-                let null = fd::open(c"/dev/null", libc::O_RDWR, 0)
-                    .map_err(|error| Error::from_io("spawn", &error, "cannot open /dev/null").with_stage(Stage::Stdio))?;
-                Ok(Some(self.childs_end(null)))
-            }
+            None if target <= 2 => self.inherit_closed().map(Some),
             None => Err(not_open(format!("descriptor to inherit is not open (fd = {target}, expected an open descriptor)"))),
         }
+    }
+
+    /// The same for a standard stream that is made blocking, with one system call: the child takes close-on-exec off it, whether it is set or not.
+    fn inherit_blocking(&mut self, target: RawFd) -> Result<RawFd> {
+        self.blocks |= 1 << target;
+        match fd::make_blocking(target) {
+            Ok(()) => Ok(target),
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) => self.inherit_closed(),
+            Err(error) => Err(not_blocking(target, &error)),
+        }
+    }
+
+    fn inherit_closed(&mut self) -> Result<RawFd> {
+        self.null().map_err(|error| Error::from_io("spawn", &error, "cannot open /dev/null").with_stage(Stage::Stdio))
     }
 
     /// The host's descriptor behind another descriptor of the child.
@@ -182,6 +214,10 @@ impl Streams {
             None => Err(refuse(format!("descriptor {target} shall be the same as {of}, which is not set (expected a descriptor of this child)"))),
         }
     }
+}
+
+fn not_blocking(target: RawFd, error: &io::Error) -> Error {
+    Error::from_io("spawn", error, format!("cannot make descriptor {target} of the child blocking")).with_stage(Stage::Stdio)
 }
 
 fn not_open(detail: String) -> Error {

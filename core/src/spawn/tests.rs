@@ -1,10 +1,12 @@
 //! Ends that come before the program runs, and starts that are tried again or refused.
 
+use super::streams::Streams;
 use super::tree::Tree;
 use super::{Command, Stdio, Stop, StopAction, TreeLevel};
 use crate::error::{ErrorKind, Stage};
 use std::fs;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -119,4 +121,16 @@ fn same_as_leads_through_several_descriptors_and_never_in_a_circle() {
     let error = circle.spawn().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.to_string().contains("shall be the same as"), "{error}");
+}
+
+#[test]
+fn one_dev_null_serves_all_streams_of_a_start() {
+    for blocking in [false, true] {
+        let mut command = Command::new("true");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).blocking_stdio(blocking);
+        let streams = Streams::open(&mut command, [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()]).expect("streams");
+        let [null] = &streams.childs[..] else { panic!("{} descriptors were opened", streams.childs.len()) };
+        let sources: Vec<_> = streams.moves.iter().map(|entry| (entry.target, entry.source)).collect();
+        assert_eq!(sources, [(0, null.as_raw_fd()), (1, null.as_raw_fd()), (2, null.as_raw_fd())]);
+    }
 }

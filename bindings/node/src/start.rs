@@ -1,0 +1,52 @@
+//! Starting children, by a function that knows its hub and takes numbers and text: an object would cost more than the whole way to the core.
+
+use crate::children::Children;
+use crate::error::{Failure, guard};
+use crate::incoming::Channels;
+use crate::keeper::Keeper;
+use crate::memory::short_text_at;
+use crate::options::{SpawnRequest, Text};
+use napi::Env;
+use napi::bindgen_prelude::{Either, FunctionCallContext, Object};
+use std::rc::Rc;
+
+/// Starts children of one environment.
+pub(crate) struct Starter {
+    pub(crate) children: Rc<Children>,
+    pub(crate) channels: Rc<Channels>,
+    pub(crate) keeper: Rc<Keeper>,
+}
+
+impl Starter {
+    /// Starts a child here and now, holds the loop for it and gives its process id. Arguments: its number, a byte for each of descriptors 0 to 2
+    /// (`lib/stdio.js`), its arguments joined by NUL, its whole environment likewise, the program where that is not argument 0, and everything that is
+    /// seldom asked for. Those after the arguments may be absent.
+    fn start(&self, call: &FunctionCallContext<'_>) -> napi::Result<Either<u32, Failure>> {
+        let id: u32 = call.get(0)?;
+        let request = SpawnRequest { argv: text(call, 2)?, stdio: call.get(1)?, env: later(call, 3)?, file: later(call, 4)?, extra: later(call, 5)? };
+        Ok(guard(|| {
+            let (child, channel) = request.start_with_channel()?;
+            let pid = child.id();
+            self.children.add(id, child)?;
+            if let Some((number, channel)) = channel {
+                self.channels.put(number, channel);
+            }
+            self.keeper.change(true);
+            Ok(pid)
+        }))
+    }
+
+    /// Adds the function.
+    pub(crate) fn quick(self, env: &Env, calls: &mut Object<'_>) -> napi::Result<()> {
+        calls.set("start", env.create_function_from_closure::<(), _, _>("start", move |call| self.start(&call))?)
+    }
+}
+
+/// Most texts are short strings, which are taken in one step.
+fn text(call: &FunctionCallContext<'_>, index: usize) -> napi::Result<Text> {
+    short_text_at(call, index).map_or_else(|| call.get(index), |text| Ok(Text::A(text)))
+}
+
+fn later<T: napi::bindgen_prelude::FromNapiValue>(call: &FunctionCallContext<'_>, index: usize) -> napi::Result<Option<T>> {
+    if index < call.length() { call.get(index) } else { Ok(None) }
+}
