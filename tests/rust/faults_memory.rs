@@ -367,6 +367,35 @@ fn e17_a_message_that_there_is_no_memory_for_is_refused() {
     });
 }
 
+/// The same on the other side: a message that comes through the ring or the socket, to a receiver that has no memory for it.
+#[test]
+fn e17_a_receiver_that_has_no_memory_for_a_message_lives() {
+    isolated("e17_a_receiver_that_has_no_memory_for_a_message_lives", |t| {
+        let ends = [1 << 20, 0].map(|ring_bytes| {
+            let (here, there) = Channel::pair_with(&ChannelOptions { ring_bytes, ..ChannelOptions::default() }).expect("a pair");
+            here.send_bytes(b"first").expect("sent");
+            assert_eq!(there.recv().expect("a message").body, *b"first");
+            (here, there)
+        });
+        // No memory to share: what is large goes byte by byte.
+        t.inject(&["memfd_create:error=EMFILE"], || {
+            for (here, _) in &ends {
+                here.try_send(Message::raw(vec![7; 40 << 20])).expect("taken");
+            }
+        });
+        let statm = fs::read_to_string("/proc/self/statm").expect("figures");
+        let used = statm.split(' ').next().and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4096;
+        rawmem::limit(libc::RLIMIT_AS, used + (2 << 20));
+        for (_here, there) in &ends {
+            for _ in 0..2 {
+                let error = there.recv().expect_err("no memory");
+                assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
+                assert!(error.detail().starts_with("no memory for a message (size = "), "{error}");
+            }
+        }
+    });
+}
+
 #[test]
 fn e18_a_kernel_without_noexec_or_without_memfd() {
     isolated("e18_a_kernel_without_noexec_or_without_memfd", |t| {

@@ -2,6 +2,7 @@
 
 use crate::error::{IntoPy, guard, raise};
 use crate::gather::Gather;
+use crate::memory::to_bytes;
 use crate::options::Request;
 use crate::outcome::Outcome;
 use crate::sink::Failure;
@@ -139,7 +140,7 @@ impl AsyncRun {
             let mut output = result.or_raise(py)?;
             let outcome = Outcome::from_output(&mut output);
             let [stdout, stderr] = [(&self.gathers[0], &output.stdout), (&self.gathers[1], &output.stderr)]
-                .map(|(gather, kept)| gather.as_ref().map_or_else(|| Ok(PyBytes::new(py, kept)), |gather| gather.take(py)));
+                .map(|(gather, kept)| gather.as_ref().map_or_else(|| to_bytes(py, kept), |gather| gather.take(py)));
             Ok(Some((outcome, stdout?, stderr?)))
         })
     }

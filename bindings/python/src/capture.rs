@@ -3,6 +3,7 @@
 use crate::error::{IntoPy, guard, raise};
 use crate::gather::Gather;
 use crate::interrupt::until;
+use crate::memory::to_bytes;
 use crate::options::Request;
 use crate::outcome::Outcome;
 use crate::sink::Failure;
@@ -63,7 +64,7 @@ pub(crate) fn drive(py: Python<'_>, capture: &mut procs::Capture, deadline: Dead
 pub(crate) fn finish(py: Python<'_>, capture: procs::Capture) -> PyResult<Finished<'_>> {
     let mut output = py.detach(|| capture.finish()).or_raise(py)?;
     let outcome = Outcome::from_output(&mut output);
-    Ok((outcome, PyBytes::new(py, &output.stdout), PyBytes::new(py, &output.stderr)))
+    Ok((outcome, to_bytes(py, &output.stdout)?, to_bytes(py, &output.stderr)?))
 }
 
 impl Drop for Capture {
@@ -89,9 +90,9 @@ impl Capture {
     fn partial<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
         let so_far = |index: usize, kept: &[u8]| match &self.gathers[index] {
             Some(gather) => gather.peek(py),
-            None => PyBytes::new(py, kept),
+            None => to_bytes(py, kept),
         };
-        guard(py, || self.lend(py, |capture| Ok((so_far(0, capture.stdout()), so_far(1, capture.stderr())))))
+        guard(py, || self.lend(py, |capture| Ok((so_far(0, capture.stdout())?, so_far(1, capture.stderr())?))))
     }
 
     /// Closes its copies of the pipes and leaves the child running, unless a thread is in it.

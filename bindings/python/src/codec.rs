@@ -2,6 +2,7 @@
 
 use crate::channel::Channel;
 use crate::json;
+use crate::memory::to_bytes;
 use crate::shared::{Buffer, travel};
 use procs::{Codec, Message};
 use pyo3::prelude::*;
@@ -45,16 +46,16 @@ pub(crate) fn encode(channel: &Channel, codec: Codec, value: &Bound<'_, PyAny>) 
             }
             let text = tools(py)?.json_encode.bind(py).call1((value,))?;
             if let Ok(text) = text.cast::<PyString>()?.to_str() {
-                return Ok(Message::encoded(Codec::Json, channel.copy(text.as_bytes())));
+                return Ok(Message::encoded(Codec::Json, channel.copy(text.as_bytes())?));
             }
             // Half of a pair of surrogates has no UTF-8; as an escape it travels, as JavaScript sends it.
             let text = tools(py)?.json_encode_ascii.bind(py).call1((value,))?;
-            Ok(Message::encoded(Codec::Json, channel.copy(text.cast::<PyString>()?.to_str()?.as_bytes())))
+            Ok(Message::encoded(Codec::Json, channel.copy(text.cast::<PyString>()?.to_str()?.as_bytes())?))
         }
         Codec::Pickle => {
             let (pair, fds) = travel::packing(|| tools(py)?.pickle_dumps.bind(py).call1((value,)))?;
             let pair = pair.cast::<PyTuple>()?;
-            let mut message = Message::encoded(Codec::Pickle, channel.copy(pair.get_item(0)?.cast::<PyBytes>()?.as_bytes()));
+            let mut message = Message::encoded(Codec::Pickle, channel.copy(pair.get_item(0)?.cast::<PyBytes>()?.as_bytes())?);
             for buffer in pair.get_item(1)?.cast::<PyList>()? {
                 message = message.with_buffer(channel.carry(&buffer)?);
             }
@@ -71,12 +72,12 @@ pub(crate) fn decode_body<'py>(py: Python<'py>, codec: Codec, body: &[u8]) -> Py
         Codec::Json => match std::str::from_utf8(body) {
             Ok(text) => match json::read(py, text) {
                 Some(value) => Ok(value),
-                None => tools(py)?.json_decode.bind(py).call1((PyString::new(py, text),)),
+                None => tools(py)?.json_decode.bind(py).call1((PyString::from_bytes(py, text.as_bytes())?,)),
             },
-            Err(_) => tools(py)?.json_decode.bind(py).call1((PyBytes::new(py, body),)),
+            Err(_) => tools(py)?.json_decode.bind(py).call1((to_bytes(py, body)?,)),
         },
-        Codec::Pickle => tools(py)?.pickle_loads.bind(py).call1((PyBytes::new(py, body),)),
-        _ => Ok(PyBytes::new(py, body).into_any()),
+        Codec::Pickle => tools(py)?.pickle_loads.bind(py).call1((to_bytes(py, body)?,)),
+        _ => to_bytes(py, body).map(Bound::into_any),
     }
 }
 

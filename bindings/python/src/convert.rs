@@ -1,8 +1,9 @@
 //! Values of Python as values of the core.
 
+use crate::memory::to_vec;
 use procs::Input;
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
@@ -68,14 +69,18 @@ pub(crate) fn refused(name: &str, value: &Bound<'_, PyAny>, expected: Option<&st
 /// A copy of a bytes-like object of any item type.
 pub(crate) fn bytes_like(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
-        return Ok(bytes.as_bytes().to_vec());
+        return to_vec(bytes.as_bytes());
     }
     if let Ok(buffer) = PyBuffer::<u8>::get(value) {
-        return buffer.to_vec(value.py());
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(buffer.item_count()).map_err(|_| PyMemoryError::new_err(()))?;
+        copy.resize(buffer.item_count(), 0);
+        buffer.copy_to_slice(value.py(), &mut copy)?;
+        return Ok(copy);
     }
     let memory = value.py().import("builtins")?.getattr("memoryview")?.call1((value,)).map_err(|_| {
         let name = value.get_type().name().map(|name| name.to_string()).unwrap_or_default();
         PyTypeError::new_err(format!("a bytes-like object is required, not '{name}'"))
     })?;
-    memory.call_method0("tobytes")?.extract()
+    to_vec(memory.call_method0("tobytes")?.cast::<PyBytes>()?.as_bytes())
 }

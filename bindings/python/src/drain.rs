@@ -67,7 +67,9 @@ impl Source {
         } else {
             gather.accept(&self.block[..count])?;
         }
-        if count == self.block.len() && self.block.len() < BLOCK {
+        let larger = BLOCK - self.block.len();
+        // Without memory for that small reads do as well.
+        if count == self.block.len() && self.block.try_reserve_exact(larger).is_ok() {
             self.block.resize(BLOCK, 0);
         }
         Ok(if count == 0 { Turn::Ended } else { Turn::More })

@@ -1,9 +1,10 @@
 //! Unlimited output as one `bytes` object: a small one is copied at the end, a large one grows inside the interpreter from the start,
 //! so that it is never there twice.
 
-use crate::memory::GrowingBytes;
+use crate::memory::{GrowingBytes, to_bytes};
 use crate::sink::Failure;
 use procs::{OutputLimit, Sink};
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::io;
@@ -71,6 +72,7 @@ impl Gather {
         let mut store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *store {
             Store::Small(kept) if kept.len() + block.len() <= SMALL => {
+                kept.try_reserve(block.len()).map_err(|_| PyMemoryError::new_err(()))?;
                 kept.extend_from_slice(block);
                 return Ok(());
             }
@@ -107,10 +109,13 @@ impl Gather {
     }
 
     /// A copy of what there is so far.
-    pub(crate) fn peek<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn peek<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Store::Small(kept) => PyBytes::new(py, kept),
-            Store::Large(large) => PyBytes::new(py, large.as_slice()),
+            Store::Small(kept) => to_bytes(py, kept),
+            Store::Large(large) => to_bytes(py, large.as_slice()),
         }
     }
 
@@ -118,7 +123,7 @@ impl Gather {
     pub(crate) fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let store = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), Store::Small(Vec::new()));
         match store {
-            Store::Small(kept) => Ok(PyBytes::new(py, &kept)),
+            Store::Small(kept) => to_bytes(py, &kept),
             Store::Large(large) => large.finish(py),
         }
     }

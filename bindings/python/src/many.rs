@@ -3,12 +3,13 @@
 use crate::aside::{Cancel, aside};
 use crate::cancel::CancelHandle;
 use crate::error::{IntoPy, guard, raise};
+use crate::memory::to_bytes;
 use crate::options::Request;
 use crate::outcome::Outcome;
 use crate::sink::Failure;
 use procs::{Command, Output};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyDict, PyList};
 
 /// Runs all commands, at most `jobs` at a time; a list in the order of the commands.
 ///
@@ -80,6 +81,6 @@ fn summary<'py>(py: Python<'py>, result: &procs::Result<Output>) -> PyResult<Bou
 }
 
 fn parts<'py>(py: Python<'py>, outcome: Outcome, output: &Output) -> PyResult<Bound<'py, PyAny>> {
-    let parts = (outcome, PyBytes::new(py, &output.stdout), PyBytes::new(py, &output.stderr));
+    let parts = (outcome, to_bytes(py, &output.stdout)?, to_bytes(py, &output.stderr)?);
     Ok(parts.into_pyobject(py)?.into_any())
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use procs::LargeRoom;
+use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -163,6 +164,29 @@ impl GrowingBytes {
     }
 }
 
+/// A `bytes` object with a copy of these bytes.
+///
+/// # Errors
+/// `MemoryError`, where PyO3's own way is a panic.
+pub(crate) fn to_bytes<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    // SAFETY: the interpreter is attached, and so many bytes are there to be copied.
+    let object = unsafe { ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), signed(bytes.len())) };
+    // SAFETY: null with an exception, or an object whose only reference this is.
+    let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
+    Ok(object.cast_into::<PyBytes>()?)
+}
+
+/// These bytes in memory of their own.
+///
+/// # Errors
+/// `MemoryError`; a plain vector ends the process.
+pub(crate) fn to_vec(bytes: &[u8]) -> PyResult<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(|_| PyMemoryError::new_err(()))?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
+
 /// A `bytes` object for a large message that is copied to it while its sender is still writing. Made and filled with the interpreter attached.
 pub(crate) struct MessageBytes<'py> {
     py: Python<'py>,
@@ -206,11 +230,11 @@ impl LargeRoom for MessageBytes<'_> {
         unsafe { std::slice::from_raw_parts_mut(start.cast::<MaybeUninit<u8>>(), count) }
     }
 
-    fn give_up(&mut self, len: usize) -> Vec<u8> {
-        let Some(mut bytes) = self.bytes.take() else { return Vec::new() };
+    fn give_up(&mut self, len: usize) -> Option<Vec<u8>> {
+        let Some(mut bytes) = self.bytes.take() else { return Some(Vec::new()) };
         // What follows was never written.
         bytes.len = len.min(bytes.capacity);
-        bytes.as_slice().to_vec()
+        to_vec(bytes.as_slice()).ok()
     }
 }
 

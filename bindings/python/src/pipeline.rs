@@ -2,13 +2,14 @@
 
 use crate::aside::{Cancel, aside};
 use crate::error::{IntoPy, guard};
+use crate::memory::to_bytes;
 use crate::options::{Request, run_options};
 use crate::outcome::{returncode, stop_report, usage_tuple};
 use crate::sink::Failure;
 use crate::stream_record::StreamRecord;
 use procs::{CancelHandle, Pipeline, PipelineOutput, RunOptions};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyDict, PyList};
 
 /// Runs the stages and hands back a dict: `stages` (a list of dicts), `stdout`, and the facts of the run.
 #[pyfunction]
@@ -73,13 +74,13 @@ pub(crate) fn result(py: Python<'_>, mut output: PipelineOutput) -> PyResult<Bou
         let outlived = ended_here && stage.status == procs::ExitStatus::Unknown;
         dict.set_item("returncode", if outlived { None } else { Some(returncode(stage.status)?) })?;
         dict.set_item("usage", stage.usage.map(usage_tuple))?;
-        dict.set_item("stderr", PyBytes::new(py, &stage.stderr))?;
+        dict.set_item("stderr", to_bytes(py, &stage.stderr)?)?;
         dict.set_item("stderr_record", StreamRecord::of(&mut stage.stderr_report))?;
         stages.append(dict)?;
     }
     let dict = PyDict::new(py);
     dict.set_item("stages", stages)?;
-    dict.set_item("stdout", PyBytes::new(py, &output.stdout))?;
+    dict.set_item("stdout", to_bytes(py, &output.stdout)?)?;
     dict.set_item("stdout_record", StreamRecord::of(&mut output.stdout_report))?;
     dict.set_item("wall_time", output.wall_time.as_secs_f64())?;
     dict.set_item("timed_out", output.timed_out)?;

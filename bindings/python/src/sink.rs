@@ -1,10 +1,11 @@
 //! Where captured output goes, from the tuples that `procs._options` makes.
 
 use crate::convert;
+use crate::memory::to_bytes;
 use procs::{CancelHandle, Sink};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::PyTuple;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -72,7 +73,7 @@ fn callback(function: Py<PyAny>, failure: Failure) -> Sink {
         if failure.is_set() {
             return;
         }
-        let called = Python::try_attach(|py| function.call1(py, (PyBytes::new(py, chunk),)).map(drop));
+        let called = Python::try_attach(|py| function.call1(py, (to_bytes(py, chunk)?,)).map(drop));
         if let Some(Err(error)) = called {
             failure.set(error);
         }

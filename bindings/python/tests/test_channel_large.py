@@ -75,3 +75,30 @@ os._exit(0)
                 came = child.channel.recv_bytes(timeout=60)
             assert came == data
             assert child.wait(60) == 0
+
+
+@pytest.mark.parametrize(("codec", "way"), [
+    ("raw", "channel.recv_bytes()"), ("raw", "channel.recv()"), ("raw", "channel.recv_message()"), ("raw", "channel._take_bytes(None)"),
+    ("raw", "bytes(channel.recv_buffer())"), ("raw", "channel.recv_bytes_into(bytearray(10))"), ("json", "channel.recv()"),
+])
+def test_a_message_that_there_is_no_memory_for_is_a_memory_error(tmp_path, codec, way):
+    code = f"""
+import procs, resource
+channel = procs.parent_channel(codec={codec!r})
+assert channel.poll(60)
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 20_000_000, resource.RLIM_INFINITY))
+try:
+    {way}
+except MemoryError as error:
+    told = type(error).__name__
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+channel.send_bytes(told.encode())
+assert channel.recv_bytes() == b"end"
+"""
+    with procs.fork(script(tmp_path, code), codec=codec) as child:
+        child.channel.send("x" * 60_000_000 if codec == "json" else bytes(60_000_000))
+        assert child.channel.recv_bytes(timeout=60) == b"MemoryError"
+        child.channel.send_bytes(b"end")
+        assert child.wait(60) == 0

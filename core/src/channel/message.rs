@@ -117,8 +117,36 @@ pub trait LargeRoom {
     fn make(&mut self, len: usize) -> bool;
     /// The `count` bytes from byte `at` on. All of them have been written when the next method is called, and when the body is there.
     fn room(&mut self, at: usize, count: usize) -> &mut [MaybeUninit<u8>];
-    /// The rest does not come now: gives the first `len` bytes, which were written, and forgets the room.
-    fn give_up(&mut self, len: usize) -> Vec<u8>;
+    /// The rest does not come now: gives the first `len` bytes, which were written, and forgets the room. `None` when there is no memory for them:
+    /// the channel ends then.
+    fn give_up(&mut self, len: usize) -> Option<Vec<u8>>;
+}
+
+/// Makes room for `more` bytes of a message.
+///
+/// # Errors
+/// `Exhausted`; without it the process would end.
+pub(crate) fn make_room(bytes: &mut Vec<u8>, more: usize) -> Result<()> {
+    if bytes.capacity() - bytes.len() >= more {
+        return Ok(());
+    }
+    bytes.try_reserve(more).map_err(|_| no_memory(bytes.len().saturating_add(more)))
+}
+
+/// Bytes of a message in memory of their own.
+///
+/// # Errors
+/// As [`make_room`].
+pub(crate) fn copied(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(|_| no_memory(bytes.len()))?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
+
+#[cold]
+pub(crate) fn no_memory(size: usize) -> Error {
+    Error::from_os("channel.recv", libc::ENOMEM, format!("no memory for a message (size = {size} bytes or more)"))
 }
 
 /// What [`Channel::recv_plain`](super::Channel::recv_plain) found.

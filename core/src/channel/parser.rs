@@ -1,6 +1,7 @@
 //! Frames from a stream of bytes that may be cut anywhere.
 
 use super::frame::{Fault, HEADER_LEN, Header, Limits};
+use super::message::make_room;
 use crate::error::{Error, ErrorKind, Result};
 
 /// One whole frame.
@@ -85,6 +86,7 @@ impl Parser {
         let Some(frame) = &mut self.pending else { return Ok(None) };
         let missing = usize::try_from(frame.header.length - frame.payload.len() as u64).unwrap_or(usize::MAX);
         let (taken, rest) = input.split_at(input.len().min(missing));
+        make_room(&mut frame.payload, taken.len()).map_err(|error| Fault { kind: error.kind(), why: error.detail().to_owned() })?;
         frame.payload.extend_from_slice(taken);
         *input = rest;
         if taken.len() < missing {

@@ -108,7 +108,7 @@ pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8], fds: &mut Vec<OwnedFd>) -
 /// As [`recv`], appending at most `max` bytes to `vec` without zeroing first. Grows by what is at hand, never by what a peer announced.
 pub(crate) fn recv_vec(fd: BorrowedFd<'_>, vec: &mut Vec<u8>, max: usize, fds: &mut Vec<OwnedFd>) -> io::Result<Received> {
     if vec.capacity() == vec.len() {
-        vec.reserve(max.min(vec.len().max(8 << 10)));
+        vec.try_reserve(max.min(vec.len().max(8 << 10))).map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
     }
     let spare = vec.spare_capacity_mut();
     let mut part = libc::iovec { iov_base: spare.as_mut_ptr().cast(), iov_len: spare.len().min(max) };

@@ -2,6 +2,7 @@
 
 use super::Channel;
 use crate::convert;
+use crate::memory::to_vec;
 use crate::shared::{Block, bytes_in};
 use procs::Buffer;
 use pyo3::buffer::PyUntypedBuffer;
@@ -42,25 +43,28 @@ impl Channel {
     /// What a bytes-like object holds now, to be sent.
     pub(crate) fn carry(&self, data: &Bound<'_, PyAny>) -> PyResult<Buffer> {
         if let Ok(bytes) = data.cast::<PyBytes>() {
-            return Ok(self.copy(bytes.as_bytes()));
+            return self.copy(bytes.as_bytes());
         }
         if let Ok(view) = PyUntypedBuffer::get(data)
             && let Some(bytes) = bytes_in(&view)
         {
             let shared = self.blocks.find(bytes).and_then(|block| block.share(bytes.len()).ok());
-            return Ok(shared.map_or_else(|| self.copy(bytes), Buffer::from));
+            return shared.map_or_else(|| self.copy(bytes), |block| Ok(Buffer::from(block)));
         }
         Ok(Buffer::from(convert::bytes_like(data)?))
     }
 
     /// A copy, for large bytes where the other side reads them.
-    pub(crate) fn copy(&self, bytes: &[u8]) -> Buffer {
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn copy(&self, bytes: &[u8]) -> PyResult<Buffer> {
         if bytes.len() > SHARED_FROM
             && let Ok(mut block) = self.core.alloc(bytes.len())
             && block.write(0, bytes).is_ok()
         {
-            return Buffer::from(block);
+            return Ok(Buffer::from(block));
         }
-        Buffer::from(bytes)
+        to_vec(bytes).map(Buffer::from)
     }
 }

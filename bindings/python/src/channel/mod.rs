@@ -17,6 +17,7 @@ use crate::calls_async::{AsyncReplies, AsyncRequest};
 use crate::codec;
 use crate::error::{IntoPy, guard, raise};
 use crate::interrupt;
+use crate::memory::to_bytes;
 use crate::shared::wait::block_on_until as block_on;
 use crate::shared::{AsyncWait, Block, Buffer, copy_into};
 use crate::timeout::Limit;
@@ -241,7 +242,7 @@ impl Channel {
             let detail = format!("the buffer is too small (message = {} bytes, room = {left})", body.len());
             let error = raise(py, &Error::new(ErrorKind::TooLarge, "channel.recv", detail));
             // As multiprocessing's BufferTooShort has it: the message is not lost.
-            error.value(py).setattr("body", PyBytes::new(py, &body))?;
+            error.value(py).setattr("body", to_bytes(py, &body)?)?;
             Err(error)
         })
     }
@@ -278,7 +279,7 @@ impl Channel {
 
     /// As `_take`, for `recv_bytes`.
     fn _take_bytes<'py>(&self, py: Python<'py>, default: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        guard(py, || self.take(py, default, |py, message| Ok(PyBytes::new(py, &message.body).into_any())))
+        guard(py, || self.take(py, default, |py, message| to_bytes(py, &message.body).map(Bound::into_any)))
     }
 
     /// Whether a message, or the end, can be received within that time.

@@ -2,10 +2,11 @@
 
 use super::{Channel, Unsent, codec_named};
 use crate::error::{IntoPy, raise};
+use crate::memory::to_bytes;
 use crate::shared::Buffer;
 use procs::{ErrorKind, Message};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::PyList;
 use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::Mutex;
 
@@ -52,7 +53,7 @@ impl Channel {
 /// A message as it is: `procs.Message`.
 pub(super) fn whole(py: Python<'_>, message: Message) -> PyResult<Bound<'_, PyAny>> {
     let class = py.import("procs._records")?.getattr("Message")?;
-    let body = PyBytes::new(py, &message.body);
+    let body = to_bytes(py, &message.body)?;
     let buffers = PyList::empty(py);
     for buffer in message.buffers {
         buffers.append(Bound::new(py, Buffer::new(buffer))?)?;

@@ -3,7 +3,7 @@
 use super::Channel;
 use crate::error::{IntoPy, raise};
 use crate::interrupt;
-use crate::memory::MessageBytes;
+use crate::memory::{MessageBytes, to_bytes};
 use crate::timeout::Limit;
 use procs::{Deadline, Error, ErrorKind, Message, Received};
 use pyo3::prelude::*;
@@ -119,10 +119,10 @@ impl Channel {
         let made = found.and_then(|found| match found {
             Received::Plain(_) => Ok(match large.finish()? {
                 Some(bytes) => bytes,
-                None => PyBytes::new(py, &body),
+                None => to_bytes(py, &body)?,
             }),
             // A large body lies in shared memory: this is its only copy.
-            Received::Whole(message) => Ok(PyBytes::new(py, &message.body)),
+            Received::Whole(message) => to_bytes(py, &message.body),
         });
         keep(body);
         made

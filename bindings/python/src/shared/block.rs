@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::error::{IntoPy, guard};
+use crate::memory::to_bytes;
 use procs::{BlockPlace, Seat};
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::PyBufferError;
@@ -83,8 +84,8 @@ impl Buffer {
         self.0.len()
     }
 
-    fn __bytes__<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0)
+    fn __bytes__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        to_bytes(py, &self.0)
     }
 
     /// Whether the bytes lie in the sender's memory, which can use it again when this and its views are gone.

@@ -5,7 +5,7 @@ use super::line::Line;
 use crate::channel::control::SegmentBody;
 use crate::channel::frame::{Fault, Place};
 use crate::channel::handle::{HandleKind, check_handles};
-use crate::channel::message::{Buffer, Message};
+use crate::channel::message::{Buffer, Message, copied};
 use crate::channel::parser::Frame;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::{Arena, BlockPlace, Seat};
@@ -64,7 +64,7 @@ impl Receiver {
         let mut one = |place: &Place| -> Result<Buffer> {
             match *place {
                 Place::Inline { len } => {
-                    let bytes = payload[at..at + len as usize].to_vec();
+                    let bytes = copied(&payload[at..at + len as usize])?;
                     at += len as usize;
                     Ok(Buffer::from(bytes))
                 }

@@ -5,7 +5,7 @@ use super::desk::Desk;
 use super::line::Line;
 use super::pieces::in_pieces;
 use crate::channel::frame::{FrameKind, HEADER_LEN, Header, Limits};
-use crate::channel::message::Message;
+use crate::channel::message::{Message, make_room};
 use crate::channel::options::ChannelOptions;
 use crate::channel::parser::{Frame, Parser, truncated};
 use crate::deadline::Deadline;
@@ -200,18 +200,20 @@ impl Receiver {
         if let Some((kind, detail)) = &self.end {
             return Err(Error::new(*kind, "channel.recv", detail.clone()));
         }
-        let result = self.advance(line);
-        if let Err(error) = &result {
-            // The same again for every later call: who asks first may not be who looks at it.
-            self.end = Some((error.kind(), error.detail().to_owned()));
-            self.desk.close(error.kind(), error.detail());
-            self.fds.clear();
-            if error.kind() != ErrorKind::Closed {
-                line.set_gone();
-                line.hang_up();
-            }
+        self.advance(line).or_else(|error| self.over(line, error))
+    }
+
+    /// Nothing more comes, for this reason.
+    pub(super) fn over<T>(&mut self, line: &Line, error: Error) -> Result<T> {
+        // The same again for every later call: who asks first may not be who looks at it.
+        self.end = Some((error.kind(), error.detail().to_owned()));
+        self.desk.close(error.kind(), error.detail());
+        self.fds.clear();
+        if error.kind() != ErrorKind::Closed {
+            line.set_gone();
+            line.hang_up();
         }
-        result
+        Err(error)
     }
 
     fn advance(&mut self, line: &Line) -> Result<Option<Message>> {
@@ -308,6 +310,7 @@ impl Receiver {
             };
             let missing = frame.header.length - frame.payload.len() as u64;
             let count = reader.available(missing)?.min(missing);
+            make_room(&mut frame.payload, count as usize)?;
             reader.append(0, count as usize, &mut frame.payload);
             // What carries more than bytes is told at once: the writer counts it.
             let ways = reader.consume(count) | if frame.header.fds > 0 || frame.header.places() > 0 { reader.release() } else { 0 };

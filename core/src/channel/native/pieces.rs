@@ -10,6 +10,7 @@ use super::plain::Room;
 use super::{Native, Wait, full, over};
 use crate::channel::codec::Codec;
 use crate::channel::frame::{FrameKind, HEADER_LEN, Header};
+use crate::channel::message::no_memory;
 use crate::channel::parser::Frame;
 use crate::error::Result;
 use crate::shm::ring::{COPIES, Word};
@@ -111,7 +112,8 @@ impl Native {
                 return Ok(true);
             }
             if !matches!(more, Ok(true)) {
-                receiver.keep_pieces((codec, len), out.begun(got));
+                let Some(begun) = out.begun(got) else { return receiver.over(&self.line, no_memory(len)) };
+                receiver.keep_pieces((codec, len), begun);
                 return more;
             }
         }

@@ -6,7 +6,7 @@ use super::pieces::{CopyHint, in_pieces};
 use super::{Native, Wait};
 use crate::channel::codec::Codec;
 use crate::channel::frame::{HEADER_LEN, Header};
-use crate::channel::message::{LargeRoom, Message};
+use crate::channel::message::{LargeRoom, Message, copied};
 use crate::error::Result;
 use crate::shm::ring::RingReader;
 use crate::sys::lane::Lane;
@@ -15,23 +15,24 @@ use std::sync::atomic::Ordering;
 /// Where a body may go.
 pub(in crate::channel) trait Room {
     /// Whether `len` bytes fit.
-    fn fits(&self, len: usize) -> bool;
+    fn fits(&mut self, len: usize) -> bool;
     /// Copies the body that lies after a header, which is the next thing in the ring.
     fn fill(&mut self, reader: &RingReader<Lane>, len: usize);
     /// Whether a body of `len` bytes may come in pieces, of which the first is there.
-    fn takes_pieces(&mut self, _len: usize) -> bool {
-        true
+    fn takes_pieces(&mut self, len: usize) -> bool {
+        self.fits(len)
     }
     /// Copies the next `count` bytes of the ring to byte `at` of a body that comes in pieces, one after the other from byte 0.
     fn fill_piece(&mut self, reader: &RingReader<Lane>, at: usize, count: usize);
-    /// The first `len` bytes, as a body that is yet to be completed.
-    fn begun(&mut self, len: usize) -> Vec<u8>;
+    /// The first `len` bytes, as a body that is yet to be completed; `None` when there is no memory for them.
+    fn begun(&mut self, len: usize) -> Option<Vec<u8>>;
 }
 
 impl Room for Vec<u8> {
     #[inline]
-    fn fits(&self, _len: usize) -> bool {
-        true
+    fn fits(&mut self, len: usize) -> bool {
+        // Without memory the message takes the way of all others, which says so. What is in here is kept till then.
+        self.capacity() >= len || self.try_reserve(len).is_ok()
     }
 
     #[inline]
@@ -45,15 +46,15 @@ impl Room for Vec<u8> {
         reader.append(0, count, self);
     }
 
-    fn begun(&mut self, len: usize) -> Vec<u8> {
+    fn begun(&mut self, len: usize) -> Option<Vec<u8>> {
         self.truncate(len);
-        std::mem::take(self)
+        Some(std::mem::take(self))
     }
 }
 
 impl Room for [u8] {
     #[inline]
-    fn fits(&self, len: usize) -> bool {
+    fn fits(&mut self, len: usize) -> bool {
         len <= self.len()
     }
 
@@ -66,8 +67,8 @@ impl Room for [u8] {
         reader.peek_at(0, &mut self[at..at + count]);
     }
 
-    fn begun(&mut self, len: usize) -> Vec<u8> {
-        self[..len].to_vec()
+    fn begun(&mut self, len: usize) -> Option<Vec<u8>> {
+        copied(&self[..len]).ok()
     }
 }
 
@@ -79,7 +80,7 @@ pub(in crate::channel) struct TwoRooms<'a> {
 
 impl Room for TwoRooms<'_> {
     #[inline]
-    fn fits(&self, len: usize) -> bool {
+    fn fits(&mut self, len: usize) -> bool {
         self.small.fits(len)
     }
 
@@ -98,7 +99,7 @@ impl Room for TwoRooms<'_> {
         reader.peek_fresh(room);
     }
 
-    fn begun(&mut self, len: usize) -> Vec<u8> {
+    fn begun(&mut self, len: usize) -> Option<Vec<u8>> {
         self.large.give_up(len)
     }
 }
@@ -213,12 +214,12 @@ impl Receiver {
         let Some((codec, length)) = Header::parse_plain(reader.peek_words(), *seq, &self.limits) else { return Ok(Next::Other) };
         let total = HEADER_LEN as u64 + length;
         let Ok(len) = usize::try_from(length) else { return Ok(Next::Other) };
-        if !out.fits(len) {
-            return Ok(Next::Other);
-        }
         if reader.available(total)? < total {
             let comes = in_pieces(len) && self.frame_timeout.is_none() && out.takes_pieces(len);
             return Ok(if comes { Next::Long(codec, len) } else { Next::Other });
+        }
+        if !out.fits(len) {
+            return Ok(Next::Other);
         }
         out.fill(reader, len);
         *seq = seq.wrapping_add(1);

@@ -3,6 +3,7 @@
 //! Two framings (`docs/wire.md`): `json`, one JSON text and a line feed; `advanced`, a big-endian length of four bytes and as many bytes of V8's
 //! serialization, which stay opaque here.
 
+use crate::channel::message::{copied, make_room};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How messages are told apart; Node calls it the serialization mode.
@@ -86,7 +87,7 @@ impl Splitter {
             Framing::Json => self.line()?,
             Framing::Advanced => self.block()?,
         };
-        Ok(found.map(|(from, to, next)| self.take(from, to, next)))
+        found.map(|(from, to, next)| self.take(from, to, next)).transpose()
     }
 
     /// Moves the whole lines that are there to `out`, which is empty, with their line feeds, and says whether it is one; `None` when there is
@@ -101,6 +102,7 @@ impl Splitter {
             std::mem::swap(&mut self.bytes, out);
             (self.start, self.searched) = (0, 0);
         } else {
+            make_room(out, end - self.start)?;
             out.extend_from_slice(&self.bytes[self.start..end]);
             (self.start, self.searched) = (end, end);
         }
@@ -129,18 +131,21 @@ impl Splitter {
     }
 
     /// Takes out `from..to`; what follows begins at `next`. The larger part keeps the allocation.
-    fn take(&mut self, from: usize, to: usize, next: usize) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// `Exhausted`; nothing was taken.
+    fn take(&mut self, from: usize, to: usize, next: usize) -> Result<Vec<u8>> {
         let rest = self.bytes.len() - next;
         if from == 0 && to > 4096 && to >= rest {
-            let rest = self.bytes[next..].to_vec();
+            let rest = copied(&self.bytes[next..])?;
             let mut message = std::mem::replace(&mut self.bytes, rest);
             message.truncate(to);
             (self.start, self.searched) = (0, 0);
-            return message;
+            return Ok(message);
         }
-        let message = self.bytes[from..to].to_vec();
+        let message = copied(&self.bytes[from..to])?;
         (self.start, self.searched) = (next, next);
-        message
+        Ok(message)
     }
 
     fn too_large(&self, size: usize) -> Error {

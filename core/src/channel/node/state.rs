@@ -8,6 +8,7 @@ use super::handle::{ACK, Control, Gate, NACK, Refusal, Type};
 use super::json::{self, Fault};
 use super::line::{Framing, Splitter};
 use super::outgoing::{Handles, Outgoing, Plan};
+use crate::channel::message::make_room;
 use crate::channel::{Codec, HandleKind, Message};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -278,6 +279,12 @@ impl State {
         }
         let mut fds = Vec::new();
         let space = self.splitter.space();
+        // As much as is there already, at least a little: so that what came is moved about once.
+        let more = if space.len() == space.capacity() { CHUNK.min(space.len().max(8 << 10)) } else { 0 };
+        if let Err(error) = make_room(space, more) {
+            self.fail(fd, error.kind(), error.detail().to_owned());
+            return Step::Over;
+        }
         let received = message::recv_vec(fd, space, CHUNK, &mut fds);
         self.filled = space.len() == space.capacity() || received.as_ref().is_ok_and(|received| received.len == CHUNK);
         self.arrived.extend(fds);
