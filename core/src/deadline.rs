@@ -5,15 +5,26 @@ use std::time::{Duration, Instant};
 
 /// A point on the monotonic clock, or never. Bounds waits; the wall clock may jump without effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadline(Option<Instant>);
+pub struct Deadline(When);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Never,
+    /// Before any look at the clock.
+    Past,
+    At(Instant),
+}
 
 impl Deadline {
     /// Never passes.
-    pub const NEVER: Deadline = Deadline(None);
+    pub const NEVER: Deadline = Deadline(When::Never);
+
+    /// Has passed: to look, and not to wait. Nobody needs to read a clock for it.
+    pub const PASSED: Deadline = Deadline(When::Past);
 
     /// Passes after `timeout` from now; a timeout too long for the clock is never.
     pub fn after(timeout: Duration) -> Deadline {
-        Deadline(Instant::now().checked_add(timeout))
+        Instant::now().checked_add(timeout).map_or(Deadline::NEVER, Deadline::at)
     }
 
     /// Passes after `timeout`, or never for `None`.
@@ -24,34 +35,56 @@ impl Deadline {
 
     /// Passes at `at`.
     pub fn at(at: Instant) -> Deadline {
-        Deadline(Some(at))
+        Deadline(When::At(at))
     }
 
-    /// The point in time, unless never.
+    /// The point in time, unless never; now for one that has [passed](Deadline::PASSED).
     pub fn instant(self) -> Option<Instant> {
-        self.0
+        match self.0 {
+            When::Never => None,
+            When::Past => Some(Instant::now()),
+            When::At(at) => Some(at),
+        }
     }
 
     /// Whether it has passed.
     #[inline]
     pub fn passed(self) -> bool {
-        self.0.is_some_and(|at| Instant::now() >= at)
+        match self.0 {
+            When::Never => false,
+            When::Past => true,
+            When::At(at) => Instant::now() >= at,
+        }
     }
 
     /// The time left: `None` is never, zero when it has passed.
     pub fn remaining(self) -> Option<Duration> {
-        self.0.map(|at| at.saturating_duration_since(Instant::now()))
+        match self.0 {
+            When::Never => None,
+            When::Past => Some(Duration::ZERO),
+            When::At(at) => Some(at.saturating_duration_since(Instant::now())),
+        }
+    }
+
+    /// At most a [`ROUND`] from now within [`interruptible`], where the caller leaves it to the wait to come back that often.
+    #[inline]
+    pub(crate) fn within_a_round(self) -> Deadline {
+        if interrupts_awaited() { self.min(Deadline::after(ROUND)) } else { self }
     }
 
     /// The earlier of the two.
     #[inline]
     pub fn min(self, other: Deadline) -> Deadline {
         match (self.0, other.0) {
-            (Some(a), Some(b)) => Deadline(Some(a.min(b))),
-            (a, b) => Deadline(a.or(b)),
+            (When::At(a), When::At(b)) => Deadline::at(a.min(b)),
+            (When::Never, other) | (other, When::Never) => Deadline(other),
+            (When::Past, _) | (_, When::Past) => Deadline::PASSED,
         }
     }
 }
+
+/// How long a wait that comes back by itself lets a signal wait that came just before it, or to another thread.
+pub(crate) const ROUND: Duration = Duration::from_millis(50);
 
 /// What signal handlers mean to the waits of a thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,6 +135,11 @@ pub(crate) fn note_interrupt() -> bool {
         INTERRUPTS.set(Interrupts::Happened);
     }
     ends
+}
+
+/// Whether signal handlers end the waits of the call that is under way.
+pub(crate) fn interrupts_awaited() -> bool {
+    INTERRUPTS.get() != Interrupts::Ignored
 }
 
 /// Whether a signal handler has ended a wait of the call that is under way.

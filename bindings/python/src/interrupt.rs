@@ -17,9 +17,17 @@ pub(crate) fn until<T: Send>(
     deadline: Deadline,
     mut step: impl FnMut(Deadline) -> procs::Result<Option<T>> + Send,
 ) -> PyResult<Option<T>> {
+    until_in_rounds(py, deadline, |deadline| step(deadline.min(Deadline::after(SLICE))))
+}
+
+/// As [`until`], for steps that come back by themselves as often as that.
+pub(crate) fn until_in_rounds<T: Send>(
+    py: Python<'_>,
+    deadline: Deadline,
+    mut step: impl FnMut(Deadline) -> procs::Result<Option<T>> + Send,
+) -> PyResult<Option<T>> {
     loop {
-        let slice = deadline.min(Deadline::after(SLICE));
-        let stepped = py.detach(|| procs::interruptible(|| step(slice)));
+        let stepped = py.detach(|| procs::interruptible(|| step(deadline)));
         if let Some(value) = crate::error::IntoPy::or_raise(stepped, py)? {
             return Ok(Some(value));
         }

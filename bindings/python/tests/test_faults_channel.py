@@ -280,6 +280,33 @@ print(here.recv(60))
     assert run(code) == (0, "ctrl-c\n" * 6 + "kept\n", "")
 
 
+def test_h_a_signal_of_another_thread_ends_a_wait():
+    code = """
+import os, procs, signal, threading
+here, there = procs.Channel.pair(codec="raw")
+def stop(*_):
+    raise InterruptedError
+def with_the_signal():
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+    over.wait()
+signal.signal(signal.SIGUSR1, stop)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+over = threading.Event()
+thread = threading.Thread(target=with_the_signal)
+thread.start()
+for _ in range(20):
+    threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    try:
+        here.recv_bytes(timeout=60)
+    except InterruptedError:
+        pass
+there.send_bytes(b"kept")
+print(here.recv_bytes(timeout=60))
+over.set()
+"""
+    assert run(code) == (0, "b'kept'\n", "")
+
+
 def test_d20_threads_that_wait_on_one_channel_get_each_message_once():
     here, there = procs.Channel.pair()
     threads, results = in_threads([lambda: list(here) for _ in range(4)])

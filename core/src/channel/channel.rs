@@ -255,22 +255,38 @@ impl Channel {
     /// ```
     #[inline]
     pub fn recv_plain(&self, out: &mut Vec<u8>, deadline: Option<Deadline>) -> Result<Received> {
-        Ok(match self.link()?.recv_plain(out, deadline)? {
-            Found::Plain(codec, _) => Received::Plain(codec),
-            Found::Whole(message) => Received::Whole(*message),
-        })
+        self.link()?.recv_plain(out, deadline).map(Received::from)
     }
 
-    /// As [`Channel::recv_plain`]; a large body that its sender is still writing is copied to `large` instead of `out`, if that makes room for it.
+    /// As [`Channel::recv_plain`], but `None` when the deadline has passed, for callers who look before they wait: no error is made for that.
+    /// Within [`interruptible`](crate::interruptible) also `None` when a signal handler ran, and every 50 ms: it may be called with the caller's
+    /// own deadline, which costs less than one after the other.
+    ///
+    /// # Errors
+    /// As [`Channel::recv`].
+    ///
+    /// ```
+    /// use procs::{Channel, Codec, Deadline, Received};
+    /// use std::time::Duration;
+    /// let (here, there) = Channel::pair()?;
+    /// let mut body = Vec::new();
+    /// assert!(there.seek_plain(&mut body, Deadline::after(Duration::ZERO))?.is_none());
+    /// here.send_bytes(b"small")?;
+    /// assert!(matches!(there.seek_plain(&mut body, Deadline::NEVER)?, Some(Received::Plain(Codec::Raw))));
+    /// # Ok::<(), procs::Error>(())
+    /// ```
+    #[inline]
+    pub fn seek_plain(&self, out: &mut Vec<u8>, deadline: Deadline) -> Result<Option<Received>> {
+        Ok(self.link()?.seek_plain(out, deadline)?.map(Received::from))
+    }
+
+    /// As [`Channel::seek_plain`]; a large body that its sender is still writing is copied to `large` instead of `out`, if that makes room for it.
     ///
     /// # Errors
     /// As there.
     #[inline]
-    pub fn recv_plain_or_large(&self, out: &mut Vec<u8>, large: &mut dyn LargeRoom, deadline: Option<Deadline>) -> Result<Received> {
-        Ok(match self.link()?.recv_plain(&mut TwoRooms { small: out, large }, deadline)? {
-            Found::Plain(codec, _) => Received::Plain(codec),
-            Found::Whole(message) => Received::Whole(*message),
-        })
+    pub fn seek_plain_or_large(&self, out: &mut Vec<u8>, large: &mut dyn LargeRoom, deadline: Deadline) -> Result<Option<Received>> {
+        Ok(self.link()?.seek_plain(&mut TwoRooms { small: out, large }, deadline)?.map(Received::from))
     }
 
     /// Waits for the next message until the deadline; `None` is not at all. The body of one that has neither buffers nor descriptors and fits

@@ -115,6 +115,19 @@ impl Link {
         }
     }
 
+    /// As [`Link::recv_plain`]; `None` when the time is over.
+    #[inline]
+    pub(super) fn seek_plain<R: Room + ?Sized>(&self, out: &mut R, deadline: Deadline) -> Result<Option<Found>> {
+        let sought = match self {
+            Link::Native(native) => native.seek_plain(out, Some(deadline)),
+            Link::Node(node) => node.recv(deadline.within_a_round()).map(Found::whole).map(Some),
+        };
+        match sought {
+            Err(error) if error.kind() == ErrorKind::Timeout => Ok(None),
+            sought => sought,
+        }
+    }
+
     pub(super) fn poll_recv(&self, cx: &mut Context<'_>, watch: &mut Option<Watch>) -> Poll<Result<Message>> {
         match self {
             Link::Native(native) => native.poll_recv(cx, watch),

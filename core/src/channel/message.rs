@@ -110,7 +110,7 @@ impl Message {
     }
 }
 
-/// Memory of one's own for a large body, which [`Channel::recv_plain_or_large`](super::Channel::recv_plain_or_large) copies there while its sender is
+/// Memory of one's own for a large body, which [`Channel::seek_plain_or_large`](super::Channel::seek_plain_or_large) copies there while its sender is
 /// still writing.
 pub trait LargeRoom {
     /// Makes room for exactly `len` bytes; false when it cannot: then the body comes in another way. What was made before is not needed any more.

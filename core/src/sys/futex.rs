@@ -1,6 +1,6 @@
 //! Sleeping on a word of memory until somebody changes it. Shared futexes: the word may lie in memory of several processes.
 
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, note_interrupt};
 use std::io;
 use std::ptr;
 use std::sync::atomic::AtomicU32;
@@ -30,7 +30,10 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> Waite
     }
     match io::Error::last_os_error().raw_os_error() {
         Some(libc::ETIMEDOUT) => Waited::TimedOut,
-        Some(libc::EINTR) => Waited::Woken,
+        Some(libc::EINTR) => {
+            note_interrupt();
+            Waited::Woken
+        }
         // EAGAIN: another value. Anything else cannot happen with a live, aligned word; the caller looks again either way.
         _ => Waited::Changed,
     }

@@ -9,11 +9,7 @@ use procs::{Deadline, Error, ErrorKind, Message, Received};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::cell::Cell;
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
-
-/// A deadline that has passed: to look, and to look again for as long as the channel thinks that it pays, but never to sleep.
-static NOW: LazyLock<Deadline> = LazyLock::new(|| Deadline::at(Instant::now()));
+use std::time::Duration;
 
 /// Bytes of a thread's buffer that are kept between two messages.
 const MOST_KEPT: usize = 256 << 10;
@@ -68,7 +64,7 @@ impl Channel {
     /// Sends bytes that nobody changes meanwhile, without a message around them.
     pub(super) fn send_bytes_in(&self, py: Python<'_>, bytes: &[u8], timeout: Option<Limit>) -> PyResult<()> {
         let large = bytes.len() >= LARGE && timeout != Some(Limit::NOW);
-        match self.core.send_bytes_until(bytes, large.then_some(*NOW)) {
+        match self.core.send_bytes_until(bytes, large.then_some(Deadline::PASSED)) {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Timeout) && timeout != Some(Limit::NOW) => {
                 let done = interrupt::until(py, deadline(timeout), |slice| in_time(self.core.send_bytes_until(bytes, Some(slice))))?;
                 done.ok_or_else(|| timed_out(py, "channel.send", "the other side did not read in time"))?;
@@ -110,7 +106,7 @@ impl Channel {
     pub(super) fn receive_bytes<'py>(&self, py: Python<'py>, timeout: Option<Limit>) -> PyResult<Bound<'py, PyBytes>> {
         let mut body = SCRATCH.take();
         let mut large = MessageBytes::new(py);
-        let found = self.receive_first(py, timeout, |now| self.core.recv_plain_or_large(&mut body, &mut large, Some(now)));
+        let found = self.receive_first(py, timeout, |now| self.core.seek_plain_or_large(&mut body, &mut large, now));
         let found = match found {
             Ok(Some(found)) => Ok(found),
             Ok(None) => self.receive_later(py, timeout, &mut body),
@@ -129,7 +125,7 @@ impl Channel {
     }
 
     fn receive_into(&self, py: Python<'_>, timeout: Option<Limit>, body: &mut Vec<u8>) -> PyResult<Received> {
-        match self.receive_first(py, timeout, |now| self.core.recv_plain(body, Some(now)))? {
+        match self.receive_first(py, timeout, |now| self.core.seek_plain(body, now))? {
             Some(found) => Ok(found),
             None => self.receive_later(py, timeout, body),
         }
@@ -140,16 +136,16 @@ impl Channel {
         &self,
         py: Python<'_>,
         timeout: Option<Limit>,
-        receive: impl FnOnce(Deadline) -> procs::Result<Received>,
+        receive: impl FnOnce(Deadline) -> procs::Result<Option<Received>>,
     ) -> PyResult<Option<Received>> {
         if timeout == Some(Limit::NOW) {
             return self.core.try_recv().or_raise(py).map(|message| Some(Received::Whole(message)));
         }
-        in_time(receive(*NOW)).or_raise(py)
+        receive(Deadline::PASSED).or_raise(py)
     }
 
     fn receive_later(&self, py: Python<'_>, timeout: Option<Limit>, body: &mut Vec<u8>) -> PyResult<Received> {
-        let done = interrupt::until(py, deadline(timeout), |slice| in_time(self.core.recv_plain(body, Some(slice))))?;
+        let done = interrupt::until_in_rounds(py, deadline(timeout), |deadline| self.core.seek_plain(body, deadline))?;
         done.ok_or_else(|| timed_out(py, "channel.recv", "no message came before the deadline"))
     }
 }

@@ -1,5 +1,6 @@
 //! What both directions of one end share: the socket, the bells, and knowing that either side is gone.
 
+use super::rounds::Rounds;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io::reactor::{Interest, Watch, watch_fd};
@@ -67,6 +68,7 @@ pub(super) struct Line {
     pub(super) room_wanted: AtomicBool,
     /// Tells when the other side's process ends, even if its descriptors live on in a process that it started.
     process: Mutex<Option<(Watch, OwnedFd)>>,
+    pub(super) rounds: Rounds,
 }
 
 impl RingLine {
@@ -137,6 +139,7 @@ impl Line {
             room_wakers: Mutex::default(),
             room_wanted: AtomicBool::new(false),
             process: Mutex::new(None),
+            rounds: Rounds::default(),
         });
         if line.ring.is_some() {
             line.watch_socket()?;
@@ -268,10 +271,19 @@ impl Line {
         }
         let watches = (self.watch.lock().take(), self.process.lock().take());
         drop(watches);
+        self.rounds.stop();
         // Also ends a socket that a grandchild of either side inherited.
         let _ = socket::shutdown_both(self.socket.as_fd());
         self.wake_senders();
         true
+    }
+
+    /// Ends the sleep of this side's reader, also one that is yet to begin.
+    pub(super) fn wake_reader(&self) {
+        if let Some(ring) = &self.ring {
+            take(&ring.mine().waiting, FUTEX_DATA);
+            futex::wake(&ring.mine().waiting, i32::MAX);
+        }
     }
 
     /// Sleeps until one of `ways` is answered, unless `ready` is true by then. May return early.

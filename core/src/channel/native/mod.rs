@@ -19,6 +19,7 @@ mod output;
 pub(super) mod pair;
 mod pieces;
 pub(super) mod plain;
+mod rounds;
 mod turn;
 mod wait;
 

@@ -3,10 +3,11 @@
 use super::intake::{Input, Receiver};
 use super::line::Line;
 use super::pieces::{CopyHint, in_pieces};
-use super::{Native, Wait};
+use super::{Native, Wait, no_message};
 use crate::channel::codec::Codec;
 use crate::channel::frame::{HEADER_LEN, Header};
-use crate::channel::message::{LargeRoom, Message, copied};
+use crate::channel::message::{LargeRoom, Message, Received, copied};
+use crate::deadline::{Deadline, interrupts_awaited};
 use crate::error::Result;
 use crate::shm::ring::RingReader;
 use crate::sys::lane::Lane;
@@ -118,6 +119,16 @@ impl Found {
     }
 }
 
+impl From<Found> for Received {
+    #[inline]
+    fn from(found: Found) -> Received {
+        match found {
+            Found::Plain(codec, _) => Received::Plain(codec),
+            Found::Whole(message) => Received::Whole(*message),
+        }
+    }
+}
+
 /// What the ring has.
 pub(in crate::channel) enum Next {
     /// A body of this many bytes, which was taken.
@@ -134,8 +145,15 @@ impl Native {
     /// The next message; its body goes into `out` when there is nothing else to it.
     #[inline]
     pub(in crate::channel) fn recv_plain<R: Room + ?Sized>(&self, out: &mut R, wait: Wait) -> Result<Found> {
+        self.seek_plain(out, wait)?.ok_or_else(|| no_message(wait))
+    }
+
+    /// As [`Native::recv_plain`]; `None` when the time is over, and where signal handlers are looked after also every
+    /// [`ROUND`](crate::deadline::ROUND).
+    #[inline]
+    pub(in crate::channel) fn seek_plain<R: Room + ?Sized>(&self, out: &mut R, wait: Wait) -> Result<Option<Found>> {
         self.line.check("channel.recv")?;
-        let Some(mut receiver) = self.try_lead() else { return self.recv_following(wait).map(Found::whole) };
+        let Some(mut receiver) = self.try_lead() else { return self.recv_following(wait.map(Deadline::within_a_round)).map(Found::whole).map(Some) };
         let mut hint = CopyHint::new();
         loop {
             match receiver.take_plain(&self.line, out)? {
@@ -147,31 +165,33 @@ impl Native {
                     if wait.is_some() {
                         self.put_back(receiver);
                     }
-                    return Ok(Found::Plain(codec, len));
+                    return Ok(Some(Found::Plain(codec, len)));
                 }
                 _ if wait.is_none() => {
                     drop(receiver);
-                    return self.try_recv().map(Found::whole);
+                    return self.try_recv().map(Found::whole).map(Some);
                 }
                 Next::Nothing => {}
                 Next::Long(codec, len) => {
-                    if self.recv_pieces(&mut receiver, out, (codec, len), wait)? {
+                    if self.recv_pieces(&mut receiver, out, (codec, len), wait.map(Deadline::within_a_round))? {
                         self.put_back(receiver);
-                        return Ok(Found::Plain(codec, len));
+                        return Ok(Some(Found::Plain(codec, len)));
                     }
                     continue;
                 }
                 Next::Other => {
                     if let Some(found) = self.take_whole(&mut receiver)? {
                         self.put_back(receiver);
-                        return Ok(found);
+                        return Ok(Some(found));
                     }
                 }
             }
             if receiver.large {
                 hint.give(&self.line);
             }
-            self.wait_data(&mut receiver, wait)?;
+            if !self.wait_more(&mut receiver, wait, interrupts_awaited())? {
+                return Ok(None);
+            }
         }
     }
 

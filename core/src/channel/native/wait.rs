@@ -24,26 +24,33 @@ impl Native {
     /// `WouldBlock` or `Timeout` when the time is over.
     #[inline]
     pub(super) fn wait_data(&self, receiver: &mut Receiver, wait: Wait) -> Result<()> {
-        let Some(deadline) = wait else { return Err(no_message(wait)) };
+        if self.wait_more(receiver, wait, false)? { Ok(()) } else { Err(no_message(wait)) }
+    }
+
+    /// As [`Native::wait_data`]; false when the time is over, which is no error to those who look before they wait, and with `in_rounds` also
+    /// every [`ROUND`](crate::deadline::ROUND).
+    #[inline]
+    pub(super) fn wait_more(&self, receiver: &mut Receiver, wait: Wait, in_rounds: bool) -> Result<bool> {
+        let Some(deadline) = wait else { return Ok(false) };
         match receiver.frame_deadline() {
-            None => self.wait_data_until(receiver, deadline),
-            Some(rest) => self.wait_rest(receiver, deadline, rest),
+            None => self.wait_data_until(receiver, deadline, in_rounds),
+            Some(rest) => self.wait_rest(receiver, deadline.within_a_round(), rest),
         }
     }
 
-    /// As [`Native::wait_data`] while the rest of a frame is due: the end of this wait is the end of the channel, which the next look finds.
+    /// As [`Native::wait_more`] while the rest of a frame is due: the end of this wait is the end of the channel, which the next look finds.
     #[cold]
-    fn wait_rest(&self, receiver: &mut Receiver, deadline: Deadline, rest: Deadline) -> Result<()> {
+    fn wait_rest(&self, receiver: &mut Receiver, deadline: Deadline, rest: Deadline) -> Result<bool> {
         if rest.passed() {
-            return Ok(());
+            return Ok(true);
         }
-        let result = self.wait_data_until(receiver, deadline.min(rest));
-        if rest.passed() { Ok(()) } else { result }
+        let result = self.wait_data_until(receiver, deadline.min(rest), false);
+        if rest.passed() { Ok(true) } else { result }
     }
 
     #[inline]
-    fn wait_data_until(&self, receiver: &mut Receiver, deadline: Deadline) -> Result<()> {
-        let Some(ring) = self.line.ring() else { return self.wait_socket(receiver, deadline) };
+    fn wait_data_until(&self, receiver: &mut Receiver, deadline: Deadline, in_rounds: bool) -> Result<bool> {
+        let Some(ring) = self.line.ring() else { return self.wait_socket(receiver, deadline.within_a_round()) };
         receiver.release(&self.line);
         ring.say_cpu();
         if self.answered.load(Ordering::Relaxed) {
@@ -52,26 +59,29 @@ impl Native {
         }
         let rest = if receiver.run > STREAM { STREAM_REST } else { TALK_REST };
         if receiver.spin(&self.line, rest) {
-            return Ok(());
+            return Ok(true);
         }
         if deadline.passed() {
-            return Err(no_message(Some(deadline)));
+            return Ok(false);
         }
-        self.line.sleep(ring, FUTEX_DATA, deadline, || receiver.may_have_more(&self.line));
-        self.line.check("channel.recv")
+        let goes_on = if in_rounds {
+            self.line.sleep_a_round(ring, deadline, || receiver.may_have_more(&self.line))
+        } else {
+            self.line.sleep(ring, FUTEX_DATA, deadline, || receiver.may_have_more(&self.line));
+            true
+        };
+        self.line.check("channel.recv")?;
+        Ok(goes_on || receiver.may_have_more(&self.line))
     }
 
     #[cold]
-    fn wait_socket(&self, receiver: &mut Receiver, deadline: Deadline) -> Result<()> {
+    fn wait_socket(&self, receiver: &mut Receiver, deadline: Deadline) -> Result<bool> {
         if receiver.may_have_more(&self.line) {
-            return Ok(());
+            return Ok(true);
         }
         let ready = poll(&mut [PollFd::new(self.line.socket(), Events::Read)], deadline);
         self.line.check("channel.recv")?;
-        match ready {
-            Ok(0) if deadline.passed() => Err(no_message(Some(deadline))),
-            _ => Ok(()),
-        }
+        Ok(!matches!(ready, Ok(0) if deadline.passed()))
     }
 
     /// Waits until there may be room for a frame of `len` bytes. Meanwhile what comes is taken in, so that two sides that both write go on.
