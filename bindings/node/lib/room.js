@@ -1,7 +1,8 @@
 'use strict';
 
-// The memory that a child's output is read into. Small reads share it and are copied out. A large stream is read into blocks of the native
-// module, which are used again once nobody has their chunks any more; where many chunks are kept, into memory of their own.
+// The memory that a child's output is read into. Small reads share it and are copied out. Of a large stream the event loop reads a first piece, and the
+// native module what more is there, into blocks that are used again once nobody has their chunks any more; where many chunks are kept, into memory of
+// their own. By itself the event loop would call JavaScript for each 64 KiB that a child writes at a time, when the child is about as fast.
 
 const { hub } = require('./hub.js');
 const native = require('./native.js');
@@ -12,51 +13,50 @@ const kSplits = Symbol('kSplits');
 
 /** What a pipe holds as the system makes it: a read of this many bytes has found it full. */
 const PIPE_BYTES = 64 * 1024;
-const BLOCK = 256 * 1024;
-/** Where reading into a block begins: a chunk must not begin where the memory of all blocks does. */
-const START = 64;
-/** A rest of a block smaller than this is given up. */
-const LEAST_ROOM = 64 * 1024;
-/** Chunks up to this size are copied out: whoever keeps one would keep the block. */
-const SMALL_CHUNK = 16 * 1024;
+/** What the event loop reads of a large stream. Not less: it is copied out if it is all, for whoever keeps a chunk keeps its block. */
+const HEAD_BYTES = 16 * 1024;
+/** Size of a block of the native module. */
+const BLOCK = 1024 * 1024;
+/** Memory for a chunk where no block is free, and for chunks that are only lent. */
+const OWN_BYTES = 256 * 1024;
 
-/** Blocks after which the collector is asked to look for those that nobody uses: 8 MiB, which caches hold. */
-const OFTEN = 32;
+/** Bytes after which the collector is asked to look for chunks that nobody uses: caches hold so many. */
+const OFTEN = 12 * 1024 * 1024;
 /** The same where chunks are kept: as much as the collector waits for by itself. */
-const SELDOM = 128;
+const SELDOM = 32 * 1024 * 1024;
+/** So many bytes in blocks from before the last look are chunks that are kept. */
+const MANY = 12 * 1024 * 1024;
 
-/** The memory of all blocks, once there is a large stream; null where the runtime forbids foreign memory. */
-let memory;
 let often = OFTEN;
-/** Blocks that were wanted, and had, since the collector was asked last. */
-let wanted = 0;
-let had = 0;
+/** Bytes of chunks since the collector was asked last, and how many of them lie in blocks. */
+let given = 0;
+let lent = 0;
 
-/** The number of a free block, -1 when there is none. */
-function takeBlock() {
-  if (memory === undefined) memory = hub.blockMemory();
-  if (memory === null) return -1;
-  if (wanted >= often) {
-    // Those of the time before come back soon, unless their chunks are kept: then asking helps little.
-    const older = memory.length / BLOCK - hub.blocksFree() - had;
-    often = older > 2 * OFTEN ? Math.min(2 * often, SELDOM) : OFTEN;
-    wanted = 0;
-    had = 0;
-    collectYoung();
-  }
-  const block = hub.blockTake();
-  wanted++;
-  if (block >= 0) had++;
-  return block;
+/** Counts a chunk of a large stream. */
+function note(bytes, inBlock) {
+  given += bytes;
+  if (inBlock) lent += bytes;
+  if (given < often) return;
+  // Those of the time before come back soon, unless their chunks are kept: then asking helps little.
+  often = hub.blocksUsed() * BLOCK - lent > MANY ? Math.min(2 * often, SELDOM) : OFTEN;
+  given = 0;
+  lent = 0;
+  collectYoung();
+}
+
+/** Not of the runtime's pool: a stream of bytes that is given a chunk takes its memory away from everybody. */
+function copyOf(memory, count) {
+  const own = Buffer.allocUnsafeSlow(count);
+  memory.copy(own, 0, 0, count);
+  return own;
 }
 
 /** Room for one stream's reads, one after the other. */
 class Room {
   #fd;
   #room = Buffer.allocUnsafeSlow(PIPE_BYTES);
-  /** The block that the room is of, and where; none before the stream is large, and when none was free. */
-  #block = -1;
-  #offset = 0;
+  /** Reads what the event loop has not, once the stream is large and its chunks are not lent. */
+  #reader = null;
   #large = false;
   #grown = false;
   #closed = false;
@@ -67,65 +67,44 @@ class Room {
 
   /** Room for the next read, undefined when there is none to come. */
   next() {
-    if (this.#closed) return undefined;
-    if (this.#room === null) this.#advance();
-    return this.#room;
-  }
-
-  #advance() {
-    if (this.#block >= 0) {
-      if (BLOCK - this.#offset >= LEAST_ROOM) {
-        this.#place();
-        return;
-      }
-      hub.blockDone(this.#block);
-    }
-    this.#block = takeBlock();
-    this.#offset = START;
-    if (this.#block >= 0) this.#place();
-    else this.#room = Buffer.allocUnsafeSlow(BLOCK);
-  }
-
-  #place() {
-    const start = this.#block * BLOCK;
-    this.#room = memory.subarray(start + this.#offset, start + BLOCK);
+    return this.#closed ? undefined : this.#room;
   }
 
   /** The bytes of a read, for whoever does not keep them. */
   lend(count) {
-    const bytes = this.#room.subarray(0, count);
-    if (!this.#large && count === PIPE_BYTES) {
-      this.grow();
-      this.#large = true;
-      this.#room = Buffer.allocUnsafeSlow(BLOCK);
-    }
-    return bytes;
+    const room = this.#room;
+    if (room.length !== OWN_BYTES && (this.#large || count === PIPE_BYTES)) this.#enlarge(OWN_BYTES);
+    return room.subarray(0, count);
   }
 
-  /** The bytes of a read. They are memory of their own, so that their owner may do with it what he likes. */
+  /** The bytes of a read, and of a large stream what more there is. They are memory of their own, so that their owner may do with it what he likes. */
   take(count) {
     const room = this.#room;
-    if (!this.#large && count === PIPE_BYTES) {
-      // The read found the pipe full. Before that, a larger one would be wasted, and a user's pipes have a common budget.
-      this.grow();
-      this.#large = true;
-      this.#room = null;
-      return room;
+    if (count === HEAD_BYTES && room.length === HEAD_BYTES) return this.#more();
+    if (room.length !== HEAD_BYTES && (this.#large || count === PIPE_BYTES)) {
+      this.#reader ??= hub.readBlocks(this.#fd);
+      this.#enlarge(HEAD_BYTES);
     }
-    if (this.#block >= 0 && count > SMALL_CHUNK) {
-      const chunk = hub.blockChunk(this.#block, this.#offset, count);
-      this.#offset += count;
-      this.#room = null;
+    return count === room.length ? room : copyOf(room, count);
+  }
+
+  /** The read found the pipe full. Before that, a larger one would be wasted, and a user's pipes have a common budget. */
+  #enlarge(bytes) {
+    this.grow();
+    this.#large = true;
+    this.#room = Buffer.allocUnsafeSlow(bytes);
+  }
+
+  #more() {
+    const chunk = this.#reader.read(this.#room);
+    if (chunk !== null) {
+      note(chunk.length, true);
       return chunk;
     }
-    if (count < room.length) {
-      // Not of the runtime's pool: a stream of bytes that is given a chunk takes its memory away from everybody.
-      const own = Buffer.allocUnsafeSlow(count);
-      room.copy(own, 0, 0, count);
-      return own;
-    }
-    this.#room = null;
-    return room;
+    const memory = Buffer.allocUnsafeSlow(OWN_BYTES);
+    const count = this.#reader.readInto(this.#room, memory);
+    note(count, false);
+    return count === OWN_BYTES ? memory : copyOf(memory, count);
   }
 
   /** Lets the pipe hold more, once. */
@@ -137,9 +116,8 @@ class Room {
 
   /** Nothing more is read. */
   close() {
-    if (this.#block >= 0) hub.blockDone(this.#block);
-    this.#block = -1;
     this.#closed = true;
+    this.#reader?.close();
   }
 }
 

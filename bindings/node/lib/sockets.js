@@ -20,9 +20,16 @@ function release(stream) {
   }
 }
 
+/** Bytes that are enough for one turn of the event loop. */
+const TURN = 4 * 1024 * 1024;
+
+const later = () => 0;
+
 /** A child's output. By another name only inside: the runtime's own streams of children are plain sockets. */
 const Output = class Socket extends net.Socket {
   #room;
+  /** Bytes since it rested. */
+  #taken = 0;
 
   constructor(fd, manualStart) {
     const room = new Room(fd);
@@ -46,7 +53,21 @@ const Output = class Socket extends net.Socket {
       this.emit('data', room.lend(count));
       return true;
     }
-    return this.push(room.take(count));
+    const chunk = room.take(count);
+    this.#taken += chunk.length;
+    if (this.#taken >= TURN) this.#rest();
+    return this.push(chunk);
+  }
+
+  /**
+   * Reads on when the event loop has done what else there is to do; by itself it would come back here up to 32 times before. Among the rest is memory
+   * of chunks that were collected.
+   */
+  #rest() {
+    this.#taken = 0;
+    this._handle.readStop();
+    this._handle.readStart = later;
+    setImmediate(beginReading, this);
   }
 
   pause() {
@@ -89,8 +110,6 @@ const Input = class Socket extends net.Socket {
     super._writev(chunks, callback);
   }
 };
-
-const later = () => 0;
 
 /** Begins to read a stream that was made to wait, unless it is paused, handed over or gone by now. */
 function beginReading(socket) {

@@ -1,18 +1,21 @@
 //! The blocks that large streams are read into, and which of them are free again.
 
 use crate::hub::Hub;
-use crate::memory::{chunk_of, whole_of};
+use crate::memory::{chunk_of, read_after, read_into};
 use napi::Env;
-use napi::bindgen_prelude::Buffer;
+use napi::bindgen_prelude::{Buffer, Uint8ArraySlice};
 use napi_derive::napi;
-use procs::ReadMemory;
+use procs::{Flow, ReadMemory};
 use std::cell::{Cell, RefCell};
+use std::os::fd::RawFd;
 use std::rc::Rc;
 
 /// Size of a block.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 1 << 20;
 /// Blocks of an environment: 32 MiB. Who keeps more than that gets the runtime's own memory, as every stream of the runtime does.
-const COUNT: usize = 128;
+const COUNT: usize = 32;
+/// A rest of a block smaller than this is given up.
+const LEAST_ROOM: usize = 64 << 10;
 /// Blocks of a part of the memory that can be released.
 const A_PART: usize = ReadMemory::PART / BLOCK;
 /// Parts that stay warm while nobody uses them.
@@ -44,12 +47,10 @@ impl Blocks {
         Some(index)
     }
 
-    /// The range of a chunk, which uses its block from now on. None for what is no chunk.
-    fn lend(&self, index: usize, offset: usize, len: usize) -> Option<usize> {
-        let users = self.users.get(index).filter(|users| users.get() > 0)?;
-        offset.checked_add(len).filter(|end| len > 0 && *end <= BLOCK)?;
+    /// One user more.
+    fn lend(&self, index: usize) {
+        let users = &self.users[index];
         users.set(users.get() + 1);
-        Some(index * BLOCK + offset)
     }
 
     /// One user less.
@@ -78,38 +79,16 @@ impl Blocks {
 
 #[napi]
 impl Hub {
-    /// The memory of all blocks, 256 KiB each; null where the runtime forbids that.
+    /// How many blocks are in use.
     #[napi]
-    pub fn block_memory(&self, env: Env) -> napi::Result<Option<Buffer>> {
-        whole_of(&env, self.blocks()?)
+    pub fn blocks_used(&self) -> napi::Result<u32> {
+        Ok((COUNT - self.blocks()?.free.borrow().len()) as u32)
     }
 
-    /// The number of a block to read into, until `block_done`; -1 when all are in use.
+    /// A reader of a large stream of this process.
     #[napi]
-    pub fn block_take(&self) -> napi::Result<i32> {
-        Ok(self.blocks()?.take().map_or(-1, |index| index as i32))
-    }
-
-    /// What was read into a block as a Buffer of its own, which uses the block until it is collected.
-    #[napi]
-    pub fn block_chunk(&self, env: Env, index: u32, offset: u32, len: u32) -> napi::Result<Buffer> {
-        let blocks = self.blocks()?;
-        let (index, len) = (index as usize, len as usize);
-        let start = blocks.lend(index, offset as usize, len).ok_or_else(|| napi::Error::from_reason("stream: no such chunk"))?;
-        chunk_of(&env, blocks, index, start..start + len)
-    }
-
-    /// Nothing more is read into a block.
-    #[napi]
-    pub fn block_done(&self, index: u32) -> napi::Result<()> {
-        self.blocks()?.give_back(index as usize);
-        Ok(())
-    }
-
-    /// How many blocks are free.
-    #[napi]
-    pub fn blocks_free(&self) -> napi::Result<u32> {
-        Ok(self.blocks()?.free.borrow().len() as u32)
+    pub fn read_blocks(&self, fd: i32) -> napi::Result<BlockReader> {
+        Ok(BlockReader { fd, blocks: self.blocks()?.clone(), flow: RefCell::default(), block: Cell::default() })
     }
 }
 
@@ -120,5 +99,59 @@ impl Hub {
         }
         let blocks = Blocks::new()?;
         Ok(self.blocks.get_or_init(|| blocks))
+    }
+}
+
+/// A block that a stream is read into, and how much of it is chunks already.
+#[derive(Clone, Copy)]
+struct Current {
+    index: usize,
+    used: usize,
+}
+
+/// Reads what follows the first bytes that the event loop has read from a stream. To be closed before the stream is.
+#[napi]
+pub struct BlockReader {
+    fd: RawFd,
+    blocks: Rc<Blocks>,
+    flow: RefCell<Flow>,
+    block: Cell<Option<Current>>,
+}
+
+#[napi]
+impl BlockReader {
+    /// The first bytes and what more is there, in a Buffer of its own, which uses its block until it is collected. Null when all blocks are in use.
+    #[napi]
+    pub fn read(&self, env: Env, first: Uint8ArraySlice<'_>) -> napi::Result<Option<Buffer>> {
+        let current = self.block.get().filter(|current| BLOCK - current.used >= LEAST_ROOM);
+        if current.is_none() {
+            self.leave();
+        }
+        let Some(Current { index, used }) = current.or_else(|| self.blocks.take().map(|index| Current { index, used: 0 })) else { return Ok(None) };
+        let room = index * BLOCK + used..(index + 1) * BLOCK;
+        let len = read_after(&first, (&self.blocks, room.clone()), self.fd, &mut self.flow.borrow_mut());
+        self.block.set(Some(Current { index, used: used + len }));
+        self.blocks.lend(index);
+        chunk_of(&env, &self.blocks, index, room.start..room.start + len).map(Some)
+    }
+
+    /// The same in memory that the caller has made; gives the length.
+    #[napi]
+    pub fn read_into(&self, first: Uint8ArraySlice<'_>, memory: Uint8ArraySlice<'_>) -> u32 {
+        read_into(&first, memory, self.fd, &mut self.flow.borrow_mut()) as u32
+    }
+
+    /// Nothing more is read.
+    #[napi]
+    pub fn close(&self) {
+        self.leave();
+        self.flow.take();
+    }
+
+    /// Leaves the block to its chunks.
+    fn leave(&self) {
+        if let Some(current) = self.block.take() {
+            self.blocks.give_back(current.index);
+        }
     }
 }

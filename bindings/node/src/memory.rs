@@ -7,11 +7,12 @@ use crate::narrow;
 use crate::spare::{REUSE_FROM, keep, room_for};
 use napi::bindgen_prelude::{Buffer, BufferSlice, FromNapiValue, FunctionCallContext, Uint8ArraySlice, Unknown};
 use napi::{Env, JsString, JsValue, check_status, sys};
-use procs::Bytes;
+use procs::{Bytes, Flow};
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
@@ -83,22 +84,31 @@ fn wrap(env: &Env, mut bytes: Bytes, given_back: impl FnOnce() + 'static) -> nap
     wrapped?.into_buffer(env)
 }
 
-/// The memory of all blocks as a Buffer, for the runtime to read into; `None` where the runtime forbids foreign memory. To be asked for once.
-pub(crate) fn whole_of(env: &Env, blocks: &Rc<Blocks>) -> napi::Result<Option<Buffer>> {
-    let kept = blocks.clone();
-    // SAFETY: address and length are those of memory that `kept` keeps until the buffer is collected. Its bytes are initialised, and only this thread
-    // reads and writes them.
-    let wrapped = unsafe { BufferSlice::from_external(env, blocks.memory.as_ptr(), blocks.memory.len(), kept, |_, kept| drop(kept)) }?;
-    // Where it was copied instead, what is read into it is not in the blocks.
-    if std::ptr::eq(wrapped.as_ptr(), blocks.memory.as_ptr()) { wrapped.into_buffer(env).map(Some) } else { Ok(None) }
+/// Puts the first bytes of a read at the beginning of a part of the blocks that no chunk has, what more is there after them, and gives the length.
+pub(crate) fn read_after(first: &[u8], (blocks, room): (&Blocks, Range<usize>), fd: RawFd, flow: &mut Flow) -> usize {
+    // SAFETY: the range lies in the blocks, whose bytes are initialised. No chunk has it, so that only this thread, here, knows of it.
+    let room = unsafe { std::slice::from_raw_parts_mut(blocks.memory.as_ptr().wrapping_add(room.start), room.len()) };
+    read_rest(first, room, fd, flow)
+}
+
+/// The same for memory of JavaScript.
+pub(crate) fn read_into(first: &[u8], mut memory: Uint8ArraySlice<'_>, fd: RawFd, flow: &mut Flow) -> usize {
+    // SAFETY: JavaScript does not run meanwhile, and has made the memory for this.
+    read_rest(first, unsafe { memory.as_mut() }, fd, flow)
+}
+
+fn read_rest(first: &[u8], room: &mut [u8], fd: RawFd, flow: &mut Flow) -> usize {
+    let (start, rest) = room.split_at_mut(first.len().min(room.len()));
+    start.copy_from_slice(&first[..start.len()]);
+    // SAFETY: the descriptor of a stream that has just given the first bytes, and which is closed after its reader at the earliest.
+    start.len() + flow.fill(unsafe { BorrowedFd::borrow_raw(fd) }, rest)
 }
 
 /// A range of a block, which the caller has counted as used, as a Buffer of its own; gives it back when it is collected.
 pub(crate) fn chunk_of(env: &Env, blocks: &Rc<Blocks>, index: usize, range: Range<usize>) -> napi::Result<Buffer> {
     let kept = blocks.clone();
     let data = blocks.memory.as_ptr().wrapping_add(range.start);
-    // SAFETY: the range lies in the memory that `kept` keeps until the buffer is collected; until then nobody else is told to write there. The
-    // runtime has the memory twice, but never at one address: chunks do not begin where the whole does.
+    // SAFETY: the range lies in the memory that `kept` keeps until the buffer is collected; until then nobody else writes there.
     let wrapped = unsafe { BufferSlice::from_external(env, data, range.len(), kept, move |_, kept| kept.give_back(index)) };
     wrapped?.into_buffer(env)
 }

@@ -48,11 +48,13 @@ pub struct Flow {
     relay: Relay,
     /// Bytes in the relay: none, unless somebody had no room for all that was moved.
     held: usize,
+    /// The most that was wanted at once.
+    most: usize,
 }
 
 impl Default for Flow {
     fn default() -> Flow {
-        Flow { total: 0, grow: false, grown: false, bulk: false, relay: Relay::NotYet, held: 0 }
+        Flow { total: 0, grow: false, grown: false, bulk: false, relay: Relay::NotYet, held: 0, most: 0 }
     }
 }
 
@@ -69,6 +71,7 @@ impl Flow {
     /// As of a read; `WouldBlock` from a descriptor that does not block.
     pub fn source<'a>(&'a mut self, fd: BorrowedFd<'a>, max: usize) -> io::Result<(BorrowedFd<'a>, usize)> {
         if self.held == 0 {
+            self.most = self.most.max(max);
             self.prepare(fd);
             self.fetch(fd, max)?;
         }
@@ -116,6 +119,21 @@ impl Flow {
         }
     }
 
+    /// Reads what is there and fits, without waiting, and gives its length. What ends it is left for the next read to tell: the end of the stream, a
+    /// failure. Nothing is read of a description that waits, as one may by now that a child has too.
+    pub fn fill(&mut self, fd: BorrowedFd<'_>, block: &mut [u8]) -> usize {
+        let mut done = 0;
+        if !fd::is_nonblocking(fd) {
+            return done;
+        }
+        while done < block.len()
+            && let Ok(count @ 1..) = self.read(fd, &mut block[done..])
+        {
+            done += count;
+        }
+        done
+    }
+
     /// Enlarges the pipe when that is due. Only now that more is wanted: the last read may have exceeded a limit, and a child that finds room
     /// would be through before it is stopped.
     fn prepare(&mut self, fd: BorrowedFd<'_>) {
@@ -124,7 +142,7 @@ impl Flow {
             fd::grow_pipe(fd, LARGE_PIPE);
         }
         if self.bulk && self.total >= RELAY_FROM && matches!(self.relay, Relay::NotYet) {
-            self.relay = open_relay().unwrap_or(Relay::Never);
+            self.relay = open_relay(self.most).unwrap_or(Relay::Never);
         }
     }
 
@@ -150,10 +168,11 @@ impl Flow {
     }
 }
 
-/// A pipe for one read of the stream.
-fn open_relay() -> Option<Relay> {
+/// A pipe for one read of the stream, of at most so many bytes.
+fn open_relay(most: usize) -> Option<Relay> {
     let (read, write) = fd::pipe().ok()?;
-    fd::grow_pipe(read.as_fd(), CHUNK).then_some(Relay::Open { read, write })
+    let large = most > CHUNK && fd::grow_pipe(read.as_fd(), LARGE_PIPE);
+    (large || fd::grow_pipe(read.as_fd(), CHUNK)).then_some(Relay::Open { read, write })
 }
 
 #[cfg(test)]

@@ -74,6 +74,11 @@ pub(crate) fn status_flags(fd: RawFd) -> io::Result<i32> {
     check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
 }
 
+/// Whether reads of the description never wait.
+pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> bool {
+    status_flags(fd.as_raw_fd()).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
+}
+
 /// Sets or clears O_NONBLOCK on the description. Only for descriptions that are ours alone, and for handles on their way to Node.
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     let flags = status_flags(fd.as_raw_fd())?;

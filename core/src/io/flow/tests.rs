@@ -110,3 +110,34 @@ fn an_empty_pipe_that_does_not_block_says_so() {
     assert_eq!(&block[..5], b"hello");
     assert!(!flow.holds());
 }
+
+#[test]
+fn filling_takes_what_is_there_and_leaves_the_rest_to_the_next_read() {
+    let (read, write) = fd::pipe().expect("pipe");
+    let mut flow = Flow::default();
+    let mut block = vec![0; LARGE_PIPE];
+    std::fs::File::from(write.try_clone().expect("a copy")).write_all(&(0..5000).map(byte).collect::<Vec<_>>()).expect("room");
+    assert_eq!(flow.fill(read.as_fd(), &mut block), 0, "it would have to wait for more");
+    fd::set_nonblocking(read.as_fd(), true).expect("a pipe");
+    assert_eq!(flow.fill(read.as_fd(), &mut block[..3000]), 3000);
+    assert_eq!(flow.fill(read.as_fd(), &mut block[3000..]), 2000);
+    check(&block[..5000], 0);
+    assert_eq!(flow.fill(read.as_fd(), &mut block), 0, "nothing is there");
+
+    let (len, mut at, mut opened) = (9 << 20, 0, false);
+    let thread = writer(std::fs::File::from(write), len, 64 << 10);
+    while at < len {
+        let count = flow.fill(read.as_fd(), &mut block);
+        check(&block[..count], at);
+        at += count;
+        opened |= matches!(flow.relay, Relay::Open { .. });
+        assert!(!flow.holds(), "whatever was moved was read");
+        if count == 0 {
+            thread::yield_now();
+        }
+    }
+    thread.join().expect("the writer");
+    assert!(opened);
+    assert_eq!(flow.fill(read.as_fd(), &mut block), 0, "the end");
+    assert_eq!(flow.read(read.as_fd(), &mut block).expect("the end"), 0, "the end is told to whoever reads");
+}
