@@ -5,6 +5,8 @@
 import codecs
 import io
 
+from ._native import split_lines
+
 # Large enough to read a full pipe at once, small enough that the lines of a block stay in the cache.
 LINE_BLOCK = 65536
 
@@ -34,8 +36,8 @@ def text_batches(chunks, encoding, errors):
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(errors), translate=True)
     parts = []
     for data in chunks:
-        yield complete(parts, decoder.decode(data).split("\n"), "")
-    yield complete(parts, decoder.decode(b"", final=True).split("\n"), "")
+        yield complete(parts, split_lines(decoder.decode(data)), "")
+    yield complete(parts, split_lines(decoder.decode(b"", final=True)), "")
     if any(parts):
         yield ["".join(parts)]
 

@@ -22,6 +22,7 @@ mod gather;
 mod interrupt;
 mod job;
 mod json;
+mod lines;
 mod many;
 mod memory;
 mod options;
@@ -113,6 +114,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(engine_info, module)?)?;
     module.add_function(wrap_pyfunction!(error::error_kinds, module)?)?;
     module.add_function(wrap_pyfunction!(error::stages, module)?)?;
+    module.add_function(wrap_pyfunction!(lines::split_lines, module)?)?;
     module.add_function(wrap_pyfunction!(many::run_many, module)?)?;
     module.add_function(wrap_pyfunction!(pipeline::run_pipeline, module)?)?;
     module.add_function(wrap_pyfunction!(aio::run_async, module)?)?;

@@ -5,6 +5,7 @@ import errno
 import gc
 import os
 import pty
+import random
 import resource
 import signal
 import sys
@@ -16,7 +17,7 @@ from conftest import WORD_SECONDS, wait_until
 from test_processes import COUNT, program
 
 import procs
-from procs import aio
+from procs import _native, aio
 
 
 def awaited(*args, **options):
@@ -274,6 +275,14 @@ def test_c10_lines_of_every_shape(tmp_path):
         with procs.Popen(["cat", tmp_path / "data"], stdout=procs.PIPE) as child:
             assert b"".join(child.stdout) == data
         assert asyncio.run(on_loop(data)) == lines
+
+
+def test_c10_text_is_split_where_its_newlines_are():
+    pieces = ["", "a", "seven c", "\n", "\n\n", "\r", "\x0b", "\x8a", "\u010a", "x" * 40]
+    picks = random.Random(1)
+    for _ in range(3000):
+        text = "".join(picks.choices(pieces, k=picks.randrange(40), weights=[9, 9, 9, 9, 9, 9, 9, 0.1, 0.1, 9]))
+        assert _native.split_lines(text) == text.split("\n")
 
 
 def test_c10_lines_and_bytes_may_be_mixed_on_a_loop():
