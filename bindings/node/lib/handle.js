@@ -108,7 +108,6 @@ class Handle {
   }
 
   #tellStream(index, over) {
-    this.#streamDone();
     this.#call(tellStream, index, over);
   }
 
@@ -138,24 +137,18 @@ class Handle {
     if (this.#awaited++ === 0) attend(this.#id, this);
   }
 
-  // A stream whose end is awaited keeps the loop alive, as one of Node's would.
-  #streamDone() {
-    hub.letGo();
-  }
-
   /** Reads an output ahead, natively, until it is taken. */
   readAhead(index) {
-    if (this.#id !== 0) hub.readAhead(this.#id, index);
+    if (this.#id !== 0) quick.readAhead(this.#id, index);
   }
 
   /** Collects an output natively; `onend` or `onover` follows. False when there is nothing to collect. */
   collect(index, limit) {
     if (this.#id === 0) return false;
-    const begun = hub.collect(this.#id, index, limit);
+    const begun = quick.collect(this.#id, index, limit);
     if (isFailure(begun)) throw fromFailure(begun);
     if (!begun) return false;
     this.#await();
-    hub.hold();
     return true;
   }
 
@@ -170,7 +163,6 @@ class Handle {
 
   /** Gives up the notice of a collected stream that was taken back or closed. */
   release() {
-    this.#streamDone();
     if (--this.#awaited === 0) {
       forget(this.#id);
       this.#resource.emitDestroy();
@@ -185,10 +177,9 @@ class Handle {
   /** Throws away what is left of an output; true when `onend` follows. */
   discard(index) {
     if (this.#id === 0) return false;
-    const later = hub.discard(this.#id, index);
+    const later = quick.discard(this.#id, index);
     if (later !== true) return false;
     this.#await();
-    hub.hold();
     return true;
   }
 

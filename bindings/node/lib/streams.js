@@ -26,6 +26,10 @@ function endedStream() {
   return socket;
 }
 
+function closeEach(count, onclose) {
+  for (let index = 0; index < count; index++) onclose();
+}
+
 class Streams {
   #handle;
   #plans;
@@ -186,16 +190,18 @@ class Streams {
 
   /** The user's handlers have had their last chance to read; what nobody reads is drained so that 'close' comes. */
   drain() {
+    let closed = 0;
     for (let index = 1; index < this.#plans.length; index++) {
       const stream = this.#streams[index];
       if (stream !== null) {
         if (stream?.readable && !handedOver.has(stream)) stream.resume();
       } else if (this.#states[index] === UNTOUCHED && !this.#handle.discard(index)) {
         this.#states[index] = DONE;
-        // In a later turn of the loop, as a stream of Node's closes: whoever waited for 'exit' can still begin to wait for 'close'.
-        setImmediate(this.#onclose);
+        closed++;
       }
     }
+    // In a later turn of the loop, as a stream of Node's closes: whoever waited for 'exit' can still begin to wait for 'close'.
+    if (closed > 0) setImmediate(closeEach, closed, this.#onclose);
   }
 }
 

@@ -35,9 +35,7 @@ impl Hub {
     /// Whether the loop stays alive while this child runs, as it does from its start on.
     #[napi]
     pub fn refer(&self, id: u32, keep: bool) {
-        if self.children.hold(id, keep) {
-            self.keeper.change(keep);
-        }
+        self.children.hold(id, keep);
     }
 
     /// Why the program of the child that a notice has just called failed was not executed.
@@ -50,18 +48,6 @@ impl Hub {
     #[napi]
     pub fn take(&self, id: u32, fd: i32) -> i32 {
         self.children.take(id, fd).map_or(-1, IntoRawFd::into_raw_fd)
-    }
-
-    /// Reads an output ahead until it is taken or discarded.
-    #[napi]
-    pub fn read_ahead(&self, id: u32, fd: u32) -> Either<bool, Failure> {
-        guard(|| self.children.read(id, fd, None))
-    }
-
-    /// Collects an output until its end or until there is more than the limit; both are told by a notice.
-    #[napi]
-    pub fn collect(&self, id: u32, fd: u32, limit: f64) -> Either<bool, Failure> {
-        guard(|| self.children.read(id, fd, Some(limit as usize)))
     }
 
     /// What was read of an output until now; the rest can be taken afterwards.
@@ -83,12 +69,6 @@ impl Hub {
     pub fn collected_text<'env>(&self, env: &'env Env, id: u32, fd: u32) -> napi::Result<Option<Either<JsString<'env>, Failure>>> {
         let Some((collector, _)) = self.children.collected(id, fd) else { return Ok(None) };
         whole(collector, |bytes| text_of_output(env, bytes)).map(Some)
-    }
-
-    /// Throws away what is left of an output; true when that ends later, with a notice.
-    #[napi]
-    pub fn discard(&self, id: u32, fd: u32) -> Either<bool, Failure> {
-        guard(|| self.children.discard(id, fd))
     }
 
     /// Sends a signal; 0 only asks whether the child still runs. Returns 0 or a negative errno.

@@ -1,9 +1,11 @@
 //! The children of one environment and their pipes, watched in its event loop.
 
+use crate::keeper::{Hold, Keeper};
 use procs::{Child, Collector, Deadline, Exit, OutputLimit, PipeReader, ReadySet};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +19,10 @@ const BLOCK: usize = 256 << 10;
 
 /// What happened to a child.
 pub(crate) enum Notice {
-    /// It ended. With whether it held the loop.
-    Exit(u32, Exit, bool),
-    /// Its program was not executed, for this errno, which a start that was not waited for tells only now. With whether it held the loop.
-    Failed(u32, i32, bool),
+    /// It ended.
+    Exit(u32, Exit),
+    /// Its program was not executed, for this errno, which a start that was not waited for tells only now.
+    Failed(u32, i32),
     /// A collected or discarded stream of this number has ended.
     End(u32, u32),
     /// A collected stream has exceeded its limit and is not read any more.
@@ -35,23 +37,18 @@ const NONE: f64 = -1.0;
 const EINVAL: i32 = 22;
 
 impl Notice {
-    /// Whether whoever held the loop has ended.
-    pub(crate) fn lets_go(&self) -> bool {
-        matches!(self, Notice::Exit(.., true) | Notice::Failed(.., true))
-    }
-
     /// Number of the child, what, and its figures: for an exit code, signal, user ms, system ms, peak bytes.
     pub(crate) fn numbers(&self) -> [f64; 7] {
         let milliseconds = |duration: Duration| duration.as_secs_f64() * 1e3;
         match self {
-            Notice::Exit(id, exit, _) => {
+            Notice::Exit(id, exit) => {
                 let number = |value: Option<i32>| value.map_or(NONE, f64::from);
                 let (user, system, peak) = exit
                     .usage
                     .map_or((NONE, NONE, NONE), |usage| (milliseconds(usage.user_time), milliseconds(usage.system_time), usage.max_rss_bytes as f64));
                 [f64::from(*id), 0.0, number(exit.status.code()), number(exit.status.signal()), user, system, peak]
             }
-            Notice::Failed(id, errno, _) => [f64::from(*id), 5.0, f64::from(*errno), NONE, NONE, NONE, NONE],
+            Notice::Failed(id, errno) => [f64::from(*id), 5.0, f64::from(*errno), NONE, NONE, NONE, NONE],
             Notice::End(id, fd) => [f64::from(*id), 1.0, f64::from(*fd), NONE, NONE, NONE, NONE],
             Notice::Ending(id) => [f64::from(*id), 4.0, NONE, NONE, NONE, NONE, NONE],
             Notice::Link(id) => [f64::from(*id), 3.0, NONE, NONE, NONE, NONE, NONE],
@@ -77,14 +74,16 @@ struct Stream {
     /// Bytes before the read that exceeded the limit.
     within: usize,
     watched: bool,
+    /// Keeps the loop alive until the end of what is read for good is told: as a stream of child_process would.
+    hold: Option<Hold>,
 }
 
 /// One child and those of its pipes that nobody took.
 struct Entry {
     /// Until its end was told.
     child: Option<Child>,
-    /// Whether it keeps the loop alive until then.
-    holds: bool,
+    /// Keeps the loop alive until then, unless that is not wanted.
+    hold: Option<Hold>,
     /// The pipes of a child that has ended.
     left: [Option<PipeReader>; 2],
     streams: [Option<Stream>; 2],
@@ -97,6 +96,7 @@ struct Entry {
 pub(crate) struct Children {
     set: Arc<ReadySet>,
     entries: RefCell<HashMap<u32, Entry>>,
+    keeper: Rc<Keeper>,
     /// What the set has answered and nobody was told yet.
     ready: RefCell<VecDeque<u64>>,
     /// Why the program of the child that was told last as failed was not executed.
@@ -115,9 +115,9 @@ fn number(id: u32, fd: u32) -> u64 {
 }
 
 impl Children {
-    pub(crate) fn new() -> procs::Result<Children> {
-        let set = Arc::new(ReadySet::new()?);
-        Ok(Children { set, entries: RefCell::default(), ready: RefCell::default(), failure: Cell::default(), links: Cell::default() })
+    pub(crate) fn new(keeper: &Rc<Keeper>) -> procs::Result<Children> {
+        let (set, keeper) = (Arc::new(ReadySet::new()?), keeper.clone());
+        Ok(Children { set, keeper, entries: RefCell::default(), ready: RefCell::default(), failure: Cell::default(), links: Cell::default() })
     }
 
     /// What is ready when something has happened.
@@ -132,15 +132,17 @@ impl Children {
             child.kill()?;
             return Err(error);
         }
-        let entry = Entry { child: Some(child), holds: true, left: [None, None], streams: [None, None], taken: false, asked: false };
+        let entry =
+            Entry { child: Some(child), hold: Some(Hold::new(&self.keeper)), left: [None, None], streams: [None, None], taken: false, asked: false };
         self.entries.borrow_mut().insert(id, entry);
         Ok(())
     }
 
-    /// Says whether a child that has not ended holds the loop. True when that is new.
-    pub(crate) fn hold(&self, id: u32, hold: bool) -> bool {
-        let mut entries = self.entries.borrow_mut();
-        entries.get_mut(&id).is_some_and(|entry| entry.child.is_some() && std::mem::replace(&mut entry.holds, hold) != hold)
+    /// Whether the loop stays alive until a child that has not ended does.
+    pub(crate) fn hold(&self, id: u32, hold: bool) {
+        if let Some(entry) = self.entries.borrow_mut().get_mut(&id).filter(|entry| entry.child.is_some()) {
+            entry.hold = hold.then(|| Hold::new(&self.keeper));
+        }
     }
 
     /// Watches a channel, which has a number like a child, until it is closed.
@@ -220,17 +222,17 @@ impl Children {
         let exit = child.exit()?;
         let _ = self.set.remove(child);
         let mut child = entry.child.take()?;
-        let held = entry.holds;
+        entry.hold = None;
         entry.left = [child.stdout.take(), child.stderr.take()];
         if entry.is_done() {
             entries.remove(&id);
         }
         Some(match failure {
-            None => Notice::Exit(id, exit, held),
+            None => Notice::Exit(id, exit),
             Some(error) => {
                 let errno = error.os_error().unwrap_or(EINVAL);
                 self.failure.set(Some(error));
-                Notice::Failed(id, errno, held)
+                Notice::Failed(id, errno)
             }
         })
     }
@@ -261,8 +263,14 @@ impl Children {
         let mut entries = self.entries.borrow_mut();
         let Some(entry) = entries.get_mut(&id) else { return Ok(false) };
         let Some(pipe) = entry.take_pipe(fd) else { return Ok(false) };
-        entry.streams[fd as usize - 1] = Some(Stream::new(&self.set, pipe, number(id, fd), keep.map_or(Task::Ahead, Task::Keep))?);
+        entry.streams[fd as usize - 1] = Some(self.stream(pipe, number(id, fd), keep.map_or(Task::Ahead, Task::Keep))?);
         Ok(true)
+    }
+
+    fn stream(&self, pipe: PipeReader, number: u64, task: Task) -> procs::Result<Stream> {
+        let mut stream = Stream::new(&self.set, pipe, number, task)?;
+        stream.hold = stream.is_told().then(|| Hold::new(&self.keeper));
+        Ok(stream)
     }
 
     /// Throws away what is left of an output. True when that ends later, with a notice.
@@ -280,7 +288,7 @@ impl Children {
         };
         let later = pending.is_some();
         if let Some(pipe) = pending {
-            entry.streams[fd as usize - 1] = Some(Stream::new(&self.set, pipe, number(id, fd), Task::Discard)?);
+            entry.streams[fd as usize - 1] = Some(self.stream(pipe, number(id, fd), Task::Discard)?);
         } else if entry.is_done() {
             entries.remove(&id);
         }
@@ -352,7 +360,12 @@ impl Stream {
     fn new(set: &ReadySet, pipe: PipeReader, number: u64, task: Task) -> procs::Result<Stream> {
         set.add(&pipe, number)?;
         let limit = if matches!(task, Task::Discard) { OutputLimit::Head(0) } else { OutputLimit::Unlimited };
-        Ok(Stream { collector: Collector::new(pipe, limit)?, task, within: 0, watched: true })
+        Ok(Stream { collector: Collector::new(pipe, limit)?, task, within: 0, watched: true, hold: None })
+    }
+
+    /// Whether its end is told.
+    fn is_told(&self) -> bool {
+        matches!(self.task, Task::Keep(_) | Task::Discard)
     }
 
     fn unwatch(&mut self, set: &ReadySet) {
@@ -375,13 +388,15 @@ impl Stream {
             let count = self.collector.read_to(|pipe| drop(set.remove(&pipe)));
             if self.collector.pipe().is_none() {
                 self.watched = false;
-                return matches!(self.task, Task::Keep(_) | Task::Discard).then_some(false);
+                self.hold = None;
+                return self.is_told().then_some(false);
             }
             let held = self.collector.bytes().len();
             match self.task {
                 Task::Keep(limit) if held > limit => {
                     self.within = before;
                     self.unwatch(set);
+                    self.hold = None;
                     return Some(true);
                 }
                 Task::Ahead if held >= READ_AHEAD => {

@@ -45,13 +45,13 @@ pub fn open_hub(env: Env, receive: Function<'_, AnswerArgs, ()>, notice: Functio
         .weak::<true>()
         .callee_handled::<false>()
         .build_callback(|context| context.value.into_args(&context.env))?;
-    let children = Rc::new(Children::new().map_err(|error| refused(&error))?);
+    let keeper = Rc::<Keeper>::default();
+    let children = Rc::new(Children::new(&keeper).map_err(|error| refused(&error))?);
     let receiver = Receiver::new(&env, "procs", &notice)?;
     let wake = Arc::new(wake);
-    let keeper = Rc::<Keeper>::default();
-    let waiter = Rc::new(Waiter::start(&env, &children, (receiver, keeper.clone()), &wake)?);
+    let waiter = Rc::new(Waiter::start(&env, &children, receiver, &wake)?);
     let by = Rc::downgrade(&waiter);
-    keeper.by(move |keep| {
+    keeper.begin(move |keep| {
         if let Some(waiter) = by.upgrade() {
             waiter.keep(&env, keep);
         }
@@ -71,6 +71,13 @@ impl Hub {
     }
 }
 
+impl Drop for Hub {
+    fn drop(&mut self) {
+        // What is dropped with it may hold the loop, which is over.
+        self.keeper.end();
+    }
+}
+
 #[napi]
 impl Hub {
     /// Functions that know this hub, for starts and for what every message needs: finding the hub behind a method costs as much as all that a message does.
@@ -79,7 +86,7 @@ impl Hub {
         let mut calls = Object::new(env)?;
         self.links.quick(env, &mut calls)?;
         self.channels.quick(env, &mut calls)?;
-        Starter { children: self.children.clone(), channels: self.channels.clone(), keeper: self.keeper.clone() }.quick(env, &mut calls)?;
+        Starter { children: self.children.clone(), channels: self.channels.clone() }.quick(env, &mut calls)?;
         Ok(calls)
     }
 

@@ -1,9 +1,8 @@
-//! Starting children, by a function that knows its hub and takes numbers and text: an object would cost more than the whole way to the core.
+//! What is done with most children, by functions that know their hub and take numbers and text: objects would cost more than the whole way to the core.
 
 use crate::children::Children;
 use crate::error::{Failure, guard};
 use crate::incoming::Channels;
-use crate::keeper::Keeper;
 use crate::memory::short_text_at;
 use crate::options::{SpawnRequest, Text};
 use napi::Env;
@@ -14,7 +13,6 @@ use std::rc::Rc;
 pub(crate) struct Starter {
     pub(crate) children: Rc<Children>,
     pub(crate) channels: Rc<Channels>,
-    pub(crate) keeper: Rc<Keeper>,
 }
 
 impl Starter {
@@ -31,13 +29,32 @@ impl Starter {
             if let Some((number, channel)) = channel {
                 self.channels.put(number, channel);
             }
-            self.keeper.change(true);
             Ok(pid)
         }))
     }
 
-    /// Adds the function.
+    /// Adds the functions. `readAhead(id, fd)` reads an output until it is taken or discarded; `collect(id, fd, limit)` until its end or until there is
+    /// more than the limit, both of which are told by a notice; `discard(id, fd)` throws away what is left of one and gives true when that ends later,
+    /// with a notice.
     pub(crate) fn quick(self, env: &Env, calls: &mut Object<'_>) -> napi::Result<()> {
+        let children = self.children.clone();
+        let ahead = move |call: FunctionCallContext<'_>| -> napi::Result<Either<bool, Failure>> {
+            let (id, fd) = (call.get(0)?, call.get(1)?);
+            Ok(guard(|| children.read(id, fd, None)))
+        };
+        calls.set("readAhead", env.create_function_from_closure::<(), _, _>("readAhead", ahead)?)?;
+        let children = self.children.clone();
+        let collect = move |call: FunctionCallContext<'_>| -> napi::Result<Either<bool, Failure>> {
+            let (id, fd, limit) = (call.get(0)?, call.get(1)?, call.get::<f64>(2)?);
+            Ok(guard(|| children.read(id, fd, Some(limit as usize))))
+        };
+        calls.set("collect", env.create_function_from_closure::<(), _, _>("collect", collect)?)?;
+        let children = self.children.clone();
+        let discard = move |call: FunctionCallContext<'_>| -> napi::Result<Either<bool, Failure>> {
+            let (id, fd) = (call.get(0)?, call.get(1)?);
+            Ok(guard(|| children.discard(id, fd)))
+        };
+        calls.set("discard", env.create_function_from_closure::<(), _, _>("discard", discard)?)?;
         calls.set("start", env.create_function_from_closure::<(), _, _>("start", move |call| self.start(&call))?)
     }
 }

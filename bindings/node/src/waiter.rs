@@ -2,7 +2,6 @@
 
 use crate::children::{Children, Notice};
 use crate::event::{Event, Wake};
-use crate::keeper::Keeper;
 use crate::poller::{Poller, Receiver, Turn, When, refer};
 use napi::Env;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
@@ -53,8 +52,8 @@ pub(crate) struct Thread {
 }
 
 impl Waiter {
-    /// Tells the receiver what happens to the children, and lets the loop end with those that held it.
-    pub(crate) fn start(env: &Env, children: &Rc<Children>, (receiver, keeper): (Receiver, Rc<Keeper>), wake: &Arc<Wake>) -> napi::Result<Waiter> {
+    /// Tells `receiver` what happens to the children.
+    pub(crate) fn start(env: &Env, children: &Rc<Children>, receiver: Receiver, wake: &Arc<Wake>) -> napi::Result<Waiter> {
         let tells = Rc::<RefCell<HashMap<u32, Tell>>>::default();
         let (watched, told) = (children.clone(), tells.clone());
         let notify = move |notice: Notice| match notice {
@@ -65,12 +64,7 @@ impl Waiter {
                 }
                 false
             }
-            notice => {
-                if notice.lets_go() {
-                    keeper.change(false);
-                }
-                receiver.call(notice.numbers())
-            }
+            notice => receiver.call(notice.numbers()),
         };
         let asked = std::env::var_os(CHOICE).is_some_and(|choice| choice == "thread");
         let by = if !asked && Poller::is_possible() {
