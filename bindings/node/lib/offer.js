@@ -37,6 +37,7 @@ class Offer {
 
   /** Makes the channel: the wire of this side, undefined when there is no descriptor or memory for it. */
   open(owner) {
+    const latin1 = this.asked.latin1 === true;
     this.#open = false;
     this.asked = null;
     const [id, other] = [newId(), newId()];
@@ -47,7 +48,7 @@ class Offer {
       return undefined;
     }
     this.#fd = fd;
-    const wire = new NativeWire(id, this.#serialization, owner);
+    const wire = new NativeWire(id, { serialization: this.#serialization, latin1 }, owner);
     // What it needs it has now; what comes by it is asked for once the child has changed over.
     if (wire.fd >= 0) return wire;
     wire.close();
@@ -58,7 +59,7 @@ class Offer {
   /** Sends the child its end by `send(message, fd)`, a handle like any other. */
   send(send) {
     this.#send = send;
-    send({ cmd: 'NODE_HANDLE', type: 'net.Native', msg: { cmd: OFFER, version: VERSION, serialization: this.#serialization } }, this.#fd);
+    send({ cmd: 'NODE_HANDLE', type: 'net.Native', msg: { cmd: OFFER, version: VERSION, serialization: this.#serialization, latin1: true } }, this.#fd);
   }
 
   /** The child has its end, or the descriptor got lost. */

@@ -31,7 +31,7 @@ function ask() {
     // Node's own queue must be empty: what waits there goes by Node's wire.
     if (offered === null || process._handleQueue !== null) return;
     process.removeListener('internalMessage', look);
-    if (process.connected) switchTo(offered.id, offered.serialization, pipe);
+    if (process.connected) switchTo(offered, pipe);
     else hub.closeChannel(offered.id);
   };
   const look = (message, handle) => {
@@ -44,13 +44,13 @@ function ask() {
         process.disconnect();
         return;
       }
-      offered = { id, serialization: message.serialization };
+      offered = { id, serialization: message.serialization, latin1: message.latin1 };
     }
     changeOver();
   };
   process.on('internalMessage', look);
   leaveUnanswered();
-  process._send({ cmd: ASK, version: VERSION }, undefined, true);
+  process._send({ cmd: ASK, version: VERSION, latin1: true }, undefined, true);
 }
 
 /** An offer that comes after the program has disconnected is not acknowledged: Node takes an answer without a channel for a fault of its own. */
@@ -63,12 +63,13 @@ function leaveUnanswered() {
 }
 
 /** Everything goes by the native channel from here on; Node's is closed once its last message has left. */
-function switchTo(id, serialization, pipe) {
+function switchTo(offered, pipe) {
+  const { id, serialization } = offered;
   pipe.readStop();
   process._send({ cmd: SWITCHED }, undefined, { swallowErrors: true }, () => pipe.close());
   const held = pipe.hasRef();
   let wire;
-  const makeWire = (owner) => (wire = new NativeWire(id, serialization, owner));
+  const makeWire = (owner) => (wire = new NativeWire(id, offered, owner));
   const channel = new Channel(process, makeWire, serialization, { closes: ignore, upgrade: null });
   giveMethods(process, channel);
   Object.defineProperty(process.channel, 'wire', { get: () => channel.wire, configurable: true });

@@ -159,16 +159,18 @@ class NativeWire {
   #id;
   #target;
   #codec;
+  #latin1;
   #outbox;
   #callbacks = [];
   batch = null;
   name = 'native';
 
-  /** Of the open channel `id`. */
-  constructor(id, serialization, target) {
+  /** Of the open channel `id`, whose other side may take texts in Latin-1. */
+  constructor(id, { serialization, latin1 }, target) {
     this.#id = id;
     this.#target = target;
     this.#codec = CODECS[serialization];
+    this.#latin1 = latin1 === true;
     this.#outbox = new Outbox(id, NO_LIMIT, { failed() {}, empty: () => { for (const callback of this.#callbacks.splice(0)) callback(); } });
   }
 
@@ -205,7 +207,7 @@ class NativeWire {
   /** As that of `NodeWire`. A text is its own encoding where every other could only make it longer. */
   sendMessage(message, encode) {
     if (typeof message !== 'string') return this.send(encode(message), -1);
-    const sent = this.#outbox.length === 0 ? quick.channelSendPlain(this.#id, message, shapeOf(message)) : null;
+    const sent = this.#outbox.length === 0 ? quick.channelSendPlain(this.#id, message, shapeOf(message), this.#latin1) : null;
     if (sent === true) return 0;
     return typeof sent === 'object' && sent !== null ? sent : this.send(encode(message), -1);
   }

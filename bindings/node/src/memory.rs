@@ -4,10 +4,10 @@
 
 use crate::blocks::Blocks;
 use crate::narrow;
-use crate::spare::{REUSE_FROM, keep, room_for};
+use crate::spare::{REUSE_FROM, keep};
 use napi::bindgen_prelude::{Buffer, BufferSlice, FromNapiValue, FunctionCallContext, Uint8ArraySlice, Unknown};
 use napi::{Env, JsString, JsValue, check_status, sys};
-use procs::{Bytes, Flow};
+use procs::{Bytes, Flow, Room};
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
@@ -115,11 +115,12 @@ pub(crate) fn chunk_of(env: &Env, blocks: &Rc<Blocks>, index: usize, range: Rang
 
 /// Received bytes as a Buffer. What lies in memory of the other side is copied, so that the sender never waits for the collector.
 pub(crate) fn to_message_buffer(env: &Env, bytes: procs::Buffer) -> napi::Result<Buffer> {
-    if bytes.is_shared() && bytes.len() >= REUSE_FROM {
-        let mut copy = room_for(bytes.len());
-        copy.extend_from_slice(&bytes);
+    if bytes.is_shared()
+        && bytes.len() >= REUSE_FROM
+        && let Some(mut copy) = narrow::copy(&bytes)
+    {
         let (data, len) = (copy.as_mut_ptr(), copy.len());
-        // SAFETY: the memory of a vector stays where it is when the vector moves, and it is the finalizer's from here on.
+        // SAFETY: the memory of a room stays where it is when the room moves, and it is the finalizer's from here on.
         let wrapped = unsafe { BufferSlice::from_external(env, data, len, copy, |_, copy| keep(copy)) };
         return wrapped?.into_buffer(env);
     }
@@ -178,9 +179,8 @@ pub(crate) fn ascii_of(env: &Env, text: &JsString<'_>) -> Option<Vec<u8>> {
     bytes.is_ascii().then_some(bytes)
 }
 
-/// A text whose characters all fit one byte in UTF-8, in memory that is shared with the other side of the channel: as the runtime has it if all of it is
-/// ASCII, which is no more than a copy.
-pub(crate) fn narrow_of(env: &Env, text: &JsString<'_>, channel: &procs::Channel) -> Option<procs::Buffer> {
+/// A text whose characters all fit one byte as these bytes, in memory that is shared with the other side of the channel: no more than a copy.
+pub(crate) fn narrow_of(env: &Env, text: &JsString<'_>, channel: &procs::Channel) -> Option<procs::Block> {
     let (env, text) = (env.raw(), text.raw());
     let len = length_of(env, text);
     // With the zero that the runtime writes behind it.
@@ -189,14 +189,13 @@ pub(crate) fn narrow_of(env: &Env, text: &JsString<'_>, channel: &procs::Channel
     let mut written = 0;
     // SAFETY: `block` has `size` bytes and nobody else has it yet.
     let status = unsafe { sys::napi_get_value_string_latin1(env, text, block.as_ptr().cast(), size, &raw mut written) };
-    if status != sys::Status::napi_ok || written != len {
-        return None;
-    }
-    let bytes = &block.as_slice().ok()?[..len];
-    if !bytes.is_ascii() {
-        return Some(narrow::to_utf8(bytes).into());
-    }
-    block.share(len).ok().map(procs::Buffer::from)
+    if status == sys::Status::napi_ok && written == len { block.share(len).ok() } else { None }
+}
+
+/// What [`narrow_of`] gave in UTF-8: the same if all of it is ASCII.
+pub(crate) fn utf8_of(narrow: procs::Block) -> Option<procs::Buffer> {
+    let bytes = narrow.as_slice().ok()?;
+    Some(if bytes.is_ascii() { narrow.into() } else { narrow::to_utf8(bytes).into() })
 }
 
 /// Units of a text; 0 for what is none.
@@ -259,6 +258,16 @@ pub(crate) fn text_of<'env>(env: &'env Env, bytes: &[u8]) -> napi::Result<JsStri
     short_text(env, bytes)
 }
 
+/// Text for JavaScript of bytes that are a character each.
+pub(crate) fn narrow_text<'env>(env: &'env Env, bytes: &[u8]) -> napi::Result<JsString<'env>> {
+    if bytes.len() > OWN_FROM
+        && let Some(narrow) = narrow::copy(bytes)
+    {
+        return own_text(env, Narrow::Message(narrow));
+    }
+    env.create_string_latin1(bytes)
+}
+
 /// As [`text_of`], for bytes that nobody else needs: large ones are not copied if they are ASCII.
 pub(crate) fn text_of_output(env: &Env, bytes: Bytes) -> napi::Result<JsString<'_>> {
     if bytes.is_ascii() && bytes.len() > OWN_FROM { own_text(env, Narrow::Output(bytes)) } else { short_text(env, &bytes) }
@@ -284,7 +293,7 @@ type CreateExternal =
 enum Narrow {
     Output(Bytes),
     /// Memory that is used again.
-    Message(Vec<u8>),
+    Message(Room),
 }
 
 impl Narrow {

@@ -3,7 +3,7 @@
 use crate::error::{Failure, guard};
 use crate::hub::Hub;
 use crate::incoming::{NOTHING, taken};
-use crate::message_parts::{Body, VALUES, message_of, put};
+use crate::message_parts::{Body, VALUES, message_for, message_of, put};
 use crate::poller::Receiver;
 use crate::shared::wait::LockWait;
 use napi::Env;
@@ -154,7 +154,7 @@ impl Hub {
     pub fn channel_send(&self, id: u32, codec: u32, body: Body, buffers: Option<Vec<Uint8Array>>, fds: Option<Vec<i32>>) -> Either<bool, Failure> {
         guard(|| {
             let channel = self.channels.get(id)?;
-            Ok(blocked(channel.try_send(message_of(codec, body, buffers, fds)?))?.is_ok())
+            Ok(blocked(channel.try_send(message_for(&channel, codec, body, buffers, fds)?))?.is_ok())
         })
     }
 

@@ -1,15 +1,32 @@
 //! Messages between JavaScript and the core: four values each, in flat arrays, because objects cost several times as much.
 
-use crate::memory::{text_of, to_message_buffer};
+use crate::memory::{narrow_text, text_of, to_message_buffer};
 use napi::bindgen_prelude::{Array, Buffer, Either, Null, Uint8Array};
 use napi::{Env, JsString};
-use procs::{Codec, Error, ErrorKind, Message, Result};
+use procs::{Channel, Codec, Error, ErrorKind, Message, Result};
 use std::os::fd::IntoRawFd;
 
 /// Values of one message: number of the codec, body (text for JSON), buffers, descriptors.
 pub(crate) const VALUES: u32 = 4;
 
 pub(crate) type Body = Either<String, Uint8Array>;
+
+/// From so many bytes on a body is copied to the memory that it is sent in.
+const PLACED_FROM: usize = 64 << 10;
+
+/// As [`message_of`], for this channel: a large body is copied once.
+pub(crate) fn message_for(channel: &Channel, codec: u32, body: Body, buffers: Option<Vec<Uint8Array>>, fds: Option<Vec<i32>>) -> Result<Message> {
+    if let Either::B(bytes) = &body
+        && bytes.len() > PLACED_FROM
+        && let Ok(mut block) = channel.alloc(bytes.len())
+    {
+        block.write(0, bytes)?;
+        let mut message = message_of(codec, Either::A(String::new()), buffers, fds)?;
+        message.body = block.into();
+        return Ok(message);
+    }
+    message_of(codec, body, buffers, fds)
+}
 
 /// The message that JavaScript gave.
 pub(crate) fn message_of(codec: u32, body: Body, buffers: Option<Vec<Uint8Array>>, fds: Option<Vec<i32>>) -> Result<Message> {
@@ -34,10 +51,24 @@ pub(crate) fn codec_of(number: u32) -> Result<Codec> {
         .ok_or_else(|| Error::new(ErrorKind::InvalidArgument, "channel", format!("no such codec (codec = {number})")))
 }
 
-/// Writes the values of a message into an array.
-pub(crate) fn put(env: &Env, array: &mut Array<'_>, at: u32, message: Message, text: bool) -> napi::Result<()> {
+/// A text as bytes that are a character each, as the other side has said that it takes it (docs/wire.md): the one buffer beside an empty raw body.
+pub(crate) fn narrow_message(text: procs::Block) -> Message {
+    Message::raw(Vec::new()).with_buffer(text)
+}
+
+/// What [`narrow_message`] carries.
+fn take_narrow(message: &mut Message) -> Option<procs::Buffer> {
+    let is_narrow = message.codec == Codec::Raw && message.body.is_empty() && message.buffers.len() == 1;
+    if is_narrow { message.buffers.pop() } else { None }
+}
+
+/// Writes the values of a message into an array. With `text` raw bytes are text.
+pub(crate) fn put(env: &Env, array: &mut Array<'_>, at: u32, mut message: Message, text: bool) -> napi::Result<()> {
     array.set(at, message.codec as u32)?;
-    array.set(at + 1, body_of(env, message.codec, message.body, text)?)?;
+    match text.then(|| take_narrow(&mut message)).flatten() {
+        Some(narrow) => array.set(at + 1, narrow_text(env, &narrow)?)?,
+        None => array.set(at + 1, body_of(env, message.codec, message.body, text)?)?,
+    }
     if message.buffers.is_empty() {
         array.set(at + 2, Null)?;
     } else {

@@ -2,12 +2,12 @@
 
 use crate::error::{Failure, guard};
 use crate::incoming::Channels;
-use crate::memory::{ascii_of, bytes_of, narrow_of, wide_of};
+use crate::memory::{ascii_of, bytes_of, narrow_of, utf8_of, wide_of};
 use crate::message_channel::blocked;
-use crate::message_parts::codec_of;
+use crate::message_parts::{codec_of, narrow_message};
 use napi::bindgen_prelude::{Either, Either3, Null, Object};
 use napi::{Env, JsString};
-use procs::{Buffer, ErrorKind, Message};
+use procs::{ErrorKind, Message};
 use std::rc::Rc;
 
 /// True for a message that went, false when the other side has to read first.
@@ -22,23 +22,24 @@ impl Channels {
     fn send_text(&self, env: &Env, id: u32, codec: u32, (text, shape): (&JsString<'_>, u32)) -> Sent {
         guard(|| {
             let channel = self.get(id)?;
-            let narrow = if shape == NARROW { narrow_of(env, text, &channel) } else { None };
+            let narrow = if shape == NARROW { narrow_of(env, text, &channel).and_then(utf8_of) } else { None };
             let message = Message::encoded(codec_of(codec)?, narrow.unwrap_or_else(|| bytes_of(env, text).into()));
             Ok(blocked(channel.try_send(message))?.is_ok())
         })
     }
 
-    /// Text as raw bytes; null when it is not known to be something that comes back as it is.
-    fn send_plain(&self, env: &Env, id: u32, text: &JsString<'_>, shape: u32) -> Either3<bool, Failure, Null> {
+    /// Text as raw bytes, which the other side may take as one byte a character; null when it is not known to be something that comes back as it is.
+    fn send_plain(&self, env: &Env, id: u32, (text, shape): (&JsString<'_>, u32), narrow: bool) -> Either3<bool, Failure, Null> {
         let sent = guard(|| {
             let channel = self.get(id)?;
-            let body = match shape {
-                NARROW => narrow_of(env, text, &channel),
-                WHOLE => wide_of(env, text).map(Buffer::from),
-                _ => ascii_of(env, text).map(Buffer::from),
+            let message = match shape {
+                NARROW if narrow => narrow_of(env, text, &channel).map(narrow_message),
+                NARROW => narrow_of(env, text, &channel).and_then(utf8_of).map(Message::raw),
+                WHOLE => wide_of(env, text).map(Message::raw),
+                _ => ascii_of(env, text).map(Message::raw),
             };
-            let Some(body) = body else { return Ok(None) };
-            blocked(channel.try_send(Message::raw(body))).map(|sent| Some(sent.is_ok()))
+            let Some(message) = message else { return Ok(None) };
+            blocked(channel.try_send(message)).map(|sent| Some(sent.is_ok()))
         });
         match sent {
             Either::A(Some(sent)) => Either3::A(sent),
@@ -65,7 +66,7 @@ impl Channels {
         calls.set("channelSendText", text)?;
         let channels = self.clone();
         let plain = env.create_function_from_closure::<(), _, _>("channelSendPlain", move |call| {
-            Ok(channels.send_plain(call.env, call.get(0)?, &call.get::<JsString<'_>>(1)?, call.get(2)?))
+            Ok(channels.send_plain(call.env, call.get(0)?, (&call.get::<JsString<'_>>(1)?, call.get(2)?), call.get(3)?))
         })?;
         calls.set("channelSendPlain", plain)?;
         let channels = self.clone();

@@ -164,6 +164,45 @@ test('texts of every kind and size come back as they were', async () => {
   assert.deepStrictEqual(await once(child, 'exit'), [0, null]);
 });
 
+/** Sends back what it is sent, and tells whether it may send texts in Latin-1; `old` takes that from what both sides say. */
+const FORMS = script('forms.cjs', `
+const old = process.argv[2] === 'old';
+if (old) {
+  const send = process._send;
+  process._send = (message, ...rest) => { delete message.latin1; return send.call(process, message, ...rest); };
+  process.on('internalMessage', (message) => { delete message.latin1; });
+}
+require(${PACKAGE});
+const { quick } = require(${JSON.stringify(path.resolve(__dirname, '../lib/hub.js'))});
+const send = quick.channelSendPlain;
+let latin1;
+quick.channelSendPlain = (...args) => { latin1 = args[3]; return send(...args); };
+process.on('message', (message) => process.send(message === 'which' ? { latin1 } : message));
+`);
+
+test('a text in Latin-1 is sent only to a side that has said that it takes it', async () => {
+  const { quick } = require('../lib/hub.js');
+  const send = quick.channelSendPlain;
+  const text = 'é'.repeat(300 * 1024);
+  for (const age of ['old', 'new']) {
+    const allowed = {};
+    quick.channelSendPlain = (...args) => { allowed.parent = args[3]; return send(...args); };
+    const child = procs.fork(FORMS, [age]);
+    const echo = async (message) => {
+      child.send(message);
+      return (await once(child, 'message'))[0];
+    };
+    while (allowed.parent === undefined || allowed.child === undefined) {
+      assert.ok(await echo(text) === text, age);
+      allowed.child = (await echo('which')).latin1;
+    }
+    assert.deepStrictEqual(allowed, { parent: age === 'new', child: age === 'new' }, age);
+    child.disconnect();
+    assert.deepStrictEqual(await once(child, 'exit'), [0, null]);
+  }
+  quick.channelSendPlain = send;
+});
+
 test('what earlier texts were made of is used again only when they are gone', async () => {
   const child = procs.fork(MIRROR);
   const kept = [];

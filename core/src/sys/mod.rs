@@ -36,6 +36,7 @@ pub(crate) mod poll;
 mod raw;
 pub(crate) mod reset;
 pub(crate) mod robust;
+pub(crate) mod rooms;
 pub(crate) mod scan;
 pub(crate) mod setup;
 pub(crate) mod shared;
