@@ -23,6 +23,8 @@ pub(super) struct Rounds {
     /// Somebody sleeps whom a round is to wake. He has the receiver's lock, so that there is only one.
     asleep: AtomicBool,
     going: AtomicBool,
+    /// The last sleep was a long one: the next has a timer, so that two threads need not wake up for one that waits for hours.
+    long: AtomicBool,
     /// Counts the sleeps that were ended.
     number: AtomicU32,
     /// Rounds without anybody asleep, one after the other.
@@ -43,6 +45,12 @@ impl Line {
     /// deadline, may be why it ended.
     pub(super) fn sleep_a_round(self: &Arc<Line>, ring: &RingLine, deadline: Deadline, mut ready: impl FnMut() -> bool) -> bool {
         let rounds = &self.rounds;
+        if rounds.long.load(Ordering::Relaxed) {
+            self.sleep(ring, FUTEX_DATA, deadline.min(Deadline::after(ROUND)), &mut ready);
+            let came = ready();
+            rounds.long.store(!came, Ordering::Relaxed);
+            return came;
+        }
         let number = rounds.number.load(Ordering::Relaxed);
         // Before the look at `going`, as whoever ends the rounds looks for sleepers after he has said so: one of the two sees the other.
         rounds.asleep.store(true, Ordering::SeqCst);
@@ -51,6 +59,7 @@ impl Line {
         let ended = || rounds.number.load(Ordering::Relaxed) != number;
         self.sleep(ring, FUTEX_DATA, until, || ready() || ended());
         rounds.asleep.store(false, Ordering::Relaxed);
+        rounds.long.store(ended(), Ordering::Relaxed);
         going && !ended() && !interrupted()
     }
 
@@ -111,7 +120,6 @@ impl Wake for Round {
 #[cfg(test)]
 mod tests {
     use crate::channel::native::pair::{open, pair};
-    use crate::channel::native::plain::Found;
     use crate::channel::options::ChannelOptions;
     use crate::deadline::{Deadline, ROUND, interruptible};
     use crate::shm::Spin;
@@ -124,25 +132,32 @@ mod tests {
         let (here, there) = pair(&options).expect("a pair");
         let (here, there) = (open(here, &options).expect("an end"), open(there, &options).expect("an end"));
         let mut body = Vec::new();
-        let mut look = || {
+        let look = |body: &mut Vec<u8>| {
             let begun = Instant::now();
-            let found = interruptible(|| here.seek_plain(&mut body, Some(Deadline::after(Duration::from_secs(60)))));
+            let found = interruptible(|| here.seek_plain(body, Some(Deadline::after(Duration::from_secs(60)))));
             assert!(begun.elapsed() < Duration::from_secs(30), "no round came");
             found.expect("the other side is there")
         };
         for _ in 0..2 {
-            for _ in 0..3 {
-                assert!(look().is_none(), "nothing was sent");
-            }
-            assert!(here.line.rounds.going.load(Ordering::SeqCst));
+            let before = here.line.rounds.number.load(Ordering::SeqCst);
+            assert!(look(&mut body).is_none(), "nothing was sent");
+            assert!(here.line.rounds.number.load(Ordering::SeqCst) > before, "a timer ended the first sleep");
             let limit = Instant::now() + Duration::from_secs(60);
             while here.line.rounds.going.load(Ordering::SeqCst) {
                 assert!(Instant::now() < limit, "the rounds go on for nobody");
-                assert!(there.recv(Some(Deadline::after(ROUND))).is_err(), "nothing was sent");
+                assert!(look(&mut body).is_none(), "nothing was sent");
+            }
+            while here.line.rounds.long.load(Ordering::SeqCst) {
+                assert!(Instant::now() < limit, "data during a sleep is not noted");
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        assert!(there.recv(Some(Deadline::after(ROUND / 4))).is_err(), "nothing was sent");
+                        there.send_bytes(b"kept", Some(Deadline::NEVER)).expect("sent");
+                    });
+                    while look(&mut body).is_none() {}
+                });
+                assert_eq!(std::mem::take(&mut body), b"kept");
             }
         }
-        there.send_bytes(b"kept", Some(Deadline::NEVER)).expect("sent");
-        assert!(matches!(look(), Some(Found::Plain(_, 4))));
-        assert_eq!(body, b"kept");
     }
 }
