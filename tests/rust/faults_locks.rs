@@ -198,6 +198,28 @@ fn e08_a_killed_arrival_breaks_its_round_only() {
     });
 }
 
+#[test]
+fn e08_who_comes_last_is_told_of_an_arrival_that_died_alone() {
+    killing("e08_who_comes_last_is_told_of_an_arrival_that_died_alone", |t| {
+        let memory = memory();
+        let (barrier, said) = (SharedBarrier::create(&memory, BARRIER, 2).expect("a barrier"), memory.cell_u32(SAID).expect("a cell"));
+        for _ in 0..count(20) {
+            said.store(0);
+            let mut holder = start("e08_holder", memory.try_clone_fd().expect("a descriptor"), "barrier");
+            t.wait_until("it arrived", || said.load() == 1);
+            holder.kill().expect("a kill");
+            holder.wait().expect("an end");
+            let error = barrier.wait_timeout(LONG).expect_err("a round of one");
+            assert_eq!(error.kind(), ErrorKind::OwnerDied);
+            let leaders = std::thread::scope(|scope| {
+                let other = scope.spawn(|| barrier.wait_timeout(LONG).expect("a whole round"));
+                [barrier.wait_timeout(LONG).expect("a whole round"), other.join().expect("no panic")]
+            });
+            assert_eq!(leaders.iter().filter(|leader| **leader).count(), 1);
+        }
+    });
+}
+
 /// How often this thread has slept.
 fn sleeps() -> i64 {
     use nix::sys::resource::{UsageWho, getrusage};

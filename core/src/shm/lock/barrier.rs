@@ -26,8 +26,8 @@ const NOUN: &str = "barrier";
 /// A point at an offset of a [`SharedMemory`] that `parties` threads or processes reach before any of them goes on. It is used again at once for
 /// the next round.
 ///
-/// When a process dies after it arrived, the round is broken: those who wait get the error `OwnerDied`, and the next round begins. One that dies
-/// before it arrives is not known to the barrier: use a timeout, which takes the arrival back. For processes that trust one another and have the
+/// When a process dies after it arrived, the round is broken: those who wait, or else the last to arrive, get the error `OwnerDied`, and the next
+/// round begins. One that dies before it arrives is not known to the barrier: use a timeout, which takes the arrival back. For processes that trust one another and have the
 /// same pid namespace; at most 248 of them. It takes [`SIZE`](SharedBarrier::SIZE) bytes at a multiple of 64. Clones are views of the same
 /// barrier.
 ///
@@ -129,6 +129,16 @@ impl SharedBarrier {
         wait::future(Arrival::new(self), Deadline::from_timeout(timeout), NOUN)
     }
 
+    /// Whether one is dead that had arrived in this round, which is over then. Inside the inner mutex.
+    fn breaks(&self, round: u32) -> bool {
+        let broken = self.guarded.bury(round) > 0;
+        if broken {
+            self.broken.store(round, Ordering::SeqCst);
+            self.turn();
+        }
+        broken
+    }
+
     /// Begins the next round, which makes every arrival of this one void by a single store. Inside the inner mutex.
     fn turn(&self) {
         let next = self.round.load(Ordering::Relaxed).wrapping_add(1).max(1);
@@ -154,16 +164,14 @@ impl Arrival {
     fn look(&mut self, arrived: u32, check: bool) -> Result<Option<bool>> {
         let barrier = &self.barrier;
         let now = barrier.round.load(Ordering::SeqCst);
-        if check && now == arrived && barrier.guarded.bury(arrived) > 0 {
-            barrier.broken.store(arrived, Ordering::SeqCst);
-            barrier.turn();
+        if check && now == arrived && barrier.breaks(arrived) {
             self.news = true;
         }
         if barrier.round.load(Ordering::SeqCst) == arrived {
             return Ok(None);
         }
         if barrier.broken.load(Ordering::SeqCst) == arrived {
-            return Err(Error::new(ErrorKind::OwnerDied, NOUN, "a process died that had arrived"));
+            return Err(one_died());
         }
         Ok(Some(false))
     }
@@ -183,10 +191,18 @@ impl Arrival {
             self.round = Some(round);
             return self.look(round, check);
         }
-        barrier.turn();
         self.news = true;
+        // Of one that died when nobody else was waiting nobody has been told.
+        if barrier.breaks(round) {
+            return Err(one_died());
+        }
+        barrier.turn();
         Ok(Some(true))
     }
+}
+
+fn one_died() -> Error {
+    Error::new(ErrorKind::OwnerDied, NOUN, "a process died that had arrived")
 }
 
 impl Attempt for Arrival {
