@@ -48,13 +48,13 @@ pub struct Flow {
     relay: Relay,
     /// Bytes in the relay: none, unless somebody had no room for all that was moved.
     held: usize,
-    /// The most that was wanted at once.
-    most: usize,
+    /// Size of a relay to be opened.
+    relay_size: usize,
 }
 
 impl Default for Flow {
     fn default() -> Flow {
-        Flow { total: 0, grow: false, grown: false, bulk: false, relay: Relay::NotYet, held: 0, most: 0 }
+        Flow { total: 0, grow: false, grown: false, bulk: false, relay: Relay::NotYet, held: 0, relay_size: CHUNK }
     }
 }
 
@@ -71,7 +71,6 @@ impl Flow {
     /// As of a read; `WouldBlock` from a descriptor that does not block.
     pub fn source<'a>(&'a mut self, fd: BorrowedFd<'a>, max: usize) -> io::Result<(BorrowedFd<'a>, usize)> {
         if self.held == 0 {
-            self.most = self.most.max(max);
             self.prepare(fd);
             self.fetch(fd, max)?;
         }
@@ -126,6 +125,8 @@ impl Flow {
         if !fd::is_nonblocking(fd) {
             return done;
         }
+        // Whoever hands out large blocks lets the child go on meanwhile.
+        self.relay_size = LARGE_PIPE;
         while done < block.len()
             && let Ok(count @ 1..) = self.read(fd, &mut block[done..])
         {
@@ -142,7 +143,7 @@ impl Flow {
             fd::grow_pipe(fd, LARGE_PIPE);
         }
         if self.bulk && self.total >= RELAY_FROM && matches!(self.relay, Relay::NotYet) {
-            self.relay = open_relay(self.most).unwrap_or(Relay::Never);
+            self.relay = open_relay(self.relay_size).unwrap_or(Relay::Never);
         }
     }
 
@@ -168,11 +169,11 @@ impl Flow {
     }
 }
 
-/// A pipe for one read of the stream, of at most so many bytes.
-fn open_relay(most: usize) -> Option<Relay> {
+/// A pipe for one read of the stream, of the normal size where the system does not grant another.
+fn open_relay(size: usize) -> Option<Relay> {
     let (read, write) = fd::pipe().ok()?;
-    let large = most > CHUNK && fd::grow_pipe(read.as_fd(), LARGE_PIPE);
-    (large || fd::grow_pipe(read.as_fd(), CHUNK)).then_some(Relay::Open { read, write })
+    let grown = fd::grow_pipe(read.as_fd(), size) || fd::grow_pipe(read.as_fd(), CHUNK);
+    grown.then_some(Relay::Open { read, write })
 }
 
 #[cfg(test)]
