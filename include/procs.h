@@ -651,7 +651,7 @@ typedef struct procs_spawn_options {
     int64_t drain_after_exit_ms;
     // Size asked for the child's pipes in bytes; a refusal is ignored. Default: 0, the system's.
     uint64_t pipe_size;
-    // run: fed to standard input. Default: NULL, nothing.
+    // run: fed to standard input. Default: NULL, nothing. Copied, except by `procs_run`, which reads it in place until it returns.
     const void *input;
     // run: bytes of `input`.
     size_t input_len;
@@ -1275,7 +1275,7 @@ procs_status procs_run_many(const procs_spawn_options *const *options, size_t co
 // The most children that the library lets run at once; further starts fail with PROCS_E_EXHAUSTED.
 size_t procs_max_children(void);
 
-// Sets the most children that run at once; it does not end any.
+// Sets the most children that run at once; it does not end any. 0 restores the default: 4096, or half of RLIMIT_NPROC where that is less.
 procs_status procs_set_max_children(size_t cap);
 
 /* ---- CANCEL ---------------------------------------------------------------------------------------------- */

@@ -7,7 +7,7 @@ use crate::options::*;
 use crate::ptr::{self, InputFn, Operation, UserData};
 use crate::slab;
 use crate::status::invalid;
-use procs::{ChannelOptions, Command, Input, OutputLimit, Result, RunOptions, Sink, Stdio};
+use procs::{ChannelOptions, Command, Error, Input, OutputLimit, Result, RunOptions, Sink, Stdio};
 use std::ffi::{OsStr, c_void};
 use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
@@ -294,11 +294,22 @@ impl Reader<'_> {
 }
 
 /// The bytes or the function that feed standard input.
+///
+/// # Errors
+/// `Exhausted` where there is no memory for a copy.
 pub(crate) fn input(op: Operation, data: *const c_void, len: usize, callback: (procs_input_fn, *mut c_void)) -> Result<Option<Input>> {
-    let bytes = ptr::array(op, "input", data.cast::<u8>(), len)?;
+    let bytes: &'static [u8] = ptr::array(op, "input", data.cast::<u8>(), len)?;
     match (data.is_null(), callback.0) {
         (true, None) => Ok(None),
-        (false, None) => Ok(Some(Input::Bytes(bytes.to_vec()))),
+        // The caller's bytes are there until this call returns, and by then it has let go of its input.
+        (false, None) if op == RUNS_TO_THE_END => Ok(Some(Input::Lent(Box::new(bytes)))),
+        (false, None) => {
+            let mut copy = Vec::new();
+            let no_memory = |_| Error::from_os(op, libc::ENOMEM, format!("no memory for a copy of the input (input_len = {len})"));
+            copy.try_reserve_exact(len).map_err(no_memory)?;
+            copy.extend_from_slice(bytes);
+            Ok(Some(Input::Bytes(copy)))
+        }
         (false, Some(_)) => Err(invalid(op, "the input is given twice (input and input_callback, expected one of them)")),
         (true, Some(function)) => {
             let user = UserData(callback.1);
@@ -306,6 +317,9 @@ pub(crate) fn input(op: Operation, data: *const c_void, len: usize, callback: (p
         }
     }
 }
+
+/// The call that neither starts a run for later nor hands its command to other threads.
+const RUNS_TO_THE_END: Operation = "procs_run";
 
 fn supply(function: InputFn, buffer: &mut [u8], user: UserData) -> std::io::Result<usize> {
     let count = ptr::call_input(function, buffer, user);

@@ -63,7 +63,7 @@ pub(crate) fn text_list(operation: Operation, name: &str, list: *const *const c_
     loop {
         // SAFETY: the list ends with NULL by the rules, and the loop ends there, so this entry exists.
         let place = unsafe { list.add(texts.len()) };
-        // SAFETY: as above; aligned because the list is.
+        // SAFETY: an entry of the list, at most its NULL; aligned because the list is.
         let entry = unsafe { place.read() };
         if entry.is_null() {
             return Ok(texts);
@@ -285,7 +285,7 @@ pub(crate) fn call_output(function: OutputFn, data: &[u8], user: UserData) {
 
 /// Asks the caller's input function to fill the buffer.
 pub(crate) fn call_input(function: InputFn, buffer: &mut [u8], user: UserData) -> i64 {
-    // SAFETY: as above; it writes at most `len` bytes by the rules.
+    // SAFETY: the function is the caller's and matches its type by the rules; it writes at most `len` bytes to the buffer, which is alive during the call.
     unsafe { function(buffer.as_mut_ptr().cast(), buffer.len(), user.0) }
 }
 

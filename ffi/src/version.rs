@@ -98,7 +98,7 @@ pub extern "C" fn procs_max_children() -> usize {
     procs::max_children()
 }
 
-/// Sets the most children that run at once; it does not end any.
+/// Sets the most children that run at once; it does not end any. 0 restores the default: 4096, or half of RLIMIT_NPROC where that is less.
 #[unsafe(no_mangle)]
 pub extern "C" fn procs_set_max_children(cap: usize) -> procs_status {
     guard("procs_set_max_children", || {

@@ -7,6 +7,7 @@
     ROW(a06_cgroup, "A06", "the cgroup's limit on processes", PLAIN, NULL)                                \
     ROW(host_without_memory, "A05", "", HOST, NULL)                                                       \
     ROW(c05_memory, "C05", "output that there is no memory for is an error", PLAIN, NULL)                 \
+    ROW(c02_input, "C02", "input is not copied by who waits, and a copy may be refused", PLAIN, NULL)     \
     ROW(a24, "A24", "a runaway loop meets the cap", NOT_VALGRIND, NULL)                                   \
     ROW(a24_limits, "A24", "resource limits reach the child", NOT_VALGRIND, NULL)
 #include "inject.h"
@@ -198,6 +199,32 @@ static void c05_memory(void) {
         }
     }
     CHECK(refused > 0);
+}
+
+static void c02_input(void) {
+    enum { LEN = 64 << 20 };
+    char *input = calloc(LEN, 1);
+    struct rlimit old, lower;
+    procs_spawn_options o;
+    procs_output *output = NULL;
+    procs_capture *capture = NULL;
+    size_t length = 0;
+    CHECK(input != NULL && procs_spawn_options_init(&o, sizeof o) == PROCS_OK);
+    o.shell = "wc -c";
+    o.input = input;
+    o.input_len = LEN;
+    o.check = 1;
+    exits(CHILD("exit", "7"), 7);
+    CHECK(getrlimit(RLIMIT_AS, &old) == 0);
+    lower = old;
+    lower.rlim_cur = strtoull(text_of("/proc/self/statm"), NULL, 10) * 4096 + (16 << 20);
+    CHECK(setrlimit(RLIMIT_AS, &lower) == 0);
+    CHECK(procs_run(&o, &output) == PROCS_OK);
+    CHECK(procs_capture_start(&o, &capture) == PROCS_E_EXHAUSTED);
+    CHECK(setrlimit(RLIMIT_AS, &old) == 0);
+    const char *text = procs_output_stdout(output, &length);
+    CHECK(length == 9 && memcmp(text, "67108864\n", 9) == 0 && procs_output_free(output) == PROCS_OK);
+    free(input);
 }
 
 static void a06(void) {

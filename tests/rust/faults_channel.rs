@@ -352,6 +352,28 @@ fn d22_sends_that_fail_for_a_moment_are_repeated() {
 }
 
 #[test]
+fn d22_a_system_that_has_no_memory_to_send_with_is_named() {
+    isolated("d22_a_system_that_has_no_memory_to_send_with_is_named", |t| {
+        for ring in [1 << 20, 0] {
+            let (a, b) = Channel::pair_with(&options(Spin::Off, ring)).expect("a pair");
+            a.send_bytes(b"first").expect("sent");
+            assert_eq!(b.recv().expect("a message").body, *b"first");
+            let message = || Message::raw(&b"with a descriptor"[..]).with_fd(std::fs::File::open("/dev/null").expect("a file"));
+            t.inject(&["sendmsg,sendto:error=ENOMEM"], || {
+                let begun = Instant::now();
+                let refused = [a.send(message()), a.send_timeout(message(), Duration::from_millis(50)), a.try_send(message())];
+                for error in refused.map(|sent| sent.expect_err("no memory")) {
+                    assert_eq!((error.kind(), error.error().os_error()), (ErrorKind::Exhausted, Some(libc::ENOMEM)), "{error}");
+                }
+                assert!(begun.elapsed() >= Duration::from_secs(1), "it may have been for a moment");
+            });
+            a.send(message()).expect("sent");
+            assert_eq!(b.recv().expect("a message").fds.len(), 1);
+        }
+    });
+}
+
+#[test]
 fn d23_a_peer_that_stalls_inside_a_frame() {
     run("d23_a_peer_that_stalls_inside_a_frame", |_| {
         for ring in [1 << 20, 0] {

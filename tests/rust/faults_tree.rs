@@ -1,7 +1,7 @@
 //! Fault row B07: whole trees are ended by each of the declared means, and the report is the truth.
 
 use procs::{Command, ErrorKind, Stdio, Stop, StopAction, StopReport, TreeLevel};
-use procs_tests::{FdWalk, Isolation, Test, cookie_holders, count, helper, isolated_in, limit};
+use procs_tests::{FdWalk, Isolation, Test, cookie_holders, count, helper, isolated, isolated_in, limit};
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -98,6 +98,20 @@ fn b07_a_group_names_its_survivors() {
             assert_truthful(&report, &members);
             assert!(!report.survivors.is_empty(), "{} survive and none is named: {report:?}", alive.len());
             release(t);
+        }
+    });
+}
+
+#[test]
+fn b07_a_look_at_proc_that_fails_once_gives_up_no_walk() {
+    isolated("b07_a_look_at_proc_that_fails_once_gives_up_no_walk", |t| {
+        let stop = Stop::new().step(StopAction::Kill, Duration::from_secs(10)).tree(true);
+        let child = || Command::new("/bin/sleep").arg("60").kill_tree(true).tree_level(TreeLevel::Walk).spawn().expect("a start");
+        let first = t.inject(&["statx,newfstatat:error=ENOMEM"], child);
+        assert!(t.injection_log().contains("(INJECTED)"), "nothing was looked at");
+        for child in [first, child()] {
+            assert!(child.tree_level() >= TreeLevel::Walk, "the failure of a moment was taken for an answer");
+            assert!(child.handle().stop(&stop).expect("a stop").level >= TreeLevel::Walk);
         }
     });
 }

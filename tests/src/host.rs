@@ -73,7 +73,7 @@ pub fn is_pending(signal: i32) -> bool {
     let mut set = set_of(&[]);
     // SAFETY: the set is initialised.
     unsafe { libc::sigpending(&mut set) };
-    // SAFETY: as above.
+    // SAFETY: a set that was initialised and filled by the call before.
     unsafe { libc::sigismember(&set, signal) == 1 }
 }
 

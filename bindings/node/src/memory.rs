@@ -374,7 +374,7 @@ impl Slab {
         let (mut kind, mut owner, mut offset) = (0, std::ptr::null_mut(), 0);
         // SAFETY: this is the thread of the environment, which is alive, within a handle scope; the results go to live variables.
         unsafe { sys::napi_get_reference_value(self.env, self.reference, &raw mut array) };
-        // SAFETY: as above.
+        // SAFETY: on the environment's thread, with a value of this handle scope; the results go to live variables.
         let status =
             unsafe { sys::napi_get_typedarray_info(self.env, array, &raw mut kind, &raw mut len, &raw mut data, &raw mut owner, &raw mut offset) };
         if status != sys::Status::napi_ok || data.is_null() {

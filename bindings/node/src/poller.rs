@@ -173,7 +173,7 @@ impl Poller {
             return Err(napi::Error::new(Status::GenericFailure, format!("hub: the event loop refused a descriptor (status = {status})")));
         }
         match when {
-            // SAFETY: as above; it cannot fail.
+            // SAFETY: the loop is this thread's, the memory is as large as libuv asked for and aligned for any handle; it cannot fail.
             When::Last => unsafe {
                 (uv.check_init)(event_loop, check);
             },
@@ -295,7 +295,7 @@ unsafe fn end(inner: *const Inner) {
     inner.call.borrow_mut().take();
     inner.owner.borrow_mut().take();
     for handle in [handle, inner.check].into_iter().filter(|handle| !handle.is_null()) {
-        // SAFETY: as above; closing stops the handle.
+        // SAFETY: initialised in `start` and not closed before; closing stops the handle.
         unsafe { (inner.uv.close)(handle, Some(closed)) };
     }
 }
@@ -338,7 +338,7 @@ impl Receiver {
         let (mut context, mut reference) = (null_mut(), null_mut());
         // SAFETY: the environment is the current one; the name is a value of this scope.
         check_status!(unsafe { sys::napi_async_init(raw, null_mut(), name, &raw mut context) })?;
-        // SAFETY: as above for the function.
+        // SAFETY: the environment is the current one; the function is a value of this scope.
         check_status!(unsafe { sys::napi_create_reference(raw, function.raw(), 1, &raw mut reference) })?;
         Ok(Receiver { env: raw, context, function: reference })
     }
@@ -418,7 +418,7 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         // SAFETY: dropped on the environment's thread before the environment ends: by the poller's cleanup hook at the latest.
         unsafe { sys::napi_delete_reference(self.env, self.function) };
-        // SAFETY: as above.
+        // SAFETY: on the environment's thread, before it ends; the context is ours and destroyed once.
         unsafe { sys::napi_async_destroy(self.env, self.context) };
     }
 }

@@ -38,6 +38,52 @@ async def _each(values):
             yield value
 
 
+class _Replies:
+    """The replies to one call. Forgetting it cancels the call."""
+
+    def __init__(self, channel, obj):
+        self._channel = channel
+        self._obj = obj
+        self._native = None
+        self._begun = self._over = False
+        # What came for somebody who was cancelled at the same moment.
+        self._kept = []
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if self._kept:
+            return self._kept.pop()
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            if not self._begun:
+                self._begun = True
+                self._native, self._obj = self._channel._stream_async(self._obj), None
+                await result_of(self._native.begin)
+        except BaseException:
+            self._end()  # it was not sent
+            raise
+        try:
+            found = await result_of(self._native.next, undo=self._kept.extend)
+        except Exception:
+            self._end()
+            raise
+        if not found:
+            self._end()
+            raise StopAsyncIteration
+        return found[0]
+
+    def _end(self):
+        self._over, self._native = True, None
+
+    async def aclose(self):
+        """Cancels the call."""
+        self._kept.clear()
+        self._end()
+
+
 class AsyncChannel:
     """A channel in an event loop: ``await`` instead of blocking. Made by ``aio.fork``, ``aio.parent_channel`` or from a ``procs.Channel``."""
 
@@ -104,12 +150,10 @@ class AsyncChannel:
         async with asyncio.timeout(timeout):
             return (await result_of(lambda hub, number: self._channel._call_async(hub, number, obj)))[0]
 
-    async def call_stream(self, obj):
-        """Asks for several replies: an async iterator over them. Leaving it early, or cancelling, cancels the call there."""
-        replies = self._channel._stream_async(obj)
-        await result_of(replies.begin)
-        while found := await result_of(replies.next):
-            yield found[0]
+    def call_stream(self, obj):
+        """Asks for several replies: an async iterator over them. Leaving it early, or ``aclose()``, cancels the call there. Who is cancelled while
+        it waits for a reply, by a timeout perhaps, can ask again: no reply is lost."""
+        return _Replies(self._channel, obj)
 
     async def serve(self, handler):
         """Answers the calls of the other side with what ``handler`` returns, or what it returns gives when it is awaited, several at once;

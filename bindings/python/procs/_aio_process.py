@@ -30,6 +30,12 @@ class Process:
     def __repr__(self):
         return f"<Process {self.pid}>"
 
+    def __del__(self):
+        # The end of its output comes before that of a child, often by less than it takes to get here: asyncio does not warn either.
+        outputs = [stream for stream in (self.stdout, self.stderr) if stream is not None]
+        if outputs and all(stream._ended for stream in outputs):
+            self._popen._child_created = False
+
     async def _open_streams(self):
         for name, fd in self._popen.pipes():
             if name == "stdin":

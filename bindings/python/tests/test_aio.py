@@ -307,3 +307,17 @@ def test_a_child_that_has_ended_is_dropped_without_a_word():
         if warned:
             os.kill(pid, signal.SIGKILL)
             wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the end of the sleeper")
+
+
+def test_a_child_between_the_end_of_its_output_and_its_own_is_dropped_without_a_word():
+    async def read():
+        process = await aio.create_subprocess_exec("sh", "-c", "echo x; exec sleep 60 >/dev/null", stdout=aio.PIPE)
+        assert await process.stdout.read() == b"x\n"
+        return process.pid
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pid = asyncio.run(read())
+        gc.collect()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the end of the sleeper")

@@ -1,6 +1,7 @@
 """Channels: between two ends here, with Python, Node and event loops on the other side."""
 
 import asyncio
+import itertools
 import multiprocessing.connection
 import os
 import pickle
@@ -442,7 +443,23 @@ def test_an_event_loop_serves_and_takes_replies_in_parts(tmp_path):
             if number == 50:
                 break
         await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
         assert await here.call(["plain", 4], 60) == 5
+        # Who is cancelled while it waits, or at the moment at which a reply comes, asks again.
+        stream, got, cancelled = here.call_stream(["many", 300]), [], 0
+        for turns in itertools.cycle(range(8)):
+            task = asyncio.ensure_future(anext(stream))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            try:
+                got.append(await task)
+            except asyncio.CancelledError:
+                cancelled += 1
+            except StopAsyncIteration:
+                break
+        assert got == list(range(300)) and cancelled
         here.close()
         await asyncio.wait_for(serving, 60)
         there.close()

@@ -152,6 +152,41 @@ def test_descriptors_of_unpickled_memory_are_not_left_behind():
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
+def test_tasks_of_one_loop_hold_a_mutex_one_after_the_other():
+    memory = procs.SharedMemory(4096)
+    inside, most = 0, 0
+
+    async def worker(lock):
+        nonlocal inside, most
+        for _ in range(20):
+            async with aio.held(lock):
+                inside += 1
+                most = max(most, inside)
+                await asyncio.sleep(0)
+                inside -= 1
+
+    async def main():
+        # Two views of one lock, and another lock.
+        first, second, other = memory.mutex(0), memory.mutex(0), memory.mutex(128)
+        async with asyncio.timeout(60):
+            await asyncio.gather(worker(first), worker(first), worker(second))
+            assert most == 1
+            async with aio.held(first):
+                with pytest.raises(procs.InvalidStateError):  # it would wait for itself
+                    await briefly(first)
+                with pytest.raises(procs.TimedOutError, match="timeout = 0.05"):
+                    await asyncio.create_task(briefly(second))
+                async with aio.held(other):
+                    pass
+            await briefly(second)
+
+    async def briefly(lock):
+        async with aio.held(lock, 0.05):
+            pass
+
+    asyncio.run(main())
+
+
 def test_an_event_loop_waits_for_every_lock():
     memory = procs.SharedMemory(16384)
     mutex, rwlock, semaphore = memory.mutex(0), memory.rwlock(1024), memory.semaphore(4096, 1)

@@ -28,6 +28,7 @@ mod parser;
 pub(crate) mod peer;
 mod request;
 mod request_async;
+mod starved;
 mod unsent;
 
 pub use call::RemoteFailure;

@@ -90,7 +90,7 @@ mod tests {
         }
         memory.release(1);
         memory.release(2); // none
-        // SAFETY: as above.
+        // SAFETY: the offsets lie within the memory, whose bytes are initialised: written above, or zero.
         let bytes = [0, HUGE, 2 * HUGE - 1].map(|offset| unsafe { memory.as_ptr().wrapping_add(offset).read() });
         assert_eq!(bytes, [7, 0, 0]);
         assert!(ReadMemory::new(0).is_err());

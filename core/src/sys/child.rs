@@ -253,7 +253,7 @@ fn exec(plan: &Plan) -> isize {
             _ => return error,
         }
         index += 1;
-        // SAFETY: as above.
+        // SAFETY: the candidate before it was not the terminator, so that this entry exists.
         let last = unsafe { *plan.candidates.wrapping_add(index) }.is_null();
         if last && denied == 0 {
             return error;

@@ -92,7 +92,8 @@ pub(super) fn clone_child(stack: usize, level: Level, flags: Flags, plan: *mut P
         retry_eintr(|| unsafe { raw::clone_call(libc::SYS_clone3, [args.as_ptr() as usize, 88, 0, 0, 0], child::enter, argument) })
     } else {
         let first = (bits | libc::SIGCHLD as u64) as usize;
-        // SAFETY: as above; the third argument of clone receives the pidfd.
+        // SAFETY: the stack is our own and handed over by its end; `enter` keeps to the rules of child.rs; stack and plan outlive the child's use of
+        // them, as for clone3 above. The third argument receives the pidfd.
         retry_eintr(|| unsafe { raw::clone_call(libc::SYS_clone, [first, stack + STACK_BYTES, pidfd as usize, 0, 0], child::enter, argument) })
     };
     if result < 0 {

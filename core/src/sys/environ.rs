@@ -29,7 +29,7 @@ pub(crate) struct Snapshot {
 
 // SAFETY: the pointers are only compared, and read by the kernel; the strings belong to the host's environment, not to a thread.
 unsafe impl Send for Snapshot {}
-// SAFETY: as above; nothing is changed after construction.
+// SAFETY: nothing is changed after construction; through a shared reference the pointers are only compared, and read by the kernel.
 unsafe impl Sync for Snapshot {}
 
 impl std::fmt::Debug for Snapshot {

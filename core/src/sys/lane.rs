@@ -49,7 +49,9 @@ pub(crate) struct Lane {
 // SAFETY: the pointers lead into the mapping, which is Send and Sync and lives as long as this value; the words are atomics, and who may
 // touch which bytes is the protocol of the two sides, checked by bounds here whatever the other side does.
 unsafe impl Send for Lane {}
-// SAFETY: as above.
+// SAFETY: a shared reference gives out atomics and copies. Bytes are put by the one `RingWriter` of a direction and taken by its one `RingReader`, each
+// of which its channel keeps under a lock, so that in this process no two threads copy to or from the same bytes at once; the two halves keep apart
+// by head and tail. What the other process writes meanwhile is copied as raw memory and believed by nobody.
 unsafe impl Sync for Lane {}
 
 /// Where the parts of a lane lie in the mapping.
@@ -137,7 +139,7 @@ impl Lane {
         for (index, word) in [a, b, c, d].into_iter().enumerate() {
             // SAFETY: four words fit before the end of the ring.
             let place = unsafe { start.cast::<u64>().add(index) };
-            // SAFETY: as above; need not be aligned.
+            // SAFETY: eight bytes of the four words that fit before the end of the ring; they need not be aligned.
             unsafe { place.write_unaligned(word.to_le()) };
         }
     }

@@ -55,11 +55,11 @@ impl RobustMutex {
         let attributes = attributes.as_mut_ptr();
         // SAFETY: room for the struct.
         result(unsafe { libc::pthread_mutexattr_init(attributes) })?;
-        // SAFETY: initialised above; so in the next two.
+        // SAFETY: attributes that were initialised just now.
         result(unsafe { libc::pthread_mutexattr_setpshared(attributes, libc::PTHREAD_PROCESS_SHARED) })?;
-        // SAFETY: as above.
+        // SAFETY: initialised attributes.
         result(unsafe { libc::pthread_mutexattr_setrobust(attributes, libc::PTHREAD_MUTEX_ROBUST) })?;
-        // SAFETY: as above.
+        // SAFETY: initialised attributes.
         result(unsafe { libc::pthread_mutexattr_settype(attributes, libc::PTHREAD_MUTEX_ERRORCHECK) })?;
         // SAFETY: the place is inside the mapping and aligned (`new`), writable (`new`), and nobody uses it by the function's contract.
         result(unsafe { libc::pthread_mutex_init(self.mutex, attributes) })
@@ -70,15 +70,15 @@ impl RobustMutex {
     /// `WouldBlock` or `Timeout` when another thread has it, `OwnerDied` when a holder gave it up unrepaired, `InvalidState` when this thread
     /// has it already.
     pub(crate) fn lock(&self, deadline: Deadline) -> Result<Locked> {
-        // SAFETY: initialised by whoever published the place; kept mapped by `map`. So below.
+        // SAFETY: a mutex that whoever published the place has initialised, kept mapped by `map`.
         let mut code = unsafe { libc::pthread_mutex_trylock(self.mutex) };
         if code == libc::EBUSY && deadline.remaining() != Some(Duration::ZERO) {
             code = match deadline.remaining() {
-                // SAFETY: as above.
+                // SAFETY: an initialised mutex, kept mapped by `map`.
                 None => unsafe { libc::pthread_mutex_lock(self.mutex) },
                 Some(left) => {
                     let until = monotonic_after(left);
-                    // SAFETY: as above; the time lives across the call.
+                    // SAFETY: an initialised mutex, kept mapped by `map`; the time lives across the call.
                     unsafe { pthread_mutex_clocklock(self.mutex, libc::CLOCK_MONOTONIC, &until) }
                 }
             };

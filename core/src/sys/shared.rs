@@ -105,7 +105,7 @@ pub(crate) struct SharedMapping {
 
 // SAFETY: `base` is valid until the value is dropped, whatever the thread; all access is by copy or atomic.
 unsafe impl Send for SharedMapping {}
-// SAFETY: as above; `&SharedMapping` gives out atomics and copies only, and `base()` and `lent()` name their conditions.
+// SAFETY: `&SharedMapping` gives out atomics and copies only, and `base()` and `lent()` name their conditions.
 unsafe impl Sync for SharedMapping {}
 
 impl SharedMapping {

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::sync::OnceLock;
 
 /// A process found in a walk, held so that a reused number is never mistaken for it.
@@ -149,10 +148,18 @@ fn scan(look: &mut Look, is_wanted: impl Fn(&Stat) -> bool) -> Vec<u32> {
     numbers.filter(|pid| look.noted(Stat::of(*pid)).is_some_and(|stat| is_wanted(&stat))).collect()
 }
 
-/// Whether there is a /proc to walk in. Looked for once.
+/// Whether there is a /proc to walk in. Asked until there is an answer: where memory or descriptors are short for a moment, the walk says so itself.
 pub(crate) fn can_walk() -> bool {
     static PROC: OnceLock<bool> = OnceLock::new();
-    *PROC.get_or_init(|| Path::new("/proc/self/stat").exists())
+    if let Some(known) = PROC.get() {
+        return *known;
+    }
+    let found = match fs::metadata("/proc/self/stat") {
+        Ok(_) => true,
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::EACCES | libc::EPERM)) => false,
+        Err(_) => return true,
+    };
+    *PROC.get_or_init(|| found)
 }
 
 /// Every process of a group that is not yet in `known`, without its leader. Only while the leader is unreaped is the number the group's own.

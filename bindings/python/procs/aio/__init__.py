@@ -11,6 +11,7 @@ coroutine and ``wait`` for tasks are asyncio's too.
 import asyncio
 import contextlib
 import inspect
+import weakref
 from collections.abc import Iterable
 
 from . import subprocess
@@ -19,6 +20,7 @@ from .._aio_channel import AsyncChannel
 from .._aio_loop import result_of as _result
 from .._aio_process import Process, adopt, create, opened, stop_together
 from .._aio_streams import StreamReader
+from .._errors import InvalidStateError, TimedOutError
 from .._many import prepared
 from .._options import DEVNULL, PIPE, STDOUT
 from .._plan import Plan, checked, named, redirect
@@ -238,13 +240,43 @@ def _let_go(lock, taken):
         lock.finish(failed=True)
 
 
+# For each loop the tasks that hold something through ``held``, each with the future that tells when it has let go.
+_holders = weakref.WeakKeyDictionary()
+
+
+async def _taken(lock, timeout, holders):
+    """As ``wait``, also for a mutex that another task of this loop has: for the core the one who has it is this very thread."""
+    loop = asyncio.get_running_loop()
+    end = None if timeout is None else loop.time() + timeout
+    left = timeout
+    while True:
+        try:
+            return await wait(lock, left)
+        except InvalidStateError:
+            others = [released for task, released in holders if task is not asyncio.current_task()]
+            if not others:
+                raise
+            left = None if end is None else max(0, end - loop.time())
+            if not (await asyncio.wait(others, timeout=left, return_when=asyncio.FIRST_COMPLETED))[0]:
+                raise TimedOutError(f"held: another task did not let go in time (lock = {lock!r}, timeout = {timeout})") from None
+            left = None if end is None else max(0, end - loop.time())
+
+
 @contextlib.asynccontextmanager
 async def held(lock, timeout=None):
-    """``async with aio.held(lock):`` has a ``SharedMutex``, a ``SharedSemaphore`` or a side of a ``SharedRwLock``, and lets it go."""
+    """``async with aio.held(lock):`` has a ``SharedMutex``, a ``SharedSemaphore`` or a side of a ``SharedRwLock``, and lets it go. Tasks of one loop
+    that want a mutex have it one after the other; a task that has it already gets ``InvalidStateError``."""
     if not hasattr(lock, "release"):
         raise TypeError(f"a lock that can be held is expected (lock = {lock!r}; of a SharedRwLock one of its sides, read or write)")
-    await wait(lock, timeout)
+    loop = asyncio.get_running_loop()
+    holders = _holders.setdefault(loop, set())
+    await _taken(lock, timeout, holders)
+    holder = (asyncio.current_task(), loop.create_future())
+    holders.add(holder)
     try:
         yield lock
     finally:
+        holders.discard(holder)
         lock.release()
+        if not loop.is_closed():
+            holder[1].set_result(None)

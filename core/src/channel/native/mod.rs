@@ -186,8 +186,8 @@ impl Native {
         let mut sender = self.lock_sender(wait)?;
         sender.check_size(size, frame.fds.len())?;
         while self.announce(&mut sender)? == Offer::Full || sender.offer(&self.line, frame)? == Offer::Full {
-            if over(wait) {
-                return Err(full(wait));
+            if over(wait) || sender.starved.is_over() {
+                return Err(sender.starved.error("channel.send").unwrap_or_else(|| full(wait)));
             }
             self.wait_room(&mut sender, frame.len(), wait);
         }
@@ -206,7 +206,7 @@ impl Native {
             if self.line.is_over() {
                 break;
             }
-            if over(wait) {
+            if over(wait) || sender.starved.is_over() {
                 return self.sender.leave_to_reactor(&self.line, sender);
             }
             self.wait_room(sender, 1, wait);

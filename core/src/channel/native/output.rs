@@ -4,6 +4,7 @@ use super::line::Line;
 use crate::channel::control::Hello;
 use crate::channel::frame::{FrameKind, HEADER_LEN, Header};
 use crate::channel::options::ChannelOptions;
+use crate::channel::starved::Starved;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::ring::RingWriter;
 use crate::shm::ring::spin::Spinner;
@@ -80,6 +81,8 @@ pub(super) struct Sender {
     pub(super) announced: usize,
     /// A failure after which the stream cannot go on.
     broken: bool,
+    /// The system had no memory for the last try.
+    pub(super) starved: Starved,
 }
 
 impl Sender {
@@ -102,6 +105,7 @@ impl Sender {
             lent_in_flight: 0,
             announced: 0,
             broken: false,
+            starved: Starved::default(),
         }
     }
 
@@ -271,8 +275,8 @@ impl Sender {
         for (index, some) in fds.chunks(FDS_AT_ONCE).enumerate() {
             let borrowed: Vec<BorrowedFd<'_>> = some.iter().map(AsFd::as_fd).collect();
             match message::send(line.socket(), &[IoSlice::new(b"F")], &borrowed) {
-                Ok(_) => {}
-                Err(error) if index == 0 && is_full(&error) => return Ok(false),
+                Ok(_) => self.starved.passed(),
+                Err(error) if index == 0 && self.starved.may_pass(&error) => return Ok(false),
                 Err(error) => return Err(self.failed(line, &error, "cannot send the descriptors")),
             }
         }
@@ -300,9 +304,10 @@ impl Sender {
         let fds: Vec<BorrowedFd<'_>> = frame.fds.iter().map(AsFd::as_fd).collect();
         let sent = match message::send(line.socket(), &parts, &fds) {
             Ok(sent) => sent,
-            Err(error) if is_full(&error) => return Ok(Offer::Full),
+            Err(error) if self.starved.may_pass(&error) => return Ok(Offer::Full),
             Err(error) => return Err(self.failed(line, &error, "cannot send")),
         };
+        self.starved.passed();
         self.seq = self.seq.wrapping_add(1);
         let mut skip = sent;
         for part in &parts {
@@ -342,10 +347,11 @@ impl Sender {
                 }
                 None => match message::send(line.socket(), &[IoSlice::new(rest)], &[]) {
                     Ok(count) => count,
-                    Err(error) if is_full(&error) => return Ok(false),
+                    Err(error) if self.starved.may_pass(&error) => return Ok(false),
                     Err(error) => return Err(self.failed(line, &error, "cannot send")),
                 },
             };
+            self.starved.passed();
             self.pending_from += count;
         }
         self.pending = Vec::new();
@@ -378,11 +384,6 @@ impl Sender {
             _ => Error::from_io("channel.send", error, detail),
         }
     }
-}
-
-/// The socket is full, or this user has too many descriptors on their way: reading on the other side cures both.
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM | libc::ETOOMANYREFS))
 }
 
 #[cold]

@@ -4,6 +4,7 @@ use super::intake::Receiver;
 use super::output::Sender;
 use super::{Native, Wait, no_message};
 use crate::channel::message::Message;
+use crate::channel::starved::pause;
 use crate::deadline::Deadline;
 use crate::error::{ErrorKind, Result};
 use crate::shm::ring::{BELL_DATA, FUTEX_DATA, FUTEX_ROOM, Word, take};
@@ -88,6 +89,9 @@ impl Native {
     #[cold]
     pub(super) fn wait_room(&self, sender: &mut Sender, len: u64, wait: Wait) {
         let Some(deadline) = wait else { return };
+        if sender.starved.is_now() {
+            let _ = poll(&mut [], pause(deadline));
+        }
         let mut receiver = self.try_lead();
         let drained = receiver.as_mut().is_some_and(|receiver| receiver.drain(&self.line));
         if drained || sender.may_have_room(len) && self.line.ring().is_some() {

@@ -9,6 +9,7 @@ use super::json::{self, Fault};
 use super::line::{Framing, Splitter};
 use super::outgoing::{Handles, Outgoing, Plan};
 use crate::channel::message::make_room;
+use crate::channel::starved::Starved;
 use crate::channel::{Codec, HandleKind, Message};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -98,6 +99,9 @@ pub(crate) struct State {
     whole: u64,
     /// Whether the last read brought as much as there was room for.
     filled: bool,
+    /// The system had no memory for the last write, or the last read.
+    pub(crate) starved: Starved,
+    hunger: Starved,
 }
 
 impl State {
@@ -120,6 +124,8 @@ impl State {
             tickets: 0,
             whole: 0,
             filled: false,
+            starved: Starved::default(),
+            hunger: Starved::default(),
         }
     }
 
@@ -227,17 +233,18 @@ impl State {
                 None => message::send(fd, &self.front_slices(), &[]),
             };
             match sent {
-                Ok(bytes) => self.wrote(bytes),
+                Ok(bytes) => {
+                    self.starved.passed();
+                    self.wrote(bytes);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Blocked,
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::ENOBUFS | libc::ENOMEM | libc::ETOOMANYREFS) => return Step::Starved,
-                    _ => {
-                        self.writing = Writing::Ended;
-                        self.out_bytes = 0;
-                        self.undelivered.extend(self.out.drain(..));
-                        return Step::Over;
-                    }
-                },
+                Err(error) if self.starved.may_pass(&error) => return Step::Starved,
+                Err(_) => {
+                    self.writing = Writing::Ended;
+                    self.out_bytes = 0;
+                    self.undelivered.extend(self.out.drain(..));
+                    return Step::Over;
+                }
             }
         }
         if self.writing == Writing::Ending && !self.gate.is_closed() {
@@ -290,6 +297,7 @@ impl State {
         self.arrived.extend(fds);
         match received {
             Ok(received) if received.len > 0 => {
+                self.hunger.passed();
                 let before = self.whole;
                 let split = self.split();
                 let whole = self.whole != before;
@@ -305,7 +313,13 @@ impl State {
                 Step::Moved
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Blocked,
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::ENOBUFS)) => Step::Starved,
+            Err(error) if self.hunger.may_pass(&error) => {
+                if let Some(error) = self.hunger.error(RECV).filter(|_| self.hunger.is_over()) {
+                    self.fail(fd, error.kind(), error.detail().to_owned());
+                    return Step::Over;
+                }
+                Step::Starved
+            }
             // The end; or the peer closed its end while something for it had not been read.
             Ok(_) => self.end(),
             Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => self.end(),

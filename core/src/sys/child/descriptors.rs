@@ -215,7 +215,7 @@ unsafe fn parse_number(mut text: *const u8) -> i32 {
             return if byte == 0 { number } else { -1 };
         }
         number = number.max(0).wrapping_mul(10).wrapping_add(i32::from(byte - b'0'));
-        // SAFETY: as above, the terminator has not been reached.
+        // SAFETY: this byte was a digit and not the terminator, so that another one follows.
         text = unsafe { text.add(1) };
     }
 }

@@ -5,6 +5,7 @@ use super::{Guard, Inner, RECV, Refused, SEND, disconnected};
 use crate::channel::Message;
 use crate::channel::node::state::Step;
 use crate::channel::node::watch::{Ready, Watches};
+use crate::channel::starved::pause;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::fork;
@@ -184,12 +185,18 @@ impl Inner {
         let bell = if answer { PollFd::new(self.senders.as_fd(), Events::Read) } else { PollFd::unused() };
         let mut fds = [when(read, Events::Read), when(write, Events::Write), bell, peer];
         // Nothing tells when the system has places for descriptors or memory again: look from time to time.
-        let until = if starved { deadline.min(Deadline::after(Duration::from_millis(5))) } else { deadline };
+        let until = if starved { pause(deadline) } else { deadline };
         let ready = poll(&mut fds, until).map(|count| count.max(usize::from(until.passed() && !deadline.passed())));
         let mut guard = self.locked.lock();
         guard.watches.senders.waiting -= 1;
         self.pump(&mut guard);
-        self.waited(guard, ready, SEND)
+        match guard.state.starved.error(SEND) {
+            Some(error) if guard.state.starved.is_over() || matches!(ready, Ok(0)) => {
+                self.leave(guard);
+                Err(error)
+            }
+            _ => self.waited(guard, ready, SEND),
+        }
     }
 
     pub(super) fn waited<'a>(&'a self, guard: Guard<'a>, ready: std::io::Result<usize>, operation: &'static str) -> Result<Guard<'a>> {
@@ -213,7 +220,7 @@ impl Inner {
                 return;
             }
             drop(guard);
-            let until = if step == Step::Starved { deadline.min(Deadline::after(Duration::from_millis(5))) } else { deadline };
+            let until = if step == Step::Starved { pause(deadline) } else { deadline };
             let _ = poll(&mut [PollFd::new(self.fd(), Events::Write)], until);
             if deadline.passed() {
                 return;
