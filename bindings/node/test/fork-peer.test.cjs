@@ -29,7 +29,10 @@ test('fork: the same with both modules and every child', async (t) => {
       assert.strictEqual(await transcript(PACKAGE, name), expected, 'a plain child');
       assert.strictEqual(await transcript(PACKAGE, name, '-r', PACKAGE), expected, 'a child that changes over');
       const byThread = { ...process.env, PROCS_NODE_WAIT: 'thread' };
-      assert.strictEqual(await transcriptIn(byThread, PACKAGE, name, '-r', PACKAGE), expected, 'a thread waits in the place of the loop');
+      const threaded = await transcriptIn(byThread, PACKAGE, name, '-r', PACKAGE);
+      // The end of the channel is told by the thread, the end of a child that never was by the loop: which comes first is chance.
+      const order = name === 'a start that fails' ? (text) => text.split('\n').sort() : (text) => text;
+      assert.deepStrictEqual(order(threaded), order(expected), 'a thread waits in the place of the loop');
     });
   }
 });
