@@ -1,5 +1,6 @@
 //! The words and bytes of a ring in memory that two processes map. What they mean is decided in `shm/ring.rs`.
 
+use super::pace::Pace;
 use super::shared::SharedMapping;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
@@ -43,7 +44,7 @@ pub(crate) struct Lane {
     reader: NonNull<SideWords>,
     data: NonNull<u8>,
     mask: u64,
-    _keeper: Arc<dyn Keeper>,
+    keeper: Arc<dyn Keeper>,
 }
 
 // SAFETY: the pointers lead into the mapping, which is Send and Sync and lives as long as this value; the words are atomics, and who may
@@ -81,7 +82,7 @@ impl Lane {
             reader: at(place.reader)?.cast(),
             data: at(place.data)?,
             mask: place.capacity as u64 - 1,
-            _keeper: Arc::clone(keeper),
+            keeper: Arc::clone(keeper),
         })
     }
 
@@ -121,6 +122,10 @@ impl Lane {
         let (start, until_end) = self.locate(at);
         // In one piece nearly always: then a length that the compiler knows is a few moves and no call.
         if bytes.len() <= until_end {
+            if bytes.len() >= Pace::LEAST {
+                // SAFETY: the bytes fit before the end of the ring, whose raw bytes a slice of our own never overlaps.
+                return unsafe { self.keeper.mapping().pace().copy(bytes.as_ptr(), start, bytes.len()) };
+            }
             // SAFETY: the bytes fit before the end of the ring; a slice of our own never overlaps the mapping's raw bytes.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len()) };
         } else {

@@ -32,6 +32,7 @@ mod mapping;
 pub(crate) mod memory;
 #[allow(dead_code)] // until the channel uses all of it
 pub(crate) mod message;
+pub(crate) mod pace;
 pub(crate) mod poll;
 mod raw;
 pub(crate) mod reset;

@@ -55,7 +55,7 @@ impl Deref for Room {
 
 impl DerefMut for Room {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and this is the mutable reference.
+        // SAFETY: the bytes of this room, which lie within the memory and which no other room has; this is the one mutable reference to it.
         unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr().wrapping_add(self.from), self.len) }
     }
 }

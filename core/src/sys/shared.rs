@@ -1,5 +1,6 @@
 //! Memory that several processes map: anonymous files with seals, and the mapping of one.
 
+use super::pace::Pace;
 use super::{check, fd, retry};
 use crate::error::{Error, ErrorKind, Result};
 use std::io;
@@ -101,6 +102,7 @@ pub(crate) struct SharedMapping {
     access: Access,
     /// References to this mapping that locks held in it keep alive.
     pins: AtomicUsize,
+    pace: Pace,
 }
 
 // SAFETY: `base` is valid until the value is dropped, whatever the thread; all access is by copy or atomic.
@@ -120,7 +122,7 @@ impl SharedMapping {
         if base == libc::MAP_FAILED {
             Err(io::Error::last_os_error())
         } else {
-            Ok(SharedMapping { base: base.cast(), len, access, pins: AtomicUsize::new(0) })
+            Ok(SharedMapping { base: base.cast(), len, access, pins: AtomicUsize::new(0), pace: Pace::default() })
         }
     }
 
@@ -137,6 +139,11 @@ impl SharedMapping {
     /// The address of the first byte, for exporting a buffer; valid while `self` lives.
     pub(crate) fn base(&self) -> *mut u8 {
         self.base
+    }
+
+    /// How copies into it are made.
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// The range as an address, if it is inside. By subtraction: `offset + len` may overflow.
@@ -169,8 +176,13 @@ impl SharedMapping {
     pub(crate) fn write(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         self.writable()?;
         let to = self.place(offset, bytes.len())?;
-        // SAFETY: as in `read`; the mapping is writable, checked above. `copy` because a caller may hold `lent` bytes of this very mapping.
-        unsafe { ptr::copy(bytes.as_ptr(), to, bytes.len()) };
+        if bytes.len() >= Pace::LEAST && bytes.as_ptr().addr().abs_diff(to.addr()) >= bytes.len() {
+            // SAFETY: `place` checked the range, the mapping is writable, and the two do not overlap: they begin at least their length apart.
+            unsafe { self.pace.copy(bytes.as_ptr(), to, bytes.len()) };
+        } else {
+            // SAFETY: `place` checked the range and the mapping is writable. `copy` because a caller may hold `lent` bytes of this very mapping.
+            unsafe { ptr::copy(bytes.as_ptr(), to, bytes.len()) };
+        }
         Ok(())
     }
 
