@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 /// From this size on, a buffer around the captured bytes is cheaper than a copy in the runtime's own memory.
 const WRAP_FROM: usize = 64 << 10;
@@ -22,7 +23,12 @@ const WRAP_FROM: usize = 64 << 10;
 /// Bytes lent out by blocking calls that may wait for the event loop to be given back.
 const LENT_AT_MOST: usize = 64 << 20;
 
+/// What is kept for texts that are written elsewhere first.
+const DETOUR_AT_MOST: usize = 4 << 20;
+
 thread_local! {
+    /// Memory for texts whose block is dear to write to, letter by letter.
+    static DETOUR: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     /// Bytes that [`to_buffer_without_loop`] lent out on this thread, which is one environment's.
     static LENT: Cell<usize> = const { Cell::new(0) };
 }
@@ -185,11 +191,29 @@ pub(crate) fn narrow_of(env: &Env, text: &JsString<'_>, channel: &procs::Channel
     let len = length_of(env, text);
     // With the zero that the runtime writes behind it.
     let size = len + 1;
-    let block = channel.alloc(size).ok()?;
+    let mut block = channel.alloc(size).ok()?;
+    let far = block.is_far();
+    let mut detour = if far { DETOUR.take() } else { Vec::new() };
+    let begun = Instant::now();
+    let target = if far {
+        detour.resize(size.max(detour.len()), 0);
+        detour.as_mut_ptr()
+    } else {
+        block.as_ptr()
+    };
     let mut written = 0;
-    // SAFETY: `block` has `size` bytes and nobody else has it yet.
-    let status = unsafe { sys::napi_get_value_string_latin1(env, text, block.as_ptr().cast(), size, &raw mut written) };
-    if status == sys::Status::napi_ok && written == len { block.share(len).ok() } else { None }
+    // SAFETY: `block`, which nobody else has yet, and `detour` have `size` bytes each.
+    let status = unsafe { sys::napi_get_value_string_latin1(env, text, target.cast(), size, &raw mut written) };
+    let done = status == sys::Status::napi_ok && written == len;
+    if !far {
+        block.note_writing(len, begun.elapsed());
+    } else if done {
+        block.write(0, &detour[..len]).ok()?;
+    }
+    if detour.len() <= DETOUR_AT_MOST {
+        DETOUR.set(detour);
+    }
+    if done { block.share(len).ok() } else { None }
 }
 
 /// What [`narrow_of`] gave in UTF-8: the same if all of it is ASCII.

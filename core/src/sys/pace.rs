@@ -7,7 +7,7 @@
 
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is known about copies into one memory.
 #[derive(Debug, Default)]
@@ -50,8 +50,18 @@ impl Pace {
         let begun = Instant::now();
         // SAFETY: promised by the caller.
         unsafe { ptr::copy_nonoverlapping(from, to, len) };
-        let slow = cfg!(target_arch = "x86_64") && begun.elapsed().as_nanos() > SLOW * (len as u128 >> 10);
+        self.note(len, begun.elapsed());
+    }
+
+    /// Notes how long plain stores of `len` bytes took, and makes of it what the next ones are.
+    pub(crate) fn note(&self, len: usize, time: Duration) {
+        let slow = cfg!(target_arch = "x86_64") && time.as_nanos() > SLOW * (len as u128 >> 10).max(1);
         self.next.store(if slow { PAST | STREAMED } else { PLAIN }, Ordering::Relaxed);
+    }
+
+    /// Whether the next copy goes past the caches.
+    pub(crate) fn goes_past(&self) -> bool {
+        self.next.load(Ordering::Relaxed) > PAST
     }
 }
 
@@ -114,6 +124,10 @@ mod tests {
     #[test]
     fn a_timed_copy_says_how_the_next_ones_are_made() {
         let pace = Pace::default();
+        for (time, past) in [(Duration::from_micros(1), false), (Duration::from_millis(1), cfg!(target_arch = "x86_64"))] {
+            pace.note(Pace::LEAST, time);
+            assert_eq!(pace.goes_past(), past, "{time:?}");
+        }
         let source = vec![7u8; Pace::LEAST];
         for _ in 0..200 {
             let mut target = vec![0u8; Pace::LEAST];

@@ -142,7 +142,7 @@ impl SharedMapping {
     }
 
     /// How copies into it are made.
-    pub(super) fn pace(&self) -> &Pace {
+    pub(crate) fn pace(&self) -> &Pace {
         &self.pace
     }
 

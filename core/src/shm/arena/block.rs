@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::fork;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Where a lent block is: what travels in a message. Four numbers, 24 bytes on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +103,17 @@ impl Block {
     /// The address of its first byte, for bindings that lend it as a buffer. Valid while the block lives.
     pub fn as_ptr(&self) -> *mut u8 {
         self.table.segment.map().base().wrapping_add(self.offset())
+    }
+
+    /// Whether stores into it are dear, for they take it from a processor that is far, so that a copy by [`write`](Block::write) of bytes that are made
+    /// elsewhere is the faster; for bindings that write to [`as_ptr`](Block::as_ptr).
+    pub fn is_far(&self) -> bool {
+        self.table.segment.map().pace().goes_past()
+    }
+
+    /// Notes how long it took to write `len` bytes by [`as_ptr`](Block::as_ptr), of which [`is_far`](Block::is_far) is known.
+    pub fn note_writing(&self, len: usize, time: Duration) {
+        self.table.segment.map().pace().note(len, time);
     }
 
     fn inside(&self, offset: usize, len: usize) -> Result<usize> {
