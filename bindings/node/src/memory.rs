@@ -4,7 +4,7 @@
 
 use crate::blocks::Blocks;
 use crate::narrow;
-use crate::spare::{REUSE_FROM, keep};
+use crate::spare::{Home, REUSE_FROM, home, keep};
 use napi::bindgen_prelude::{Buffer, BufferSlice, FromNapiValue, FunctionCallContext, Uint8ArraySlice, Unknown};
 use napi::{Env, JsString, JsValue, check_status, sys};
 use procs::{Bytes, Flow, Room};
@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::rc::Rc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// From this size on, a buffer around the captured bytes is cheaper than a copy in the runtime's own memory.
@@ -339,18 +339,20 @@ fn own_text(env: &Env, mut bytes: Narrow) -> napi::Result<JsString<'_>> {
     });
     let Some(create) = *create else { return env.create_string_latin1(bytes.as_mut_slice()) };
     let len = bytes.as_mut_slice().len();
-    let own = Box::into_raw(Box::new(bytes));
+    let home = home();
+    let gone = home.told();
+    let own = Box::into_raw(Box::new((bytes, home)));
     // SAFETY: `own` has just been made and nobody else has it.
-    let data = unsafe { (*own).as_mut_slice() }.as_mut_ptr();
+    let data = unsafe { (*own).0.as_mut_slice() }.as_mut_ptr();
     let (mut text, mut copied) = (std::ptr::null_mut(), false);
     // Undone by `free`, also where the runtime prefers a copy and calls it at once.
-    account(env.raw(), len as i64);
+    account(env.raw(), len as i64 - gone as i64);
     // SAFETY: the bytes stay where they are until `free` is called with `own`, once; the results go to live variables.
     let status = unsafe { create(env.raw(), data.cast(), len, Some(free), own.cast(), &raw mut text, &raw mut copied) };
     if status != sys::Status::napi_ok {
         account(env.raw(), -(len as i64));
         // SAFETY: nothing was made of it, so it is still ours alone.
-        return env.create_string_latin1(unsafe { Box::from_raw(own) }.as_mut_slice());
+        return env.create_string_latin1(unsafe { Box::from_raw(own) }.0.as_mut_slice());
     }
     // SAFETY: the value is a string that this call has just got.
     unsafe { JsString::from_napi_value(env.raw(), text) }
@@ -365,15 +367,26 @@ fn account(env: sys::napi_env, change: i64) {
     }
 }
 
-/// The text is gone.
+/// The text is gone. Newer runtimes say so on a thread of their collector, where nothing of the environment may be called.
 unsafe extern "C" fn free(env: sys::napi_env, _data: *mut c_void, own: *mut c_void) {
     // SAFETY: the hint of `own_text`, given back once.
-    let mut own = *unsafe { Box::from_raw(own.cast::<Narrow>()) };
-    account(env, -(own.as_mut_slice().len() as i64));
-    if let Narrow::Message(bytes) = own {
-        keep(bytes);
+    let (mut bytes, home) = *unsafe { Box::from_raw(own.cast::<Ended>()) };
+    let len = bytes.as_mut_slice().len();
+    if home.is_here() {
+        account(env, -(len as i64));
+    } else {
+        home.note(len);
+    }
+    if let Narrow::Message(bytes) = bytes {
+        home.keep(bytes);
     }
 }
+
+/// What a text leaves, which goes to another thread.
+type Ended = (Narrow, Arc<Home>);
+const _: () = goes_anywhere::<Ended>();
+
+const fn goes_anywhere<T: Send>() {}
 
 /// Memory of JavaScript for small messages, many in one piece: memory of their own costs more than everything else about them.
 pub(crate) struct Slab {

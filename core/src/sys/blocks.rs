@@ -16,6 +16,11 @@ pub struct ReadMemory {
     len: usize,
 }
 
+// SAFETY: the mapping is this value's alone, whatever the thread.
+unsafe impl Send for ReadMemory {}
+// SAFETY: a shared reference gives out the address and the length only, and has parts released by their one user.
+unsafe impl Sync for ReadMemory {}
+
 impl ReadMemory {
     /// The parts that can be released, in bytes.
     pub const PART: usize = HUGE;

@@ -5,12 +5,12 @@
 use super::blocks::ReadMemory;
 use std::io;
 use std::ops::{Deref, DerefMut};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Bytes with one owner, in memory that others have other pieces of; it is unmapped when the last of them is dropped.
 #[derive(Debug)]
 pub struct Room {
-    memory: Rc<ReadMemory>,
+    memory: Arc<ReadMemory>,
     from: usize,
     capacity: usize,
     len: usize,
@@ -26,7 +26,7 @@ impl Room {
     /// The system has no addresses.
     pub fn new(len: usize) -> io::Result<Vec<Room>> {
         let parts = len.div_ceil(ReadMemory::PART).max(1);
-        let memory = Rc::new(ReadMemory::new(parts)?);
+        let memory = Arc::new(ReadMemory::new(parts)?);
         let capacity = if parts > 1 { memory.len() } else { len.max(Room::LEAST).next_power_of_two() };
         let rooms = (0..memory.len() / capacity).map(|index| Room { memory: memory.clone(), from: index * capacity, capacity, len: 0 });
         Ok(rooms.collect())
