@@ -1,6 +1,6 @@
-//! Memory for large messages in a binding whose collector says late what is free again: pieces of huge pages, each with one owner.
+//! Memory for large messages in a binding whose collector says late what is free again: in pieces, each with one owner.
 //!
-//! So much of it is in turn that no cache holds it, and with small pages finding them takes as long as filling them.
+//! Of small pages: those of huge ones that are not warm take milliseconds, and the first dozens of messages would each wait for one.
 
 use super::blocks::ReadMemory;
 use std::io;
@@ -26,7 +26,7 @@ impl Room {
     /// The system has no addresses.
     pub fn new(len: usize) -> io::Result<Vec<Room>> {
         let parts = len.div_ceil(ReadMemory::PART).max(1);
-        let memory = Arc::new(ReadMemory::new(parts)?);
+        let memory = Arc::new(ReadMemory::small(parts)?);
         let capacity = if parts > 1 { memory.len() } else { len.max(Room::LEAST).next_power_of_two() };
         let rooms = (0..memory.len() / capacity).map(|index| Room { memory: memory.clone(), from: index * capacity, capacity, len: 0 });
         Ok(rooms.collect())
