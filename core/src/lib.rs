@@ -61,5 +61,3 @@ pub use sys::blocks::ReadMemory;
 pub use sys::cpu::fence_after_unlock;
 #[doc(hidden)]
 pub use sys::hints::{advise_huge_pages, exported_symbol, read_uninit};
-#[doc(hidden)]
-pub use sys::rooms::Room;

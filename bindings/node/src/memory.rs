@@ -7,7 +7,7 @@ use crate::narrow;
 use crate::spare::{Home, REUSE_FROM, home, keep};
 use napi::bindgen_prelude::{Buffer, BufferSlice, FromNapiValue, FunctionCallContext, Uint8ArraySlice, Unknown};
 use napi::{Env, JsString, JsValue, check_status, sys};
-use procs::{Bytes, Flow, Room};
+use procs::{Bytes, Flow};
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
@@ -126,7 +126,7 @@ pub(crate) fn to_message_buffer(env: &Env, bytes: procs::Buffer) -> napi::Result
         && let Some(mut copy) = narrow::copy(&bytes)
     {
         let (data, len) = (copy.as_mut_ptr(), copy.len());
-        // SAFETY: the memory of a room stays where it is when the room moves, and it is the finalizer's from here on.
+        // SAFETY: the memory of a vector stays where it is when the vector moves, and it is the finalizer's from here on.
         let wrapped = unsafe { BufferSlice::from_external(env, data, len, copy, |_, copy| keep(copy)) };
         return wrapped?.into_buffer(env);
     }
@@ -317,7 +317,7 @@ type CreateExternal =
 enum Narrow {
     Output(Bytes),
     /// Memory that is used again.
-    Message(Room),
+    Message(Vec<u8>),
 }
 
 impl Narrow {

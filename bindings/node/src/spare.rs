@@ -1,6 +1,5 @@
 //! Memory of large messages that nobody has any more, for the next ones: the first touch of fresh memory is most of what a large message costs.
 
-use procs::Room;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
@@ -14,7 +13,7 @@ const KEEP_ALL: usize = 128 << 20;
 /// What an environment keeps. Its texts give back from any thread: newer runtimes (Node 26) end them where they sweep.
 pub(crate) struct Home {
     /// The warmest last.
-    spare: Mutex<Vec<Room>>,
+    spare: Mutex<Vec<Vec<u8>>>,
     thread: ThreadId,
     /// Bytes of texts that are gone, of which the collector has not been told.
     untold: AtomicUsize,
@@ -46,35 +45,33 @@ impl Home {
         self.untold.swap(0, Ordering::Relaxed)
     }
 
-    fn take(&self, len: usize) -> Option<Room> {
-        let fits = |spare: &Room| spare.capacity() >= len && spare.capacity() / 4 <= len;
+    fn take(&self, len: usize) -> Option<Vec<u8>> {
+        let fits = |spare: &Vec<u8>| spare.capacity() >= len && spare.capacity() / 4 <= len;
         let mut all = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().rposition(fits).map(|at| all.remove(at))
     }
 
     /// Keeps memory for later, if it is not too much.
-    pub(crate) fn keep(&self, room: Room) {
+    pub(crate) fn keep(&self, mut bytes: Vec<u8>) {
+        bytes.clear();
         let mut all = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept: usize = all.iter().map(Room::capacity).sum();
-        if room.capacity() <= KEEP_EACH && kept + room.capacity() <= KEEP_ALL {
-            all.push(room);
+        let kept: usize = all.iter().map(Vec::capacity).sum();
+        if bytes.capacity() <= KEEP_EACH && kept + bytes.capacity() <= KEEP_ALL {
+            all.push(bytes);
         }
     }
 }
 
-/// Memory of so many bytes, which was used before if there is such; `None` where the system has none.
-pub(crate) fn room_for(len: usize) -> Option<Room> {
-    let mut room = home().take(len).or_else(|| {
-        let mut rooms = Room::new(len).ok()?;
-        let room = rooms.pop();
-        rooms.into_iter().for_each(keep);
-        room
-    })?;
-    room.resize(len);
-    Some(room)
+/// An empty vector with room for so many bytes, of memory that was used before if there is such; `None` where the system has none.
+pub(crate) fn room_for(len: usize) -> Option<Vec<u8>> {
+    home().take(len).or_else(|| {
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len.checked_next_power_of_two()?).ok()?;
+        Some(bytes)
+    })
 }
 
 /// Keeps memory for later messages of this environment. Where the thread is ending nothing is kept.
-pub(crate) fn keep(room: Room) {
-    let _ = HOME.try_with(|home| home.keep(room));
+pub(crate) fn keep(bytes: Vec<u8>) {
+    let _ = HOME.try_with(|home| home.keep(bytes));
 }

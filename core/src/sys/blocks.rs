@@ -16,11 +16,6 @@ pub struct ReadMemory {
     len: usize,
 }
 
-// SAFETY: the mapping is this value's alone, whatever the thread.
-unsafe impl Send for ReadMemory {}
-// SAFETY: a shared reference gives out the address and the length only, and has parts released by their one user.
-unsafe impl Sync for ReadMemory {}
-
 impl ReadMemory {
     /// The parts that can be released, in bytes.
     pub const PART: usize = HUGE;
@@ -30,14 +25,6 @@ impl ReadMemory {
     /// # Errors
     /// The system has none.
     pub fn new(parts: usize) -> io::Result<ReadMemory> {
-        let memory = ReadMemory::small(parts)?;
-        // SAFETY: the range is this value's own mapping; a refusal changes nothing that matters.
-        unsafe { libc::madvise(memory.base.as_ptr().cast(), memory.len, libc::MADV_HUGEPAGE) };
-        Ok(memory)
-    }
-
-    /// As [`new`](ReadMemory::new), with small pages: the first touch of a huge one takes milliseconds.
-    pub(super) fn small(parts: usize) -> io::Result<ReadMemory> {
         let no_memory = || io::Error::from_raw_os_error(libc::ENOMEM);
         let len = parts.checked_mul(HUGE).filter(|len| *len > 0).ok_or_else(no_memory)?;
         let whole = len.checked_add(HUGE).ok_or_else(no_memory)?;
@@ -57,6 +44,8 @@ impl ReadMemory {
                 unsafe { libc::munmap(from.cast(), surplus) };
             }
         }
+        // SAFETY: the range is what was kept of the mapping; a refusal changes nothing that matters.
+        unsafe { libc::madvise(start.cast(), len, libc::MADV_HUGEPAGE) };
         NonNull::new(start).map(|base| ReadMemory { base, len }).ok_or_else(no_memory)
     }
 

@@ -11,7 +11,6 @@ pub(crate) mod blocks;
 pub(crate) mod cgroup;
 pub(crate) mod child;
 pub(crate) mod clone;
-#[allow(dead_code)] // the channels use it
 pub(crate) mod cpu;
 pub(crate) mod environ;
 pub(crate) mod exclusive;
@@ -20,24 +19,20 @@ pub(crate) mod exit;
 pub(crate) mod fd;
 pub(crate) mod file_state;
 pub(crate) mod fork;
-#[allow(dead_code)] // locks and channels use it
 pub(crate) mod futex;
 pub(crate) mod hints;
-#[allow(dead_code)]
 pub(crate) mod inherit;
 pub(crate) mod lane;
 pub(crate) mod launch;
 pub(crate) mod limits;
 mod mapping;
 pub(crate) mod memory;
-#[allow(dead_code)] // until the channel uses all of it
 pub(crate) mod message;
 pub(crate) mod pace;
 pub(crate) mod poll;
 mod raw;
 pub(crate) mod reset;
 pub(crate) mod robust;
-pub(crate) mod rooms;
 pub(crate) mod scan;
 pub(crate) mod setup;
 pub(crate) mod shared;
