@@ -99,6 +99,7 @@ impl Calls {
     }
 
     /// Calls that wait.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.open.len()
     }

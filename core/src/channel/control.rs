@@ -29,6 +29,7 @@ pub(crate) const HELLO_SIDE_ONE: u32 = 2;
 const HELLO_FLAGS: u32 = HELLO_RINGS | HELLO_SIDE_ONE;
 
 /// Where a hello holds what: name, offset, bytes.
+#[cfg(test)]
 pub(crate) const HELLO_LAYOUT: [(&str, usize, usize); 8] = [
     ("magic", 0, 8),
     ("major", 8, 2),
@@ -40,8 +41,10 @@ pub(crate) const HELLO_LAYOUT: [(&str, usize, usize); 8] = [
     ("max_fds", 36, 4),
 ];
 /// Where an error holds what.
+#[cfg(test)]
 pub(crate) const FAILURE_LAYOUT: [(&str, usize, usize); 3] = [("kind", 0, 4), ("name_length", 4, 4), ("message_length", 8, 4)];
 /// Where a segment holds what.
+#[cfg(test)]
 pub(crate) const SEGMENT_LAYOUT: [(&str, usize, usize); 3] = [("segment", 0, 4), ("seat", 4, 4), ("size", 8, 8)];
 
 type Checked<T> = std::result::Result<T, Fault>;

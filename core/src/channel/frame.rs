@@ -24,6 +24,7 @@ pub(crate) const MAX_BUFFERS: u16 = 4096;
 pub(crate) const MAX_CONTROL: u64 = 1 << 20;
 
 /// Where a header holds what: name, offset, bytes. The test of the wire document reads it.
+#[cfg(test)]
 pub(crate) const HEADER_LAYOUT: [(&str, usize, usize); 9] = [
     ("length", 0, 8),
     ("seq", 8, 8),
@@ -37,6 +38,7 @@ pub(crate) const HEADER_LAYOUT: [(&str, usize, usize); 9] = [
 ];
 
 /// Where an entry of the table of places holds what.
+#[cfg(test)]
 pub(crate) const PLACE_LAYOUT: [(&str, usize, usize); 4] = [("length", 0, 8), ("offset", 8, 8), ("segment", 16, 4), ("serial", 20, 4)];
 
 /// Of a call: the caller takes replies in parts.
@@ -311,6 +313,7 @@ impl Place {
 }
 
 /// Header and table of a message; its inline bytes follow it on the wire.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn encode_head(mut header: Header, body: Place, buffers: &[Place]) -> Vec<u8> {
     let plain = matches!(body, Place::Inline { .. }) && buffers.is_empty();
     if !plain && matches!(body, Place::Segment { .. }) {

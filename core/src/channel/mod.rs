@@ -1,29 +1,23 @@
 //! Messages, buffers and descriptors between two processes.
 
-#[allow(dead_code)]
 mod call;
 #[allow(clippy::module_inception)]
 mod channel;
 mod codec;
-#[allow(dead_code)] // until the endpoint uses all of it
 mod control;
 mod ends;
 mod event_loop;
-#[allow(dead_code)]
 mod frame;
 mod futures;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
-#[allow(dead_code)]
 mod handle;
 pub(crate) mod handoff;
 mod link;
 mod message;
 mod native;
-#[allow(dead_code)] // the framing advanced is for the Node binding
 mod node;
 mod options;
-#[allow(dead_code)]
 mod parser;
 pub(crate) mod peer;
 mod request;

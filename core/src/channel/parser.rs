@@ -30,6 +30,7 @@ pub(crate) struct Parser {
 }
 
 impl Parser {
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn new(limits: Limits) -> Parser {
         Parser::starting_at(limits, 0)
     }
@@ -40,6 +41,7 @@ impl Parser {
     }
 
     /// Bytes that are missing to the end of the header or, when that is there, of the frame; at least 1.
+    #[cfg(test)]
     pub(crate) fn wanted(&self) -> u64 {
         match &self.pending {
             Some(frame) => frame.header.length - frame.payload.len() as u64,
@@ -50,11 +52,6 @@ impl Parser {
     /// Whether part of a frame has come.
     pub(crate) fn has_begun(&self) -> bool {
         self.filled > 0 || self.pending.is_some()
-    }
-
-    /// The header of the frame whose payload is still coming.
-    pub(crate) fn pending(&self) -> Option<&Header> {
-        self.pending.as_ref().map(|frame| &frame.header)
     }
 
     /// Takes bytes from the front of `input`, up to the end of one frame. `None` when the input was used up before.

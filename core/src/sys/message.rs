@@ -171,20 +171,6 @@ fn installed(message: &libc::msghdr) -> Vec<OwnedFd> {
     fds
 }
 
-/// Who made the other end of a connected Unix socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Credentials {
-    pub(crate) pid: i32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-}
-
-/// Process and user that made the other end; of a pair, this is who made the pair. Source: SO_PEERCRED of unix(7).
-pub(crate) fn peer_credentials(fd: BorrowedFd<'_>) -> io::Result<Credentials> {
-    let found: libc::ucred = option(fd, libc::SO_PEERCRED, libc::ucred { pid: 0, uid: 0, gid: 0 })?;
-    Ok(Credentials { pid: found.pid, uid: found.uid, gid: found.gid })
-}
-
 /// Reads an option of a socket; `T` must be the plain structure that the option is documented with.
 fn option<T: Copy>(fd: BorrowedFd<'_>, name: libc::c_int, mut value: T) -> io::Result<T> {
     let mut len = mem::size_of::<T>() as libc::socklen_t;

@@ -22,15 +22,6 @@ impl Framing {
             Framing::Advanced => "advanced",
         }
     }
-
-    /// The framing of this name; no name is `json`, as in Node.
-    pub(crate) fn from_name(name: Option<&[u8]>) -> Option<Framing> {
-        match name {
-            None | Some(b"" | b"json") => Some(Framing::Json),
-            Some(b"advanced") => Some(Framing::Advanced),
-            Some(_) => None,
-        }
-    }
 }
 
 /// What is kept of a buffer that has been emptied, in bytes.
@@ -216,14 +207,5 @@ mod tests {
             assert_eq!(error, Err(ErrorKind::TooLarge));
             assert!(splitter.bytes.capacity() < 64 << 10);
         }
-    }
-
-    #[test]
-    fn names_of_framings() {
-        assert_eq!(Framing::from_name(None), Some(Framing::Json));
-        for framing in [Framing::Json, Framing::Advanced] {
-            assert_eq!(Framing::from_name(Some(framing.name().as_bytes())), Some(framing));
-        }
-        assert_eq!(Framing::from_name(Some(b"pickle")), None);
     }
 }

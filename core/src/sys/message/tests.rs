@@ -106,7 +106,5 @@ fn kinds_are_told_apart() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(fd_kind(fd::open(c"/dev/null", libc::O_RDONLY, 0)?.as_fd())?, FdKind::Device);
     let exe = std::fs::File::open(std::env::current_exe()?)?;
     assert_eq!(fd_kind(exe.as_fd())?, FdKind::File);
-    let who = peer_credentials(a.as_fd())?;
-    assert_eq!(who.pid, i32::try_from(std::process::id())?);
     Ok(())
 }
