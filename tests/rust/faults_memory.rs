@@ -322,12 +322,17 @@ fn e16_a_forked_copy_leaves_the_parents_things_alone() {
     });
 }
 
+/// Lets this process have so many bytes more than it has.
+fn leave_memory(more: u64) {
+    let statm = fs::read_to_string("/proc/self/statm").expect("figures");
+    let used = statm.split(' ').next().and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4096;
+    rawmem::limit(libc::RLIMIT_AS, used + more);
+}
+
 #[test]
 fn e17_address_space_runs_out_cleanly() {
     isolated("e17_address_space_runs_out_cleanly", |_| {
-        let statm = fs::read_to_string("/proc/self/statm").expect("figures");
-        let used = statm.split(' ').next().and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4096;
-        rawmem::limit(libc::RLIMIT_AS, used + (64 << 20));
+        leave_memory(64 << 20);
         for _ in 0..3 {
             let mut regions = Vec::new();
             let error = loop {
@@ -343,19 +348,22 @@ fn e17_address_space_runs_out_cleanly() {
     });
 }
 
+/// Two pairs in use, of which the second has no rings.
+fn with_and_without_rings() -> [(Channel, Channel); 2] {
+    [1 << 20, 0].map(|ring_bytes| {
+        let (here, there) = Channel::pair_with(&ChannelOptions { ring_bytes, ..ChannelOptions::default() }).expect("a pair");
+        here.send_bytes(b"first").expect("sent");
+        assert_eq!(there.recv().expect("a message").body, *b"first");
+        (here, there)
+    })
+}
+
 /// A message that finds no shared memory goes through the ring, and what the ring does not take is kept: that may fail, too.
 #[test]
 fn e17_a_message_that_there_is_no_memory_for_is_refused() {
     isolated("e17_a_message_that_there_is_no_memory_for_is_refused", |_| {
-        let ends = [1 << 20, 0].map(|ring_bytes| {
-            let (here, there) = Channel::pair_with(&ChannelOptions { ring_bytes, ..ChannelOptions::default() }).expect("a pair");
-            here.send_bytes(b"first").expect("sent");
-            assert_eq!(there.recv().expect("a message").body, *b"first");
-            (here, there, vec![7; 100 << 20])
-        });
-        let statm = fs::read_to_string("/proc/self/statm").expect("figures");
-        let used = statm.split(' ').next().and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4096;
-        rawmem::limit(libc::RLIMIT_AS, used + (64 << 20));
+        let ends = with_and_without_rings().map(|(here, there)| (here, there, vec![7; 100 << 20]));
+        leave_memory(64 << 20);
         // The messages that came back stay: their memory would be room for the next one.
         let _refused = ends.map(|(here, there, large)| {
             let error = here.send(Message::raw(large)).expect_err("no memory");
@@ -371,21 +379,14 @@ fn e17_a_message_that_there_is_no_memory_for_is_refused() {
 #[test]
 fn e17_a_receiver_that_has_no_memory_for_a_message_lives() {
     isolated("e17_a_receiver_that_has_no_memory_for_a_message_lives", |t| {
-        let ends = [1 << 20, 0].map(|ring_bytes| {
-            let (here, there) = Channel::pair_with(&ChannelOptions { ring_bytes, ..ChannelOptions::default() }).expect("a pair");
-            here.send_bytes(b"first").expect("sent");
-            assert_eq!(there.recv().expect("a message").body, *b"first");
-            (here, there)
-        });
+        let ends = with_and_without_rings();
         // No memory to share: what is large goes byte by byte.
         t.inject(&["memfd_create:error=EMFILE"], || {
             for (here, _) in &ends {
                 here.try_send(Message::raw(vec![7; 40 << 20])).expect("taken");
             }
         });
-        let statm = fs::read_to_string("/proc/self/statm").expect("figures");
-        let used = statm.split(' ').next().and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4096;
-        rawmem::limit(libc::RLIMIT_AS, used + (2 << 20));
+        leave_memory(2 << 20);
         for (_here, there) in &ends {
             for _ in 0..2 {
                 let error = there.recv().expect_err("no memory");

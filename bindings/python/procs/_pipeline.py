@@ -75,11 +75,8 @@ class PipelineResult:
                 raise CalledProcessError(stage.returncode, stage.args, self.stdout, stage.stderr)
 
 
-class PipelineChild:
-    """A running pipeline: ``children`` (a ``Popen`` for each stage), ``stdin`` of the first, ``stdout`` of the last.
-
-    As a context manager it closes these two and waits for every stage. The stages run on when it is collected.
-    """
+class Stages:
+    """What running pipelines have in common here and in ``procs.aio``."""
 
     def __init__(self, children):
         self.children = children
@@ -88,6 +85,18 @@ class PipelineChild:
 
     def __repr__(self):
         return f"<PipelineChild: returncodes: {self.returncodes!r}>"
+
+    @property
+    def returncodes(self):
+        """The return codes of all stages as far as they were waited for; None for others."""
+        return [child.returncode for child in self.children]
+
+
+class PipelineChild(Stages):
+    """A running pipeline: ``children`` (a ``Popen`` for each stage), ``stdin`` of the first, ``stdout`` of the last.
+
+    As a context manager it closes these two and waits for every stage. The stages run on when it is collected.
+    """
 
     def __enter__(self):
         return self
@@ -100,11 +109,6 @@ class PipelineChild:
         finally:
             for child in self.children:
                 child.__exit__(exc_type, value, traceback)
-
-    @property
-    def returncodes(self):
-        """The return codes of all stages as far as they were waited for; None for others."""
-        return [child.returncode for child in self.children]
 
     @property
     def returncode(self):

@@ -150,21 +150,8 @@ async def wait_any(processes, timeout=None):
     return next((process for task, process in tasks.items() if task in done), None)
 
 
-class PipelineChild:
+class PipelineChild(_pipeline.Stages):
     """A running pipeline: ``children`` (a ``Process`` for each stage), ``stdin`` of the first, ``stdout`` of the last."""
-
-    def __init__(self, children):
-        self.children = children
-        self.stdin = children[0].stdin
-        self.stdout = children[-1].stdout
-
-    def __repr__(self):
-        return f"<PipelineChild: returncodes: {self.returncodes!r}>"
-
-    @property
-    def returncodes(self):
-        """The return codes of all stages; None for those that run."""
-        return [child.returncode for child in self.children]
 
     async def wait(self):
         """Closes the pipe to the first stage, waits for every stage, and returns their codes."""
