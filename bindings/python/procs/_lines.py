@@ -7,8 +7,8 @@ import io
 
 from ._native import split_lines
 
-# Large enough to read a full pipe at once, small enough that the lines of a block stay in the cache.
-LINE_BLOCK = 65536
+# Large enough that a read costs little, small enough that the lines of a block stay in the cache and in memory that Python keeps.
+LINE_BLOCK = 32768
 
 
 def complete(parts, lines, empty):
