@@ -2,80 +2,38 @@
 
 from typing import Any
 
-from ._child import Popen as Popen
-from ._child import fork as fork
-from ._child import wait_any as wait_any
-from ._commands import call as call
-from ._commands import check_call as check_call
-from ._commands import check_output as check_output
-from ._commands import getoutput as getoutput
-from ._commands import getstatusoutput as getstatusoutput
+from ._child import Popen, fork, wait_any
+from ._commands import call, check_call, check_output, getoutput, getstatusoutput, run
 from ._commands import list2cmdline as list2cmdline
-from ._commands import run as run
-from ._ends import CalledProcessError as CalledProcessError
+from ._ends import (
+    CalledProcessError, ClosedError, CompletedProcess, ExhaustedError, ExitStatus, InvalidArgumentError, InvalidStateError,
+    NoDirectoryError, NoMemoryError, NoProcessError, NotFoundError, OwnerDiedError, PanicError, PermissionDeniedError,
+    ProcsError, ProtocolError, StopReport, StreamReport, SubprocessError, SystemCallError, TaskFailedError, TimedOutError,
+    TimeoutExpired, TooLargeError, TryAgainError, UnsupportedError, Usage, WouldBlockError,
+)
 from ._ends import CancelledError as CancelledError
-from ._ends import ClosedError as ClosedError
-from ._ends import CompletedProcess as CompletedProcess
-from ._ends import ExhaustedError as ExhaustedError
-from ._ends import ExitStatus as ExitStatus
-from ._ends import InvalidArgumentError as InvalidArgumentError
-from ._ends import InvalidStateError as InvalidStateError
-from ._ends import NoDirectoryError as NoDirectoryError
-from ._ends import NoMemoryError as NoMemoryError
-from ._ends import NoProcessError as NoProcessError
-from ._ends import NotFoundError as NotFoundError
-from ._ends import OwnerDiedError as OwnerDiedError
-from ._ends import PanicError as PanicError
-from ._ends import PermissionDeniedError as PermissionDeniedError
-from ._ends import ProcsError as ProcsError
-from ._ends import ProtocolError as ProtocolError
-from ._ends import StopReport as StopReport
-from ._ends import StreamReport as StreamReport
-from ._ends import SubprocessError as SubprocessError
-from ._ends import SystemCallError as SystemCallError
-from ._ends import TaskFailedError as TaskFailedError
-from ._ends import TimedOutError as TimedOutError
-from ._ends import TimeoutExpired as TimeoutExpired
-from ._ends import TooLargeError as TooLargeError
-from ._ends import TryAgainError as TryAgainError
-from ._ends import UnsupportedError as UnsupportedError
-from ._ends import Usage as Usage
 from ._ends import WorkerLostError as WorkerLostError
-from ._ends import WouldBlockError as WouldBlockError
-from ._ipc import Arena as Arena
-from ._ipc import Array as Array
-from ._ipc import AtomicCell as AtomicCell
-from ._ipc import Block as Block
-from ._ipc import BlockPlace as BlockPlace
-from ._ipc import Buffer as Buffer
-from ._ipc import Channel as Channel
-from ._ipc import Counter as Counter
-from ._ipc import Counters as Counters
-from ._ipc import Histogram as Histogram
-from ._ipc import Lock as Lock
-from ._ipc import Message as Message
-from ._ipc import SharedBarrier as SharedBarrier
-from ._ipc import SharedEvent as SharedEvent
-from ._ipc import SharedMemory as SharedMemory
-from ._ipc import SharedMutex as SharedMutex
-from ._ipc import SharedOnce as SharedOnce
-from ._ipc import SharedRwLock as SharedRwLock
-from ._ipc import SharedRwLockSide as SharedRwLockSide
-from ._ipc import SharedSemaphore as SharedSemaphore
-from ._ipc import Value as Value
-from ._ipc import memory_layout as memory_layout
-from ._ipc import parent_channel as parent_channel
-from ._ipc import wait_any_channel as wait_any_channel
-from ._several import Pipeline as Pipeline
-from ._several import PipelineChild as PipelineChild
-from ._several import PipelineResult as PipelineResult
-from ._several import Stage as Stage
-from ._several import run_many as run_many
-from ._start import CancelHandle as CancelHandle
-from ._start import DEVNULL as DEVNULL
-from ._start import PIPE as PIPE
-from ._start import STDOUT as STDOUT
+from ._ipc import (
+    Arena, Array, AtomicCell, Block, BlockPlace, Buffer, Channel, Counter, Counters, Histogram, Lock, Message, SharedBarrier,
+    SharedEvent, SharedMemory, SharedMutex, SharedOnce, SharedRwLock, SharedRwLockSide, SharedSemaphore, Value, memory_layout,
+    parent_channel, wait_any_channel,
+)
+from ._several import Pipeline, PipelineChild, PipelineResult, Stage, run_many
+from ._start import CancelHandle, DEVNULL, PIPE, STDOUT
 from ._start import _PopenOptions, _RunOptions, _StartOptions
+
+__all__ = [
+    "Arena", "Array", "AtomicCell", "Block", "BlockPlace", "Buffer", "CalledProcessError", "CancelHandle",
+    "Channel", "ClosedError", "CompletedProcess", "Counter", "Counters", "DEVNULL", "ExhaustedError", "ExitStatus",
+    "Histogram", "InvalidArgumentError", "InvalidStateError", "Lock", "Message", "NoDirectoryError", "NoMemoryError",
+    "NoProcessError", "NotFoundError", "OwnerDiedError", "PIPE", "PanicError", "PermissionDeniedError", "Pipeline",
+    "PipelineChild", "PipelineResult", "Popen", "ProcsError", "ProtocolError", "STDOUT", "SharedBarrier", "SharedEvent",
+    "SharedMemory", "SharedMutex", "SharedOnce", "SharedRwLock", "SharedRwLockSide", "SharedSemaphore", "Stage", "StopReport",
+    "StreamReport", "SubprocessError", "SystemCallError", "TaskFailedError", "TimedOutError", "TimeoutExpired",
+    "TooLargeError", "TryAgainError", "UnsupportedError", "Usage", "Value", "WouldBlockError", "call",
+    "check_call", "check_output", "engine_info", "fork", "getoutput", "getstatusoutput", "memory_layout", "parent_channel",
+    "run", "run_many", "wait_any", "wait_any_channel",
+]
 
 __version__: str
 

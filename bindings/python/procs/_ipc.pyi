@@ -1,12 +1,13 @@
 """Types of channels, shared memory and its locks; all of them are names of ``procs``. Times are seconds, sizes are bytes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Literal, NamedTuple, Protocol, Self, TypeAlias, TypedDict, Unpack, overload
+from typing import Any, Final, Literal, NamedTuple, Protocol, Self, TypeAlias, TypedDict, Unpack, final, overload
 
 from ._start import _Bytes, _HasFileno
 
 # ---- channels ----
 
+@final
 class Buffer:
     """Bytes that came with a message, in place and read-only: ``memoryview(buffer)``, ``numpy.frombuffer(buffer)``.
 
@@ -28,6 +29,7 @@ class BlockPlace(NamedTuple):
     offset: int
     size: int
 
+@final
 class Block:
     """Shared memory to build something large in: ``block.buf``, ``memoryview(block)``, ``numpy.frombuffer(block)``.
 
@@ -51,6 +53,7 @@ class Block:
     def lend(self, seat: int) -> BlockPlace: ...
     def unlend(self, seat: int) -> None: ...
 
+@final
 class Arena:
     """Blocks of one process for others that it agrees with on seats, places and descriptors by its own means; a channel has an arena of
     its own.
@@ -60,7 +63,7 @@ class Arena:
     4096. ``ExhaustedError`` when there is no room. ``reclaim_dead`` takes back what killed processes held.
     """
 
-    def __init__(self, size: int, *, max_size: int = ..., prefault: bool = False, huge_pages: bool = False) -> None: ...
+    def __new__(cls, size: int, *, max_size: int = 1 << 30, prefault: bool = False, huge_pages: bool = False) -> Arena: ...
     @staticmethod
     def open(fd: int, seat: int) -> Arena: ...
     @property
@@ -102,6 +105,7 @@ class _ForkOptions(_ChannelOptions, total=False):
     codec: _Codec
     wire: _Wire
 
+@final
 class Channel:
     """One end of a channel; its names are those of ``multiprocessing.connection.Connection``, and its ``wait`` and ``selectors`` take it.
 
@@ -150,6 +154,7 @@ def wait_any_channel(channels: list[Channel], timeout: float | None = None) -> i
 
 # ---- shared memory ----
 
+@final
 class SharedMemory:
     """Memory without a name: ``buf`` and ``close`` are those of ``multiprocessing.shared_memory``, ``fileno`` and ``from_fd`` take the
     place of the name.
@@ -158,7 +163,7 @@ class SharedMemory:
     children by ``fds`` or ``pass_fds``, and over a channel by ``fds=`` or ``codec="pickle"``.
     """
 
-    def __init__(self, size: int, *, create: Literal[True] = True, read_only: bool = False, prefault: bool = False, huge_pages: bool = False) -> None: ...
+    def __new__(cls, size: int, *, create: Literal[True] = True, read_only: bool = False, prefault: bool = False, huge_pages: bool = False) -> SharedMemory: ...
     @staticmethod
     def from_fd(fd: int) -> SharedMemory: ...
     @property
@@ -193,6 +198,7 @@ class SharedMemory:
     def __enter__(self) -> Self: ...
     def __exit__(self, *_error: object) -> None: ...
 
+@final
 class AtomicCell:
     value: int
     def load(self) -> int: ...
@@ -202,6 +208,7 @@ class AtomicCell:
     def fetch_sub(self, value: int = 1) -> int: ...
     def compare_exchange(self, current: int, new: int) -> bool: ...
 
+@final
 class SharedMutex:
     """A lock that one thread holds. Its holder's death is told by ``owner_died`` to the next one, who calls ``repair``; ``with`` and
     ``aio.held`` take it.
@@ -216,6 +223,7 @@ class SharedMutex:
     def __enter__(self) -> Self: ...
     def __exit__(self, *_error: object) -> None: ...
 
+@final
 class SharedRwLockSide:
     """``lock.read`` or ``lock.write`` of a ``SharedRwLock``: a lock of its own, for ``with`` and ``aio.held``."""
 
@@ -224,6 +232,7 @@ class SharedRwLockSide:
     def __enter__(self) -> Self: ...
     def __exit__(self, *_error: object) -> None: ...
 
+@final
 class SharedRwLock:
     SIZE: Final[int]
     @property
@@ -238,6 +247,7 @@ class SharedRwLock:
     def release_write(self) -> None: ...
     def repair(self) -> None: ...
 
+@final
 class SharedSemaphore:
     SIZE: Final[int]
     @property
@@ -247,6 +257,7 @@ class SharedSemaphore:
     def __enter__(self) -> Self: ...
     def __exit__(self, *_error: object) -> None: ...
 
+@final
 class SharedEvent:
     SIZE: Final[int]
     def set(self) -> None: ...
@@ -254,12 +265,14 @@ class SharedEvent:
     def is_set(self) -> bool: ...
     def wait(self, timeout: float | None = None) -> bool: ...
 
+@final
 class SharedBarrier:
     SIZE: Final[int]
     @property
     def parties(self) -> int: ...
     def wait(self, timeout: float | None = None) -> bool: ...
 
+@final
 class SharedOnce:
     SIZE: Final[int]
     @property
@@ -268,18 +281,21 @@ class SharedOnce:
     def finish(self, *, failed: bool = False) -> bool: ...
     def call_once(self, work: Callable[[], object], timeout: float | None = None) -> None: ...
 
+@final
 class Counter:
     @property
     def value(self) -> int: ...
     def add(self, amount: int = 1) -> int: ...
     def set(self, value: int) -> None: ...
 
+@final
 class Counters:
     @property
     def capacity(self) -> int: ...
     def counter(self, name: str) -> Counter: ...
     def values(self) -> dict[str, int]: ...
 
+@final
 class Histogram:
     SIZE: Final[int]
     @property

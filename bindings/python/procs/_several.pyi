@@ -1,7 +1,7 @@
 """Types of several commands: at once, and joined by pipes. Times are seconds, sizes are bytes."""
 
 from collections.abc import Callable, Iterable
-from types import TracebackType
+from types import GenericAlias, TracebackType
 from typing import IO, Any, AnyStr, Generic, Literal, Self, Unpack, overload
 
 from ._child import Popen
@@ -30,6 +30,7 @@ class Stage(Generic[AnyStr]):
     stderr: AnyStr
     stderr_report: StreamReport
     usage: Usage | None
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 class PipelineResult(Generic[AnyStr]):
     stages: list[Stage[AnyStr]]
@@ -46,6 +47,7 @@ class PipelineResult(Generic[AnyStr]):
     @property
     def returncode(self) -> int: ...
     def check_returncode(self) -> None: ...
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 
 class PipelineChild:
     children: list[Popen[Any]]

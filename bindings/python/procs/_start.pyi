@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from typing import IO, Any, Final, Literal, Protocol, TypeAlias, TypedDict
+from typing import IO, Any, Final, Literal, Protocol, TypeAlias, TypedDict, final
 
 PIPE: Final = -1
 STDOUT: Final = -2
@@ -24,6 +24,7 @@ _Sink: TypeAlias = (
 _Action: TypeAlias = Literal["wait", "close-stdin", "kill"] | int
 _Level: TypeAlias = Literal["process", "group", "walk", "cgroup"]
 
+@final
 class CancelHandle:
     def cancel(self) -> None: ...
     def cancelled(self) -> bool: ...

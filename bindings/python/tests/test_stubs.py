@@ -63,6 +63,19 @@ def test_public_names_and_methods(module, stub):
         assert public - inherited <= members(names[name]), name
 
 
+@pytest.mark.parametrize("module", [procs, aio])
+def test_help_says_something_about_every_public_name(module):
+    silent = []
+    for name in module.__all__:
+        value = getattr(module, name)
+        silent += [] if inspect.getdoc(value) else [name]
+        if inspect.isclass(value):
+            own = {member: item for member, item in vars(value).items() if not member.startswith("_")}
+            silent += [f"{name}.{member}" for member, item in own.items()
+                       if (inspect.isroutine(item) or inspect.isdatadescriptor(item)) and not inspect.getdoc(item)]
+    assert not silent
+
+
 def test_the_names_of_asyncio():
     """But those of child watchers, which have gone from later versions."""
     later = {name for name in asyncio.__all__ if not name.endswith(("ChildWatcher", "child_watcher")) and not name.startswith("_")}
@@ -71,7 +84,7 @@ def test_the_names_of_asyncio():
 
 def test_native_names():
     names = top_level(parsed("_native.pyi"))
-    assert {name for name in dir(_native) if not name.startswith("__")} == set(names) - {"Any", "Callable", "__version__"}
+    assert {name for name in dir(_native) if not name.startswith("__")} == set(names) - {"Any", "Callable", "final", "__version__"}
     for name, node in names.items():
         if isinstance(node, ast.ClassDef):
             assert {member for member in vars(getattr(_native, name)) if not member.startswith("_")} == {

@@ -55,6 +55,11 @@ from .. import Block, Buffer, Channel, Message, SharedBarrier, SharedEvent, Shar
 from .._ipc import SharedRwLockSide, _ChannelOptions, _Codec, _ForkOptions, _Wire
 from .._start import _Bytes, _Command, _Job, _Limit, _Path, _RunOptions, _Sink, _StartOptions, _Stream
 
+__all__ = [
+    "AsyncChannel", "DEVNULL", "PIPE", "Pipeline", "PipelineChild", "Process", "STDOUT", "StreamReader", "call", "check_call", "check_output", "create_subprocess_exec",
+    "create_subprocess_shell", "fork", "getoutput", "getstatusoutput", "held", "parent_channel", "run", "run_many", "subprocess", "wait", "wait_any",
+]
+
 _Result = TypeVar("_Result")
 
 class StreamReader(asyncio.StreamReader):

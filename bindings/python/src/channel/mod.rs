@@ -88,6 +88,7 @@ impl Channel {
         })
     }
 
+    /// How `send` and `recv` write objects: json, raw, pickle or v8.
     #[getter]
     fn codec(&self) -> &'static str {
         self.codec.name()
@@ -283,7 +284,7 @@ impl Channel {
     }
 
     /// Whether a message, or the end, can be received within that time.
-    #[pyo3(signature = (timeout = Some(Limit::NOW)))]
+    #[pyo3(signature = (timeout = Some(Limit::NOW)), text_signature = "($self, timeout=0.0)")]
     fn poll(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<bool> {
         guard(py, || {
             let limit = deadline(timeout);

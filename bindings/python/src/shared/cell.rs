@@ -39,7 +39,7 @@ impl Cell {
         each!(self, cell => Ok(cell.load().into_pyobject(py)?.into_any()))
     }
 
-    /// Sets the value.
+    /// Sets the value; `OverflowError` when it does not fit the kind of number.
     fn store(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         each!(self, cell => { cell.store(value.extract()?); Ok(()) })
     }
@@ -50,13 +50,13 @@ impl Cell {
     }
 
     /// Adds and gives the value before.
-    #[pyo3(signature = (value = None))]
+    #[pyo3(signature = (value = None), text_signature = "($self, value=1)")]
     fn fetch_add<'py>(&self, py: Python<'py>, value: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
         each!(self, cell => Ok(cell.fetch_add(value.map_or(Ok(1), |value| value.extract())?).into_pyobject(py)?.into_any()))
     }
 
     /// Subtracts and gives the value before.
-    #[pyo3(signature = (value = None))]
+    #[pyo3(signature = (value = None), text_signature = "($self, value=1)")]
     fn fetch_sub<'py>(&self, py: Python<'py>, value: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
         each!(self, cell => Ok(cell.fetch_sub(value.map_or(Ok(1), |value| value.extract())?).into_pyobject(py)?.into_any()))
     }
@@ -66,6 +66,7 @@ impl Cell {
         each!(self, cell => Ok(cell.compare_exchange(current.extract()?, new.extract()?).is_ok()))
     }
 
+    /// The value now; setting it is `store`.
     #[getter]
     fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.load(py)

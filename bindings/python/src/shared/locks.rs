@@ -62,7 +62,8 @@ impl Mutex {
     #[classattr]
     const SIZE: usize = SharedMutex::SIZE;
 
-    /// `block` is how multiprocessing spells `blocking`.
+    /// Waits for the lock, at most `timeout` seconds (None for ever), not at all unless `blocking`: whether it is held now.
+    /// `block` is how multiprocessing spells `blocking`. `InvalidStateError` when this very thread has it, and waits.
     #[pyo3(signature = (blocking = true, timeout = None, *, block = None))]
     fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Limit>, block: Option<bool>) -> PyResult<bool> {
         guard(py, || {
@@ -79,6 +80,7 @@ impl Mutex {
         })
     }
 
+    /// Gives the lock back; `InvalidStateError` when this thread does not have it.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         guard(py, || self.core.release().or_raise(py))
     }
@@ -128,6 +130,7 @@ impl Semaphore {
     #[classattr]
     const SIZE: usize = SharedSemaphore::SIZE;
 
+    /// Waits for a permit, at most `timeout` seconds (None for ever), not at all unless `blocking`: whether there was one.
     #[pyo3(signature = (blocking = true, timeout = None))]
     fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Limit>) -> PyResult<bool> {
         guard(py, || Ok(wait(py, limit(blocking, timeout), |slice| self.0.acquire_timeout(slice).map(procs::SemaphorePermit::leave))?.is_some()))
@@ -178,18 +181,22 @@ impl Event {
     #[classattr]
     const SIZE: usize = SharedEvent::SIZE;
 
+    /// Says that it has happened, and wakes all who wait.
     fn set(&self) {
         self.0.set();
     }
 
+    /// Says that it has not happened (again).
     fn clear(&self) {
         self.0.clear();
     }
 
+    /// Whether it has happened.
     fn is_set(&self) -> bool {
         self.0.is_set()
     }
 
+    /// Waits until it has happened, at most `timeout` seconds (None for ever): whether it has.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<bool> {
         guard(py, || Ok(wait(py, timeout, |slice| self.0.wait_timeout(slice))?.is_some()))
@@ -215,6 +222,7 @@ impl Barrier {
     #[classattr]
     const SIZE: usize = SharedBarrier::SIZE;
 
+    /// How many wait for one another.
     #[getter]
     fn parties(&self) -> u32 {
         self.0.parties()
@@ -245,6 +253,7 @@ impl Once {
     #[classattr]
     const SIZE: usize = SharedOnce::SIZE;
 
+    /// Whether the work has been done.
     #[getter]
     fn done(&self) -> bool {
         self.0.is_done()

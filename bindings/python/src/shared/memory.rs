@@ -122,6 +122,7 @@ impl SharedMemory {
         Ok(self.open(py)?.has_huge_pages())
     }
 
+    /// Whether `close` was called; views that were made before are still good.
     #[getter]
     fn closed(&self) -> bool {
         self.held().closed

@@ -106,20 +106,24 @@ impl RwLock {
         RwLockSide { lock: self.lock.clone(), side: Side::Write }
     }
 
+    /// Waits until nobody writes, at most `timeout` seconds (None for ever): whether it is held now.
     #[pyo3(signature = (timeout = None))]
     fn acquire_read(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<bool> {
         self.lock.acquire(py, Side::Read, timeout)
     }
 
+    /// Waits until nobody else has it, at most `timeout` seconds (None for ever): whether it is held now.
     #[pyo3(signature = (timeout = None))]
     fn acquire_write(&self, py: Python<'_>, timeout: Option<Limit>) -> PyResult<bool> {
         self.lock.acquire(py, Side::Write, timeout)
     }
 
+    /// Gives a hold for reading back.
     fn release_read(&self, py: Python<'_>) -> PyResult<()> {
         self.lock.release(py, Side::Read)
     }
 
+    /// Gives the hold for writing back.
     fn release_write(&self, py: Python<'_>) -> PyResult<()> {
         self.lock.release(py, Side::Write)
     }
@@ -130,6 +134,7 @@ impl RwLock {
         self.lock.owner_died.load(Ordering::Relaxed)
     }
 
+    /// Says that what the lock protects is whole again.
     fn repair(&self) {
         self.lock.core.repair();
     }
@@ -148,11 +153,13 @@ pub(crate) struct RwLockSide {
 
 #[pymethods]
 impl RwLockSide {
+    /// Waits for this side, at most `timeout` seconds (None for ever), not at all unless `blocking`: whether it is held now.
     #[pyo3(signature = (blocking = true, timeout = None))]
     fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Limit>) -> PyResult<bool> {
         self.lock.acquire(py, self.side, limit(blocking, timeout))
     }
 
+    /// Gives this side back.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         self.lock.release(py, self.side)
     }

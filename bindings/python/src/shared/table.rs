@@ -43,10 +43,12 @@ impl Counter {
         self.0.add(amount)
     }
 
+    /// Sets the value.
     fn set(&self, value: i64) {
         self.0.set(value);
     }
 
+    /// The value now.
     #[getter]
     fn value(&self) -> i64 {
         self.0.value()
@@ -67,31 +69,36 @@ impl Histogram {
     #[classattr]
     const SIZE: usize = procs::Histogram::SIZE;
 
+    /// Counts one value, a whole number from 0 to 2**64 - 1 in a unit of your choice.
     fn record(&self, value: u64) {
         self.0.record(value);
     }
 
+    /// How many values were recorded.
     #[getter]
     fn count(&self) -> u64 {
         self.0.snapshot().count()
     }
 
+    /// The sum of the recorded values.
     #[getter]
     fn sum(&self) -> u64 {
         self.0.snapshot().sum()
     }
 
+    /// The smallest recorded value, 0 when there is none.
     #[getter]
     fn min(&self) -> u64 {
         self.0.snapshot().min()
     }
 
+    /// The largest recorded value, 0 when there is none.
     #[getter]
     fn max(&self) -> u64 {
         self.0.snapshot().max()
     }
 
-    /// A value that this part of the recorded ones, between 0 and 1, does not exceed; about 6 % exact.
+    /// A value that at least this part (0 to 1) of the recorded ones do not exceed, at most 1/8 too large; 0 when there is none.
     fn quantile(&self, part: f64) -> u64 {
         self.0.snapshot().quantile(part)
     }
