@@ -73,6 +73,7 @@ class Guard {
 
 /** A lock that one thread holds, in any process; it tells when its holder died. */
 class SharedMutex {
+  /** Bytes that it takes, at a multiple of 64: docs/memory.md. */
   static SIZE = 128;
   #core;
 
@@ -102,6 +103,7 @@ class SharedMutex {
 
 /** A lock that many hold for reading or one for writing. */
 class SharedRwLock {
+  static SIZE = 4096;
   #core;
 
   constructor(core) {
@@ -146,6 +148,7 @@ class SharedRwLock {
 
 /** So many permits; those of a process that dies are free again. */
 class SharedSemaphore {
+  static SIZE = 4096;
   #core;
 
   constructor(core) {
@@ -177,6 +180,7 @@ class SharedSemaphore {
 
 /** Something that has happened or not. */
 class SharedEvent {
+  static SIZE = 64;
   #core;
 
   constructor(core) {
@@ -206,6 +210,7 @@ class SharedEvent {
 
 /** A place where so many wait for one another. */
 class SharedBarrier {
+  static SIZE = 4096;
   #core;
 
   constructor(core) {
@@ -228,6 +233,7 @@ class SharedBarrier {
 
 /** Work that is done once, by whichever process comes first. */
 class SharedOnce {
+  static SIZE = 64;
   #core;
 
   constructor(core) {

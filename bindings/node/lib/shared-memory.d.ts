@@ -25,7 +25,9 @@ export interface LockGuard {
 /** A lock that one thread holds, in any process; it tells when its holder died. */
 export class SharedMutex {
   private constructor();
-  /** Blocks this thread. */
+  /** Bytes that it takes, at a multiple of 64. */
+  static readonly SIZE: number;
+  /** Blocks this thread, for at most `timeout` ms (absent: for ever); then it throws with the code ETIMEDOUT. */
   lockSync(timeout?: number): LockGuard;
   /** Null when somebody has it. */
   tryLock(): LockGuard | null;
@@ -35,6 +37,8 @@ export class SharedMutex {
 /** A lock that many hold for reading or one for writing. */
 export class SharedRwLock {
   private constructor();
+  /** Bytes that it takes, at a multiple of 64. */
+  static readonly SIZE: number;
   readSync(timeout?: number): LockGuard;
   writeSync(timeout?: number): LockGuard;
   tryRead(): LockGuard | null;
@@ -46,6 +50,8 @@ export class SharedRwLock {
 /** So many permits; those of a process that dies are free again. */
 export class SharedSemaphore {
   private constructor();
+  /** Bytes that it takes, at a multiple of 64. */
+  static readonly SIZE: number;
   acquireSync(timeout?: number): void;
   tryAcquire(): boolean;
   acquire(options?: WaitOptions): Promise<void>;
@@ -57,6 +63,8 @@ export class SharedSemaphore {
 /** Something that has happened or not. */
 export class SharedEvent {
   private constructor();
+  /** Bytes that it takes, at a multiple of 64. */
+  static readonly SIZE: number;
   set(): void;
   clear(): void;
   readonly isSet: boolean;
@@ -67,6 +75,8 @@ export class SharedEvent {
 /** A place where so many wait for one another; true for one of them. */
 export class SharedBarrier {
   private constructor();
+  /** Bytes that it takes, at a multiple of 64. */
+  static readonly SIZE: number;
   readonly parties: number;
   waitSync(timeout?: number): boolean;
   wait(options?: WaitOptions): Promise<boolean>;
@@ -75,6 +85,8 @@ export class SharedBarrier {
 /** Work that is done once, by whichever process comes first. */
 export class SharedOnce {
   private constructor();
+  /** Bytes that it takes, at a multiple of 64. */
+  static readonly SIZE: number;
   readonly done: boolean;
   callOnceSync(work: () => void, timeout?: number): void;
   callOnce(work: () => unknown, options?: WaitOptions): Promise<void>;
@@ -93,7 +105,7 @@ export class AtomicCell<T extends number | bigint = bigint> {
   compareExchange(expected: T, replacement: T): T;
 }
 
-/** A table of named numbers that many processes add to. */
+/** A table of named numbers that many processes add to; it takes 128 + 64 × capacity bytes, at a multiple of 64. */
 export class Counters {
   private constructor();
   readonly capacity: number;
@@ -106,12 +118,14 @@ export class Counters {
 /** How often values of which size were recorded, by all processes. */
 export class Histogram {
   private constructor();
+  /** Bytes that it takes, at a multiple of 64. */
+  static readonly SIZE: number;
   record(value: number): void;
   readonly count: number;
   readonly sum: number;
   readonly min: number;
   readonly max: number;
-  /** A value that this part of the recorded ones, between 0 and 1, does not exceed. */
+  /** A value that at least this part (0 to 1) of the recorded ones do not exceed, at most 1/8 too large; 0 when there is none. */
   quantile(part: number): number;
 }
 

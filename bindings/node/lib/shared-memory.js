@@ -102,6 +102,7 @@ class Counters {
 
 /** How often values of which size were recorded, by all processes. */
 class Histogram {
+  static SIZE = 4096;
   #core;
 
   constructor(core) {

@@ -253,6 +253,20 @@ test('wrong arguments and foreign descriptors', () => {
   memory.close();
 });
 
+test('each thing takes as much as its class says', () => {
+  const kinds = { mutex: 'SharedMutex', rwlock: 'SharedRwLock', semaphore: 'SharedSemaphore', event: 'SharedEvent', barrier: 'SharedBarrier', once: 'SharedOnce', histogram: 'Histogram' };
+  const memory = new SharedMemory(8192);
+  for (const [method, name] of Object.entries(kinds)) {
+    const last = memory.size - procs[name].SIZE;
+    memory.fill();
+    assert.ok(memory[method](last) instanceof procs[name], name);
+    assert.throws(() => memory[method](last + 64), kind('INVALID_ARGUMENT'), name);
+  }
+  memory.fill();
+  memory.counters(memory.size - (128 + 64 * 3), { capacity: 3 });
+  assert.throws(() => memory.counters(memory.size - (128 + 64 * 2), { capacity: 3 }), kind('INVALID_ARGUMENT'));
+});
+
 test('the layout is told', () => {
   const layout = procs.memoryLayout();
   assert.ok(layout.length > 10);

@@ -152,7 +152,7 @@ def test_large_pickles_and_texts_are_copied_once_into_the_shared_memory():
 
 
 def test_an_arena_of_ones_own_is_shared_by_agreement():
-    arena = procs.Arena(4 * 4096, max_size=MIB)
+    arena = procs.Arena(4 * 4096, max_bytes=MIB)
     seat, fd = arena.seat(), arena.segment_fd()
     code = (
         "import procs, sys\narena = procs.Arena.open(int(sys.argv[1]), int(sys.argv[2]))\n"
@@ -169,7 +169,7 @@ def test_an_arena_of_ones_own_is_shared_by_agreement():
             child.stdin.write(" ".join(map(str, place)) + "\n")
             assert child.stdout.readline() == text.decode() + "\n"
         assert arena.owners() == [(seat, child.pid)] and not block.writable
-        assert arena.used == 2 * 2 * 4096 or arena.used == 2 * 4096  # the first may have been given back
+        assert arena.used_bytes == 2 * 2 * 4096 or arena.used_bytes == 2 * 4096  # the first may have been given back
         child.kill()
         child.wait()
         assert arena.reclaim_dead() >= 1 and arena.owners() == [] and block.writable
@@ -207,6 +207,6 @@ def test_a_forked_copy_does_not_touch_the_arena():
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 33
-    assert block.writable and own.writable and arena.used == 4096
+    assert block.writable and own.writable and arena.used_bytes == 4096
     here.send_bytes(block)
     assert len(there.recv_buffer(timeout=60)) == MIB

@@ -14,10 +14,10 @@ pub(crate) struct Arena(Core);
 #[pymethods]
 impl Arena {
     #[new]
-    #[pyo3(signature = (size, *, max_size = 1 << 30, prefault = false, huge_pages = false))]
-    fn new(py: Python<'_>, size: usize, max_size: usize, prefault: bool, huge_pages: bool) -> PyResult<Arena> {
+    #[pyo3(signature = (size, *, max_bytes = 1 << 30, prefault = false, huge_pages = false))]
+    fn new(py: Python<'_>, size: usize, max_bytes: usize, prefault: bool, huge_pages: bool) -> PyResult<Arena> {
         guard(py, || {
-            let options = Core::options(size).max_bytes(max_size.max(size)).prefault(prefault).huge_pages(huge_pages);
+            let options = Core::options(size).max_bytes(max_bytes.max(size)).prefault(prefault).huge_pages(huge_pages);
             py.detach(|| options.create()).or_raise(py).map(Arena)
         })
     }
@@ -89,7 +89,7 @@ impl Arena {
 
     /// Bytes of blocks that are in use here or lent, in whole pages.
     #[getter]
-    fn used(&self, py: Python<'_>) -> PyResult<usize> {
+    fn used_bytes(&self, py: Python<'_>) -> PyResult<usize> {
         guard(py, || self.0.used_bytes().or_raise(py))
     }
 }

@@ -4,7 +4,7 @@ use super::locks::{Home, Reduced};
 use crate::error::{IntoPy, guard};
 use pyo3::prelude::*;
 
-/// A table of named numbers that many processes add to.
+/// A table of named numbers that many processes add to; it takes 128 + 64 × capacity bytes, at a multiple of 64.
 #[pyclass(frozen, module = "procs", name = "Counters")]
 pub(crate) struct Counters(pub(super) procs::Counters, pub(super) Home);
 
