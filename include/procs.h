@@ -651,7 +651,8 @@ typedef struct procs_spawn_options {
     int64_t drain_after_exit_ms;
     // Size asked for the child's pipes in bytes; a refusal is ignored. Default: 0, the system's.
     uint64_t pipe_size;
-    // run: fed to standard input. Default: NULL, nothing. Copied, except by `procs_run`, which reads it in place until it returns.
+    // run: fed to standard input. Default: NULL, nothing. Copied, except by `procs_run` and `procs_run_many`, which read it in
+    // place until they return.
     const void *input;
     // run: bytes of `input`.
     size_t input_len;

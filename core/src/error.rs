@@ -248,6 +248,11 @@ impl Error {
         self.0.os_error
     }
 
+    /// [`os_error`](Error::os_error) by the name that `std::io::Error` has for it.
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.os_error()
+    }
+
     /// The step of the spawn that failed.
     pub fn stage(&self) -> Option<Stage> {
         self.0.stage

@@ -48,6 +48,9 @@ pub type ChildStdout = PipeReader;
 /// The host's end of a child's standard error, by the name that the standard library has for it.
 pub type ChildStderr = PipeReader;
 
+/// What else programs import from where they import `Command`, unchanged.
+pub use std::process::{ExitCode, Termination, abort, exit, id};
+
 #[doc(hidden)] // for the bindings of this repository: they make no system call themselves
 pub use spawn::DirectRead;
 pub use spawn::{

@@ -302,7 +302,7 @@ pub(crate) fn input(op: Operation, data: *const c_void, len: usize, callback: (p
     match (data.is_null(), callback.0) {
         (true, None) => Ok(None),
         // The caller's bytes are there until this call returns, and by then it has let go of its input.
-        (false, None) if op == RUNS_TO_THE_END => Ok(Some(Input::Lent(Box::new(bytes)))),
+        (false, None) if RUN_TO_THE_END.contains(&op) => Ok(Some(Input::Lent(Box::new(bytes)))),
         (false, None) => {
             let mut copy = Vec::new();
             let no_memory = |_| Error::from_os(op, libc::ENOMEM, format!("no memory for a copy of the input (input_len = {len})"));
@@ -318,8 +318,8 @@ pub(crate) fn input(op: Operation, data: *const c_void, len: usize, callback: (p
     }
 }
 
-/// The call that neither starts a run for later nor hands its command to other threads.
-const RUNS_TO_THE_END: Operation = "procs_run";
+/// The calls that return only when all that they started, threads included, has let go of its input.
+const RUN_TO_THE_END: [Operation; 2] = ["procs_run", "procs_run_many"];
 
 fn supply(function: InputFn, buffer: &mut [u8], user: UserData) -> std::io::Result<usize> {
     let count = ptr::call_input(function, buffer, user);

@@ -325,7 +325,8 @@ pub struct procs_spawn_options {
     pub drain_after_exit_ms: i64,
     /// Size asked for the child's pipes in bytes; a refusal is ignored. Default: 0, the system's.
     pub pipe_size: u64,
-    /// run: fed to standard input. Default: NULL, nothing. Copied, except by `procs_run`, which reads it in place until it returns.
+    /// run: fed to standard input. Default: NULL, nothing. Copied, except by `procs_run` and `procs_run_many`, which read it in
+    /// place until they return.
     pub input: *const c_void,
     /// run: bytes of `input`.
     pub input_len: usize,

@@ -206,7 +206,8 @@ static void c02_input(void) {
     char *input = calloc(LEN, 1);
     struct rlimit old, lower;
     procs_spawn_options o;
-    procs_output *output = NULL;
+    procs_output *output = NULL, *many[2] = {NULL, NULL};
+    int statuses[2];
     procs_capture *capture = NULL;
     size_t length = 0;
     CHECK(input != NULL && procs_spawn_options_init(&o, sizeof o) == PROCS_OK);
@@ -221,9 +222,14 @@ static void c02_input(void) {
     CHECK(setrlimit(RLIMIT_AS, &lower) == 0);
     CHECK(procs_run(&o, &output) == PROCS_OK);
     CHECK(procs_capture_start(&o, &capture) == PROCS_E_EXHAUSTED);
+    CHECK(procs_run_many((const procs_spawn_options *const[]){&o, &o}, 2, 2, many, statuses, NULL, NULL) == PROCS_OK);
     CHECK(setrlimit(RLIMIT_AS, &old) == 0);
-    const char *text = procs_output_stdout(output, &length);
-    CHECK(length == 9 && memcmp(text, "67108864\n", 9) == 0 && procs_output_free(output) == PROCS_OK);
+    for (int i = 0; i < 3; i++) {
+        procs_output *each = i < 2 ? many[i] : output;
+        const char *text = procs_output_stdout(each, &length);
+        CHECK(i == 2 || statuses[i] == PROCS_OK);
+        CHECK(length == 9 && memcmp(text, "67108864\n", 9) == 0 && procs_output_free(each) == PROCS_OK);
+    }
     free(input);
 }
 

@@ -7,9 +7,11 @@ use procs_tests::isolated;
 macro_rules! programs {
     ($($library:ident)::+) => {
         use $($library)::+::{Child, ChildStderr, ChildStdin, ChildStdout, Command, CommandArgs, CommandEnvs, ExitStatus, Output, Stdio};
+        use $($library)::+::{ExitCode, Termination, abort, exit, id};
         use std::os::fd::IntoRawFd;
         use std::error::Error;
-        use std::io::{BufRead, BufReader, Read, Write};
+        use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
+        use std::sync::LazyLock;
         type Told = Result<Vec<String>, Box<dyn Error>>;
 
         pub(super) fn captured() -> Told {
@@ -134,10 +136,48 @@ macro_rules! programs {
             Ok(vec![format!("{} {out} {err} {}", id == child.0.id(), child.0.wait()?.success())])
         }
 
+        pub(super) fn by_the_number() -> Told {
+            let (reader, mut writer) = std::io::pipe()?;
+            writer.write_all(b"by its number")?;
+            drop(writer);
+            let mut command = Command::new("cat");
+            command.stdin(procs_tests::host::adopted::<Stdio>(reader.into_raw_fd())).stdout(Stdio::piped());
+            Ok(vec![String::from_utf8_lossy(&command.output()?.stdout).into_owned()])
+        }
+
+        pub(super) fn several_buffers_at_once() -> Told {
+            let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+            let mut stdin = child.stdin.take().expect("its input");
+            let written = stdin.write_vectored(&[IoSlice::new(b"one "), IoSlice::new(b""), IoSlice::new(b"two")])?;
+            drop(stdin);
+            child.wait()?;
+            let (mut first, mut second) = ([0; 5], [0; 5]);
+            let read = child.stdout.as_mut().expect("its output").read_vectored(&mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)])?;
+            Ok(vec![format!("{written} {read} {first:?} {second:?}")])
+        }
+
+        /// A command that many threads look at.
+        pub(super) fn shared() -> Told {
+            static COMMAND: LazyLock<Command> = LazyLock::new(|| Command::new("shared"));
+            Ok(vec![std::thread::scope(|scope| scope.spawn(|| format!("{:?}", &*COMMAND)).join().expect("a thread"))])
+        }
+
+        fn ends() -> ExitCode {
+            if id() == 0 { abort() } else { ExitCode::from(7) }
+        }
+
+        pub(super) fn ended() -> Told {
+            fn code(of: impl Termination) -> String {
+                format!("{:?}", of.report())
+            }
+            let _: fn(i32) -> ! = exit;
+            Ok(vec![code(ends()), code(ExitCode::SUCCESS)])
+        }
+
         pub(super) fn not_there() -> Told {
             let error = Command::new("no-such-program").spawn().map(|child| child.id()).expect_err("there is none");
             let missing = Command::new("true").current_dir("/no/such/directory").status().expect_err("there is none");
-            Ok([error, missing].into_iter().map(|error| format!("{:?}", std::io::Error::from(error).kind())).collect())
+            Ok([error, missing].into_iter().map(|error| format!("{:?} {:?}", error.raw_os_error(), std::io::Error::from(error).kind())).collect())
         }
 
         pub(super) const ALL: &[(&str, fn() -> Told)] = &[
@@ -152,6 +192,10 @@ macro_rules! programs {
             ("settings", settings),
             ("logged", logged),
             ("kept", kept),
+            ("by_the_number", by_the_number),
+            ("several_buffers_at_once", several_buffers_at_once),
+            ("shared", shared),
+            ("ended", ended),
             ("not_there", not_there),
         ];
     };

@@ -117,8 +117,13 @@ pub fn close(fd: RawFd) {
 
 /// Takes ownership of a number that nobody owns.
 pub fn own(fd: RawFd) -> OwnedFd {
+    adopted(fd)
+}
+
+/// The same for any owner.
+pub fn adopted<T: FromRawFd>(fd: RawFd) -> T {
     // SAFETY: the tests pass numbers that they have just made.
-    unsafe { OwnedFd::from_raw_fd(fd) }
+    unsafe { T::from_raw_fd(fd) }
 }
 
 /// The status flags of a descriptor.

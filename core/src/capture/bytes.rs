@@ -1,6 +1,7 @@
 //! What a capture hands over: bytes, owned, wherever they lie.
 
 use crate::io::transfer::GrowBuffer;
+use crate::spawn::Input;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
@@ -112,6 +113,20 @@ impl From<Vec<u8>> for Bytes {
 impl From<Bytes> for Vec<u8> {
     fn from(bytes: Bytes) -> Vec<u8> {
         bytes.into_vec()
+    }
+}
+
+impl From<Bytes> for Input {
+    /// Lends them: what one child wrote is fed to another without a copy.
+    ///
+    /// ```
+    /// use procs::Command;
+    /// let first = Command::new("printf").arg("a b").output()?;
+    /// assert_eq!(Command::new("cat").input(first.stdout).output()?.stdout, b"a b");
+    /// # Ok::<(), procs::Error>(())
+    /// ```
+    fn from(bytes: Bytes) -> Input {
+        Input::Lent(Box::new(bytes))
     }
 }
 

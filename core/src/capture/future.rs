@@ -65,8 +65,8 @@ impl OutputFuture {
 impl Start {
     fn new(mut command: Box<Command>) -> Result<Start> {
         let slot = Arc::new(Mutex::new(Slot::Waiting(None)));
-        let deadline = Deadline::from_timeout(command.run.timeout);
-        let cancel = command.run.cancel.clone();
+        let deadline = Deadline::from_timeout(command.run.get_mut().timeout);
+        let cancel = command.run.get_mut().cancel.clone();
         let shared = Arc::clone(&slot);
         run_on_spawner(move || {
             let result = start::start(&mut command).map(Box::new);

@@ -176,7 +176,8 @@ impl Pipeline {
         let (mut next_stdin, mut last_stdout) = (Some(stdin), Some(stdout));
         let mut built = HalfBuilt(Vec::with_capacity(count));
         for (index, command) in self.stages.iter_mut().enumerate() {
-            command.kill_tree(command.run.kill_tree || self.run.kill_tree);
+            let tree = command.run.get_mut().kill_tree || self.run.kill_tree;
+            command.kill_tree(tree);
             let input = next_stdin.take().unwrap_or_else(Stdio::null);
             let output = if index + 1 == count {
                 last_stdout.take().unwrap_or_else(Stdio::inherit)

@@ -52,11 +52,11 @@ impl Prepared {
 
 /// Starts a command with its streams captured.
 pub(super) fn start(command: &mut Command) -> Result<Capture> {
-    refuse_cancelled(&command.run)?;
-    if command.run.input.is_some() && command.stdio.get(0).is_some_and(|stdio| !stdio.is_pipe()) {
+    refuse_cancelled(command.run.get_mut())?;
+    if command.run.get_mut().input.is_some() && command.stdio.get(0).is_some_and(|stdio| !stdio.is_pipe()) {
         return Err(Error::invalid("run", "standard input is given twice (input and stdin, expected one of them)"));
     }
-    let prepared = Prepared::new(command.run.take().into_inner())?;
+    let prepared = Prepared::new(command.run.get_mut().take().into_inner())?;
     let stdin = if prepared.options.input.is_some() { Stdio::piped() } else { Stdio::null() };
     let child = command.spawn_with([stdin, Stdio::piped(), Stdio::piped()], prepared.deadline)?;
     prepared.attach(child)

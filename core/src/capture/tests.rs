@@ -29,6 +29,8 @@ fn what_crosses_threads_may_cross_threads() {
     send::<crate::Pipeline>();
     send::<crate::PipelineChild>();
     send::<crate::Output>();
+    send::<crate::Command>();
+    sync::<crate::Command>();
     sync::<crate::Output>();
     sync::<crate::PipelineOutput>();
     sync::<crate::Bytes>();

@@ -4,7 +4,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::sys::fd;
 use crate::sys::poll::{Events, PollFd, poll};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 /// The end of a pipe that is read from, such as a child's standard output.
@@ -26,17 +26,29 @@ impl Read for PipeReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         fd::read(self.0.as_fd(), buf)
     }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        fd::read_vectored(self.0.as_fd(), bufs)
+    }
 }
 
 impl Read for &PipeReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         fd::read(self.0.as_fd(), buf)
     }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        fd::read_vectored(self.0.as_fd(), bufs)
+    }
 }
 
 impl Write for PipeWriter {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         fd::write(self.0.as_fd(), buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        fd::write_vectored(self.0.as_fd(), bufs)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -47,6 +59,10 @@ impl Write for PipeWriter {
 impl Write for &PipeWriter {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         fd::write(self.0.as_fd(), buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        fd::write_vectored(self.0.as_fd(), bufs)
     }
 
     fn flush(&mut self) -> io::Result<()> {

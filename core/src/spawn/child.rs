@@ -152,7 +152,7 @@ impl Child {
             extra: hosts,
             kill_on_drop: command.start.kill_on_drop,
             retries,
-            run: Exclusive::new(command.run.take()),
+            run: Exclusive::new(command.run.get_mut().take()),
         }
     }
 

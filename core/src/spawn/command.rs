@@ -10,6 +10,7 @@ pub(super) use starting::{ExecWait, Limit, StartOptions};
 use super::options::RunOptions;
 use super::rare::Rare;
 use super::stdio::{Stdio, StdioMap};
+use crate::sys::exclusive::Exclusive;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,8 @@ pub struct Command {
     pub(crate) current_dir: Option<PathBuf>,
     pub(crate) stdio: StdioMap,
     pub(crate) start: Rare<StartOptions>,
-    pub(crate) run: Rare<RunOptions>,
+    /// Functions among it must not keep threads from sharing the command.
+    pub(crate) run: Exclusive<Rare<RunOptions>>,
 }
 
 impl Command {
@@ -50,7 +52,7 @@ impl Command {
             current_dir: None,
             stdio: StdioMap::default(),
             start: Rare::new(),
-            run: Rare::new(),
+            run: Exclusive::new(Rare::new()),
         }
     }
 
@@ -199,7 +201,7 @@ impl Command {
             current_dir: self.current_dir.clone(),
             stdio: self.stdio.take(),
             start,
-            run: self.run.take(),
+            run: Exclusive::new(self.run.get_mut().take()),
         }
     }
 }

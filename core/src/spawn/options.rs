@@ -4,6 +4,7 @@ use super::rare::{Rare, Standard};
 use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A limited resource. Source: setrlimit(2).
@@ -162,8 +163,22 @@ impl From<Vec<u8>> for Input {
 }
 
 impl From<&[u8]> for Input {
+    /// Copies them, because the command outlives the borrow. Without a copy: a `Vec<u8>`, an `Arc<[u8]>`, [`Bytes`](crate::Bytes) or [`Input::Lent`].
     fn from(bytes: &[u8]) -> Input {
         Input::Bytes(bytes.to_vec())
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Input {
+    fn from(bytes: &[u8; N]) -> Input {
+        Input::Bytes(bytes.to_vec())
+    }
+}
+
+impl From<Arc<[u8]>> for Input {
+    /// Lends them.
+    fn from(bytes: Arc<[u8]>) -> Input {
+        Input::Lent(Box::new(bytes))
     }
 }
 

@@ -139,7 +139,8 @@ impl Command {
             ExecWait::UnlessKnown => After::ExecUnlessKnown,
             ExecWait::Never => After::End,
         };
-        self.start([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], Deadline::from_timeout(self.run.timeout), after)
+        let deadline = Deadline::from_timeout(self.run.get_mut().timeout);
+        self.start([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], deadline, after)
     }
 
     /// Runs the child to its end; standard streams that were not set are inherited. Timeout, cancel, grace and `kill_tree` hold.
@@ -151,14 +152,14 @@ impl Command {
     /// As [`spawn`](Command::spawn); `Timeout` and `Cancelled` after the child was stopped; `ChildFailed` with [`check`](Command::check)
     /// when it did not exit with 0.
     pub fn status(&mut self) -> Result<ExitStatus> {
-        let deadline = Deadline::from_timeout(self.run.timeout);
+        let deadline = Deadline::from_timeout(self.run.get_mut().timeout);
         // A descriptor given by value is good for one start: then the retry must lie within it.
         let after = if self.stdio.iter().any(|(_, stdio)| stdio.is_once()) { After::Exec } else { After::End };
         let mut busy = 0;
         let (mut child, waited) = loop {
             let mut child = self.start([Stdio::inherit(), Stdio::inherit(), Stdio::inherit()], deadline, after)?;
             child.stdin = None;
-            let waited = wait_or_cancel(child.handle(), self.run.cancel.as_ref(), deadline)?;
+            let waited = wait_or_cancel(child.handle(), self.run.get_mut().cancel.as_ref(), deadline)?;
             match child.handle().core.start_failure() {
                 None => break (child, waited),
                 Some(failure) if failure.error.raw_os_error() == Some(libc::ETXTBSY) && busy < BUSY_RETRIES => {
@@ -169,17 +170,17 @@ impl Command {
             }
         };
         let why = match waited {
-            Waited::Ended(status) if self.run.check && !status.success() => {
+            Waited::Ended(status) if self.run.get_mut().check && !status.success() => {
                 return Err(Error::new(ErrorKind::ChildFailed, "status", format!("the command failed with {status} (program = {:?})", self.program)));
             }
             Waited::Ended(status) => return Ok(status),
             Waited::Cancelled => Error::new(ErrorKind::Cancelled, "status", format!("the run was cancelled (program = {:?})", self.program)),
             Waited::TimedOut => {
-                let timeout = self.run.timeout.unwrap_or_default();
+                let timeout = self.run.get_mut().timeout.unwrap_or_default();
                 Error::new(ErrorKind::Timeout, "status", format!("the command timed out (program = {:?}, timeout = {timeout:?})", self.program))
             }
         };
-        child.stop(&self.run.ladder())?;
+        child.stop(&self.run.get_mut().ladder())?;
         Err(why)
     }
 
@@ -201,7 +202,7 @@ impl Command {
             }
         };
         let level = plan::tree_level(&self.start, &setup);
-        let tree = Tree { cgroup: setup.cgroup().cloned(), kill: self.run.kill_tree, level, leads_group: setup.leads_group() };
+        let tree = Tree { cgroup: setup.cgroup().cloned(), kill: self.run.get_mut().kill_tree, level, leads_group: setup.leads_group() };
         let Streams { childs, hosts, .. } = streams;
         let (started_at, started) = (SystemTime::now(), Instant::now());
         let sight =
@@ -227,11 +228,11 @@ impl Command {
     fn prepare(&mut self, defaults: [Stdio; 3]) -> Result<(Streams, Setup)> {
         let mut streams = Streams::open(self, defaults)?;
         let moves = std::mem::take(&mut streams.moves);
-        let setup = plan::setup(&self.start, self.run.kill_tree, moves)?;
+        let setup = plan::setup(&self.start, self.run.get_mut().kill_tree, moves)?;
         Ok((streams, setup))
     }
 
-    fn launch(&self, prepared: Prepared, deadline: Deadline) -> Result<(Process, u32)> {
+    fn launch(&mut self, prepared: Prepared, deadline: Deadline) -> Result<(Process, u32)> {
         let result = if plan::needs_spawner(&self.start) {
             self.launch_elsewhere(prepared, deadline)?.and_then(|started| {
                 started.take().ok_or_else(|| Failure { stage: Stage::Clone, error: std::io::Error::from_raw_os_error(libc::ECHILD) })
@@ -244,7 +245,7 @@ impl Command {
 
     /// Starts on a spawner thread. When the deadline passes or the run is cancelled first, the child is killed as soon as it appears, or not
     /// started at all.
-    fn launch_elsewhere(&self, prepared: Prepared, deadline: Deadline) -> Result<std::result::Result<Started, Failure>> {
+    fn launch_elsewhere(&mut self, prepared: Prepared, deadline: Deadline) -> Result<std::result::Result<Started, Failure>> {
         let arrived = Arc::new(crate::sys::poll::EventFd::new("spawn")?);
         let signal = Arc::downgrade(&arrived);
         let result = run_on_spawner(move || {
@@ -257,7 +258,7 @@ impl Command {
             }
             started
         })?;
-        let cancel = self.run.cancel.as_ref();
+        let cancel = self.run.get_mut().cancel.as_ref();
         let mut fds =
             [PollFd::new(arrived.as_fd(), Events::Read), cancel.map_or(PollFd::unused(), |cancel| PollFd::new(cancel.as_fd(), Events::Read))];
         poll(&mut fds, deadline).map_err(|error| Error::from_io("spawn", &error, "cannot wait for the start"))?;
@@ -267,7 +268,7 @@ impl Command {
         if fds[1].ready() {
             return Err(Error::new(ErrorKind::Cancelled, "spawn", "cancelled while the program was being started").with_stage(Stage::Exec));
         }
-        let detail = format!("the program was not started in time (timeout = {:?})", self.run.timeout.unwrap_or_default());
+        let detail = format!("the program was not started in time (timeout = {:?})", self.run.get_mut().timeout.unwrap_or_default());
         Err(Error::new(ErrorKind::Timeout, "spawn", detail).with_stage(Stage::Exec))
     }
 }

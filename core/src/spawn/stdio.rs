@@ -159,6 +159,8 @@ impl From<OwnedFd> for Stdio {
     }
 }
 
+crate::sys::fd::from_raw_fd!(Stdio);
+
 impl From<File> for Stdio {
     fn from(file: File) -> Stdio {
         Stdio::fd(file)

@@ -3,7 +3,7 @@
 use super::signal::WriteGuard;
 use super::{check, check_size, retry};
 use std::ffi::CStr;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Takes ownership of a descriptor that a system call just returned.
@@ -20,6 +20,20 @@ pub(crate) unsafe fn adopt(fd: RawFd) -> OwnedFd {
     // SAFETY: passed on to the caller.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
+
+/// `FromRawFd` for what is made from an `OwnedFd`.
+macro_rules! from_raw_fd {
+    ($($type:ty),+) => {$(
+        #[allow(unsafe_code, reason = "the trait of the standard library asks for it")]
+        impl std::os::fd::FromRawFd for $type {
+            unsafe fn from_raw_fd(fd: std::os::fd::RawFd) -> $type {
+                // SAFETY: the condition of the trait is that of `adopt`: open, and nobody else's.
+                <$type>::from(unsafe { $crate::sys::fd::adopt(fd) })
+            }
+        }
+    )+};
+}
+pub(crate) use from_raw_fd;
 
 /// Moves a descriptor to 3 or higher, so that it can never stand for a standard stream of a host that closed its own.
 pub(crate) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
@@ -147,4 +161,22 @@ pub(crate) fn write(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     let _guard = WriteGuard::new();
     // SAFETY: the pointer and length are those of `buf`.
     retry(|| check_size(unsafe { libc::write(fd.as_raw_fd(), buf.as_ptr().cast(), buf.len()) }))
+}
+
+/// The most buffers that one call takes. Source: IOV_MAX of limits.h.
+const MOST_BUFFERS: usize = 1024;
+
+/// Reads into several buffers; 0 at end of file.
+pub(crate) fn read_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    let count = bufs.len().min(MOST_BUFFERS) as libc::c_int;
+    // SAFETY: an `IoSliceMut` has the layout of an iovec, and each is memory to write to, borrowed for the call.
+    retry(|| check_size(unsafe { libc::readv(fd.as_raw_fd(), bufs.as_mut_ptr().cast(), count) }))
+}
+
+/// Writes several buffers, at most once; raises no signal, as [`write`].
+pub(crate) fn write_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    let _guard = WriteGuard::new();
+    let count = bufs.len().min(MOST_BUFFERS) as libc::c_int;
+    // SAFETY: an `IoSlice` has the layout of an iovec, and each is memory to read from, borrowed for the call.
+    retry(|| check_size(unsafe { libc::writev(fd.as_raw_fd(), bufs.as_ptr().cast(), count) }))
 }

@@ -78,7 +78,7 @@ impl Command {
         CommandEnvs(changes.into_iter())
     }
 
-    /// Every field.
+    /// Every field that threads may look at.
     fn fields(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Command")
             .field("program", &self.program)
@@ -88,8 +88,7 @@ impl Command {
             .field("current_dir", &self.current_dir)
             .field("stdio", &self.stdio)
             .field("start", &self.start)
-            .field("run", &self.run)
-            .finish()
+            .finish_non_exhaustive()
     }
 
     /// What `env` of the shell needs to make the environment.
@@ -113,7 +112,7 @@ impl Command {
 }
 
 /// `{:?}` is the line that one would type, as the standard library has it: `cd "/" && KEY="value" "program" "argument"`, an argument 0 of its own after
-/// the program in brackets. `{:#?}` has every field.
+/// the program in brackets. `{:#?}` has every field but how the run is bounded and what is kept of it.
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() {

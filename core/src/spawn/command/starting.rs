@@ -242,7 +242,7 @@ impl Command {
     /// Whether stopping the child, by `stop`, deadline, cancel or drop, stops all its descendants. The child gets its own process group
     /// (unless one was asked for) and, where the system allows, its own cgroup.
     pub fn kill_tree(&mut self, tree: bool) -> &mut Command {
-        self.run.change(tree, |options| options.kill_tree = tree);
+        self.run.get_mut().change(tree, |options| options.kill_tree = tree);
         self
     }
 
