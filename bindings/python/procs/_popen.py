@@ -6,7 +6,6 @@ import errno
 import io
 import itertools
 import operator
-import os
 import signal
 import sys
 import time
@@ -14,11 +13,11 @@ import types
 import warnings
 
 from . import _native, _options
-from ._errors import InvalidArgumentError, InvalidNumberError, InvalidStateError, SubprocessError, TimeoutExpired
+from ._communicate import Communication, feed
+from ._errors import InvalidArgumentError, InvalidNumberError, SubprocessError, TimeoutExpired
 from ._lines import LINE_BLOCK, byte_batches, text_batches, untouched
 from ._options import PIPE
-from ._pipes import BLOCK, leftover, open_reader
-from ._plan import translate
+from ._pipes import BLOCK, open_reader
 from ._records import ExitStatus, StopReport, Usage
 
 # How long a child is left to end by itself after Ctrl-C, which the terminal sent to it as well.
@@ -71,7 +70,7 @@ class Popen:
     _child_created = False
     stdin = stdout = stderr = channel = pid = returncode = None
     text_mode = encoding = errors = None
-    _capture = _result = _left = None
+    _communication = _result = None
     _communication_started = False
     _spawn = staticmethod(_native.spawn)
 
@@ -156,7 +155,8 @@ class Popen:
         return self
 
     def __exit__(self, exc_type, value, traceback):
-        self._give_up()
+        if self._communication is not None:
+            self._communication.give_up()
         # The channel as well: a child that waits for messages ends with it.
         for end in (self.stdout, self.stderr, self.channel):
             if end:
@@ -196,8 +196,8 @@ class Popen:
         """
         if self.returncode is None:
             outputs = [file.closed for file in (self.stdout, self.stderr) if file]
-            if self._capture is not None and outputs and all(outputs):
-                self._give_up()
+            if self._communication is not None and outputs and all(outputs):
+                self._communication.give_up()
             try:
                 self.returncode = self._child.wait(timeout)
             except KeyboardInterrupt:
@@ -280,32 +280,40 @@ class Popen:
             self.wait(timeout)
             return None, None
         end = _moment(timeout)
-        if self._capture is None:
-            self._start_capture(input)
-        elif self._left:
-            return self._made(self._left)
-        else:
-            self._set_blocking(False)
+        if self._communication is None:
+            self._communication_started = True
+            files = (self.stdin, self.stdout, self.stderr)
+            self._communication = Communication(self._child, files, self.text_mode, input)
+        elif self._communication.over:
+            return self._communication.result()
         try:
-            finished = self._capture.run(timeout)
-        except BaseException as error:
-            self._set_blocking(True)
-            if isinstance(error, KeyboardInterrupt) and self._child.linger(
-                    _POLITE_SECONDS if end is None else min(_POLITE_SECONDS, max(0, end - time.monotonic()))):
+            finished = self._communication.run(timeout)
+        except KeyboardInterrupt:
+            if self._child.linger(_POLITE_SECONDS if end is None else min(_POLITE_SECONDS, max(0, end - time.monotonic()))):
                 self.poll()
             raise
         if not finished:
-            self._set_blocking(True)
-            output, errors = self._joined(self._capture.partial())
+            output, errors = self._communication.partial()
             raise TimeoutExpired(self.args, timeout, output=output or None, stderr=errors or None)
-        return self._finish_capture()
+        return self._communicated()
+
+    def _communicated(self):
+        lost = self._communication.finish()
+        self.wait()
+        if lost is not None:
+            raise lost
+        self._result = self._communication.result()
+        for file in (self.stdout, self.stderr):
+            if file is not None:
+                file.close()
+        return self._result
 
     def _communicate_one(self, input):
         """At most one pipe and no deadline: the file object itself is enough, and keeps what it has read ahead."""
         output = errors = None
         try:
             if self.stdin:
-                self._feed(input)
+                feed(self.stdin, input)
             elif self.stdout:
                 output = self.stdout.read()
                 self.stdout.close()
@@ -317,90 +325,6 @@ class Popen:
             self._linger()
             raise
         return output, errors
-
-    def _feed(self, input):
-        try:
-            if input:
-                self.stdin.write(input)
-        except BrokenPipeError:
-            pass  # the child does not want it
-        finally:
-            try:
-                self.stdin.close()
-            except BrokenPipeError:
-                pass
-
-    def _start_capture(self, input):
-        self._communication_started = True
-        fds = [None, None, None]
-        self._ahead = [b"", b""]
-        options = {}
-        if self.stdin and self._flush_stdin():
-            fds[0] = self.stdin.fileno()
-            if input:
-                if self.text_mode:
-                    input = input.encode(self.stdin.encoding, self.stdin.errors)
-                options["input"] = input
-        for index, file in enumerate((self.stdout, self.stderr)):
-            if file and not file.closed:
-                fds[index + 1] = file.fileno()
-                self._ahead[index] = leftover(file.buffer if self.text_mode else file)
-        self._capture = self._child.capture(tuple(fds), options)
-        if self.stdin:
-            try:
-                self.stdin.close()
-            except BrokenPipeError:
-                pass
-
-    def _flush_stdin(self):
-        """Whether there is still something to feed into."""
-        try:
-            self.stdin.flush()
-        except BrokenPipeError:
-            pass
-        except ValueError:
-            if not self.stdin.closed:
-                raise
-            return False
-        return True
-
-    def _joined(self, parts):
-        return [ahead + part if ahead else part for ahead, part in zip(self._ahead, parts)]
-
-    def _set_blocking(self, on):
-        """Between two calls the files are the program's to read from. They share their flags with the copies that the core reads."""
-        for file in (self.stdout, self.stderr):
-            if file and not file.closed:
-                os.set_blocking(file.fileno(), on)
-
-    def _give_up(self):
-        """Ends a communication that timed out: the core's copies of the pipes would keep the child from noticing that nobody reads."""
-        if self._capture is not None and not self._left:
-            try:
-                self._left = self._joined(self._capture.partial())
-            except InvalidStateError:
-                return  # another thread is in it
-            self._capture.release()
-
-    def _finish_capture(self):
-        outcome, *parts = self._capture.finish()
-        self.wait()
-        if outcome.lost:
-            raise outcome.sink_error(outcome.lost)
-        self._left = self._joined(parts)
-        self._result = self._made(self._left)
-        for file in (self.stdout, self.stderr):
-            if file is not None:
-                file.close()
-        return self._result
-
-    def _made(self, parts):
-        """What ``communicate`` returns of the bytes of both pipes."""
-        made = []
-        for file, data in zip((self.stdout, self.stderr), parts):
-            text = file is not None and self.text_mode
-            made.append(translate(data, file.encoding, file.errors) if text else data if file is not None else None)
-        return tuple(made)
 
     def chunks(self, size=262144):
         """Yields standard output as bytes of at most ``size``, as it comes. The pipe is enlarged once there is much."""

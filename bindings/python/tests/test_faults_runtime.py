@@ -206,7 +206,7 @@ def test_h08_input_is_a_copy():
         found = []
         feeding = threading.Thread(target=lambda: found.append(child.communicate(data, timeout=60)[0]))
         feeding.start()
-        while not child._communication_started or child._capture is None:
+        while child._communication is None:
             pass
         data[:] = b"y" * 5
         data.extend(b"z" * 100)

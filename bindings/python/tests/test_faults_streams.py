@@ -405,7 +405,7 @@ def test_c17_a_closed_stream_is_never_read_again(tmp_path):
         found = []
         reader = threading.Thread(target=lambda: found.extend(child.communicate()))
         reader.start()
-        while child._capture is None:
+        while child._communication is None:
             time.sleep(0)
         child.stdout.close()
         files = [open(tmp_path / "other", "rb") for _ in range(3)]

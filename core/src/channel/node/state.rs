@@ -1,31 +1,29 @@
-//! What an endpoint knows, and the steps that never wait: write what fits, read what is there, take messages apart.
+//! What an endpoint knows, and the steps that never wait: write what fits, read what is there.
 
+mod apart;
 mod bare;
 
 pub use self::bare::Lines;
 
-use super::handle::{ACK, Control, Gate, NACK, Refusal, Type};
-use super::json::{self, Fault};
+use super::handle::Gate;
 use super::line::{Framing, Splitter};
 use super::outgoing::{Handles, Outgoing, Plan};
+use crate::channel::Message;
 use crate::channel::message::make_room;
 use crate::channel::starved::Starved;
-use crate::channel::{Codec, HandleKind, Message};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::message;
 use crate::sys::socket::{shutdown_both, shutdown_write};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 const RECV: &str = "channel.recv";
 
 /// Bytes asked for in one read.
 const CHUNK: usize = 256 << 10;
-/// Descriptors that may await the message that announces them. Node has at most one on its way.
-const MAX_ARRIVED: usize = 16;
 /// What a queued message counts beside its body.
 const OVERHEAD: usize = 64;
 /// Messages written at once.
@@ -99,9 +97,9 @@ pub(crate) struct State {
     whole: u64,
     /// Whether the last read brought as much as there was room for.
     filled: bool,
-    /// The system had no memory for the last write, or the last read.
-    pub(crate) starved: Starved,
-    hunger: Starved,
+    /// Whether the system had memory for the last write, and the last read.
+    pub(crate) write_starved: Starved,
+    read_starved: Starved,
 }
 
 impl State {
@@ -124,8 +122,8 @@ impl State {
             tickets: 0,
             whole: 0,
             filled: false,
-            starved: Starved::default(),
-            hunger: Starved::default(),
+            write_starved: Starved::default(),
+            read_starved: Starved::default(),
         }
     }
 
@@ -234,11 +232,11 @@ impl State {
             };
             match sent {
                 Ok(bytes) => {
-                    self.starved.passed();
+                    self.write_starved.passed();
                     self.wrote(bytes);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Blocked,
-                Err(error) if self.starved.may_pass(&error) => return Step::Starved,
+                Err(error) if self.write_starved.may_pass(&error) => return Step::Starved,
                 Err(_) => {
                     self.writing = Writing::Ended;
                     self.out_bytes = 0;
@@ -297,7 +295,7 @@ impl State {
         self.arrived.extend(fds);
         match received {
             Ok(received) if received.len > 0 => {
-                self.hunger.passed();
+                self.read_starved.passed();
                 let before = self.whole;
                 let split = self.split();
                 let whole = self.whole != before;
@@ -313,8 +311,8 @@ impl State {
                 Step::Moved
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Blocked,
-            Err(error) if self.hunger.may_pass(&error) => {
-                if let Some(error) = self.hunger.error(RECV).filter(|_| self.hunger.is_over()) {
+            Err(error) if self.read_starved.may_pass(&error) => {
+                if let Some(error) = self.read_starved.error(RECV).filter(|_| self.read_starved.is_over()) {
                     self.fail(fd, error.kind(), error.detail().to_owned());
                     return Step::Over;
                 }
@@ -376,84 +374,5 @@ impl State {
         self.out_bytes = 0;
         self.undelivered.extend(self.out.drain(..));
         let _ = shutdown_both(fd);
-    }
-
-    fn split(&mut self) -> Result<()> {
-        while !self.keeps_lines()
-            && let Some(text) = self.splitter.next()?
-        {
-            self.whole += 1;
-            match (self.splitter.framing(), self.handles) {
-                (Framing::Json, Handles::Managed) => self.line(text)?,
-                (Framing::Json, Handles::ByUser) => {}
-                (Framing::Advanced, _) => self.pass(text),
-            }
-        }
-        let protocol = |detail: String| Err(Error::new(ErrorKind::Protocol, RECV, detail));
-        if self.arrived.len() > MAX_ARRIVED {
-            return protocol(format!(
-                "descriptors came without the messages that announce them (fds = {}, expected {MAX_ARRIVED} at most)",
-                self.arrived.len()
-            ));
-        }
-        // Only answers can get here: a peer that asks on and on and reads none of them.
-        if self.out_bytes > self.bounds.max_queued.max(self.bounds.high_water.saturating_add(self.bounds.max_message)) {
-            return protocol(format!("the peer does not read the answers to its questions (bytes = {})", self.out_bytes));
-        }
-        Ok(())
-    }
-
-    fn pass(&mut self, body: Vec<u8>) {
-        let fds = self.arrived.drain(..).collect();
-        self.deliver(Message { codec: Codec::V8, body: body.into(), fds, ..Message::default() });
-    }
-
-    fn deliver(&mut self, message: Message) {
-        self.ready_bytes += message.body.len() + OVERHEAD;
-        self.ready.push_back(message);
-    }
-
-    fn line(&mut self, text: Vec<u8>) -> Result<()> {
-        let members = json::scan(&text, json::MAX_DEPTH).map_err(|Fault { offset, why }| {
-            Error::new(ErrorKind::Protocol, RECV, format!("a line is no JSON: {why} (offset = {offset}, size = {} bytes)", text.len()))
-        })?;
-        let Some(control) = Control::of(&text, members) else {
-            self.deliver(Message::encoded(Codec::Json, text));
-            return Ok(());
-        };
-        if let Some(answer) = control.answer(&text) {
-            self.push(answer);
-        }
-        match control {
-            Control::Ack => self.gate.acknowledged(),
-            Control::Nack => match self.gate.refused() {
-                Refusal::Again(handle) => self.push(handle),
-                Refusal::GivenUp => self.handle_lost = true,
-                Refusal::Unexpected => {}
-            },
-            Control::Handle { kind, msg } => self.handle(kind, msg.map_or(&b"null"[..], |range| &text[range]))?,
-            Control::CountSockets { .. } | Control::NotifyClosed { .. } | Control::Other => {}
-        }
-        Ok(())
-    }
-
-    fn handle(&mut self, kind: Option<Type>, body: &[u8]) -> Result<()> {
-        let Some(fd) = self.arrived.pop_front() else {
-            self.push(Outgoing::control(NACK));
-            return Ok(());
-        };
-        self.push(Outgoing::control(ACK));
-        let is = HandleKind::of(fd.as_fd()).unwrap_or(HandleKind::Raw);
-        if let Some(said) = kind
-            && !said.fits(is)
-        {
-            let detail = format!("a descriptor is not what it is said to be (handle = {}, expected {})", is.name(), said.name());
-            return Err(Error::new(ErrorKind::Protocol, RECV, detail));
-        }
-        // A handle of the cluster module is not the user's.
-        if json::scan(body, json::MAX_DEPTH).is_ok_and(|members| !members.is_reserved(body)) {
-            self.deliver(Message::encoded(Codec::Json, body).with_fd(fd).with_handle(is));
-        }
-        Ok(())
     }
 }

@@ -190,8 +190,8 @@ impl Inner {
         let mut guard = self.locked.lock();
         guard.watches.senders.waiting -= 1;
         self.pump(&mut guard);
-        match guard.state.starved.error(SEND) {
-            Some(error) if guard.state.starved.is_over() || matches!(ready, Ok(0)) => {
+        match guard.state.write_starved.error(SEND) {
+            Some(error) if guard.state.write_starved.is_over() || matches!(ready, Ok(0)) => {
                 self.leave(guard);
                 Err(error)
             }
