@@ -11,7 +11,6 @@ import types
 from . import _native, _options
 from ._errors import CalledProcessError, TimeoutExpired, TooLargeError
 from ._many import split
-from ._options import PIPE
 from ._plan import translate
 from ._popen import Popen, ladder
 from ._records import StopReport, StreamReport, Usage
