@@ -1716,6 +1716,20 @@ procs_status procs_channel_recv_into(const procs_channel *channel, int64_t timeo
 procs_status procs_channel_recv_bytes(const procs_channel *channel, int64_t timeout_ms, void *buffer, size_t capacity, size_t *len,
     procs_message **message);
 
+// Waits until everything sent has left this process, so that its end cannot lose it.
+//
+// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0; PROCS_E_CLOSED when the other side is gone before.
+procs_status procs_channel_flush(const procs_channel *channel, int64_t timeout_ms);
+
+// Closes this end: the other side receives what was sent, then PROCS_E_CLOSED. Never waits. The handle stays, to be freed.
+procs_status procs_channel_close(const procs_channel *channel);
+
+// 1 when either side has closed or is gone; messages may still be there to be received.
+int procs_channel_is_closed(const procs_channel *channel);
+
+// Closes the channel and frees it. NULL is fine. A call that another thread is inside ends with PROCS_E_INVALID_STATE.
+procs_status procs_channel_free(procs_channel *channel);
+
 // What happens next: each message and each call of the other side in its order, then once PROCS_CHANNEL_CLOSED, then, on the channel of a child,
 // once PROCS_CHANNEL_EXITED. Waits at most `timeout_ms`.
 //
@@ -1730,20 +1744,6 @@ int procs_channel_fd(const procs_channel *channel);
 //
 // Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0.
 procs_status procs_channel_wait_any(const procs_channel *const *channels, size_t count, int64_t timeout_ms, size_t *index);
-
-// Waits until everything sent has left this process, so that its end cannot lose it.
-//
-// Errors: PROCS_E_TIMEOUT, and PROCS_E_WOULD_BLOCK for a timeout of 0; PROCS_E_CLOSED when the other side is gone before.
-procs_status procs_channel_flush(const procs_channel *channel, int64_t timeout_ms);
-
-// Closes this end: the other side receives what was sent, then PROCS_E_CLOSED. Never waits. The handle stays, to be freed.
-procs_status procs_channel_close(const procs_channel *channel);
-
-// 1 when either side has closed or is gone; messages may still be there to be received.
-int procs_channel_is_closed(const procs_channel *channel);
-
-// Closes the channel and frees it. NULL is fine. A call that another thread is inside ends with PROCS_E_INVALID_STATE.
-procs_status procs_channel_free(procs_channel *channel);
 
 // Writes the defaults. `size` is `sizeof(procs_channel_options)`.
 procs_status procs_channel_options_init(procs_channel_options *options, size_t size);

@@ -17,6 +17,7 @@ mod bell;
 pub mod cancel;
 pub mod capture;
 pub mod channel;
+pub mod channel_events;
 pub mod channel_options;
 pub mod child;
 mod choices;
