@@ -28,6 +28,7 @@ demo:
 
 build:
 	@.ci/build.sh
+	@.ci/compile-examples.sh
 
 test:
 	@.ci/test.sh $(SUITES)

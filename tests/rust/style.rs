@@ -152,3 +152,41 @@ fn tests_wait_for_events_and_not_for_time() {
     }
     assert!(wrong.is_empty(), "bare sleeps in tests (use Test::wait_until):\n{}", wrong.join("\n"));
 }
+
+/// The pages that a reader of README may be sent to.
+fn pages() -> BTreeSet<String> {
+    let docs = sources("docs", &[".md"]).into_iter().map(|source| source.path);
+    docs.chain(["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "examples/README.md"].map(str::to_owned)).collect()
+}
+
+/// The files of this tree that a page links to, relative to the root.
+fn linked(page: &str) -> Vec<String> {
+    let text = read_source(page).text;
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let files = targets.filter(|target| !target.contains("://") && !target.starts_with('#')).map(|target| target.split('#').next().unwrap_or(target));
+    let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
+    files
+        .map(|file| match file.strip_prefix("../") {
+            Some(above) => above.to_owned(),
+            None if folder.is_empty() => file.to_owned(),
+            None => format!("{folder}/{file}"),
+        })
+        .collect()
+}
+
+#[test]
+fn every_page_is_reachable_from_readme_and_no_link_is_dead() {
+    let pages = pages();
+    let mut unread = vec!["README.md".to_owned()];
+    let mut reached: BTreeSet<String> = unread.iter().cloned().collect();
+    while let Some(page) = unread.pop() {
+        for file in linked(&page) {
+            assert!(root().join(&file).exists(), "{page} links to {file}, which is not there");
+            if pages.contains(&file) && reached.insert(file.clone()) {
+                unread.push(file);
+            }
+        }
+    }
+    let lost: Vec<&String> = pages.difference(&reached).collect();
+    assert!(lost.is_empty(), "no way leads from README to {lost:?}");
+}
