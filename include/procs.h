@@ -51,6 +51,8 @@
  *     and above 2. It starts threads of its own when it needs them, named procs-...; it cannot be unloaded. After fork, a forked copy must not
  *     use handles of its parent.
  *   Callbacks run without a lock held. They must return: no longjmp, no C++ exception through them.
+ *   Not from a signal handler: write to a pipe or eventfd there, and call from where that is read. A thread that is inside a call must not be
+ *     ended by pthread_cancel (glibc then aborts the process): cancel what it waits for by procs_cancel_now.
  *
  * THREADS
  *   A const handle: any number of threads at once. A handle without const: one call at a time; a second one at the same time, or from a callback
@@ -186,7 +188,7 @@ typedef enum procs_status {
 typedef enum procs_stdio_kind {
     // `procs_spawn`: inherited. `procs_run` and `procs_capture_start`: input from /dev/null (or the input given), output captured.
     PROCS_STDIO_DEFAULT = 0,
-    // The host's descriptor of the same number; /dev/null when the host has closed it.
+    // The host's descriptor of the same number; for 0 to 2 /dev/null when the host has closed it or made it close-on-exec.
     PROCS_STDIO_INHERIT = 1,
     // /dev/null.
     PROCS_STDIO_NULL = 2,

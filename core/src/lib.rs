@@ -63,4 +63,6 @@ pub use sys::blocks::ReadMemory;
 #[doc(hidden)]
 pub use sys::cpu::fence_after_unlock;
 #[doc(hidden)]
+pub use sys::fork::PerProcess;
+#[doc(hidden)]
 pub use sys::hints::{advise_huge_pages, exported_symbol, read_uninit};

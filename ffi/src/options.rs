@@ -19,7 +19,7 @@ pub const PROCS_UNCHANGED: i32 = i32::MIN;
 pub enum procs_stdio_kind {
     /// `procs_spawn`: inherited. `procs_run` and `procs_capture_start`: input from /dev/null (or the input given), output captured.
     PROCS_STDIO_DEFAULT = 0,
-    /// The host's descriptor of the same number; /dev/null when the host has closed it.
+    /// The host's descriptor of the same number; for 0 to 2 /dev/null when the host has closed it or made it close-on-exec.
     PROCS_STDIO_INHERIT = 1,
     /// /dev/null.
     PROCS_STDIO_NULL = 2,

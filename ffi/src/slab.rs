@@ -16,11 +16,11 @@
 use crate::ptr::Noted;
 use crate::status::invalid;
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
-use procs::{Error, ErrorKind, Result, fence_after_unlock};
+use procs::{Error, ErrorKind, PerProcess, Result, fence_after_unlock};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 const _: () = assert!(usize::BITS == 64, "handles need 64-bit pointers");
@@ -53,16 +53,15 @@ const _: () = assert!(size_of::<Slot>() == 64, "a slot is one cache line");
 
 struct Slab {
     chunks: [OnceLock<Box<[Slot]>>; CHUNKS],
-    free: Mutex<Free>,
+    /// Slots that were handed out at some time.
+    used: AtomicUsize,
 }
 
-/// Slots to hand out. The oldest freed one goes first, so that a generation is used up as late as possible.
-struct Free {
-    used: usize,
-    returned: VecDeque<usize>,
-}
+static SLAB: Slab = Slab { chunks: [const { OnceLock::new() }; CHUNKS], used: AtomicUsize::new(0) };
 
-static SLAB: Slab = Slab { chunks: [const { OnceLock::new() }; CHUNKS], free: Mutex::new(Free { used: 0, returned: VecDeque::new() }) };
+/// Freed slots. The oldest goes first, so that a generation is used up as late as possible. A forked copy begins without any: another thread may have
+/// held the lock when it was made.
+static RETURNED: PerProcess<Mutex<VecDeque<usize>>> = PerProcess::new();
 
 /// A panic while a lock is held leaves plain data behind that is whole at every step, so poison is ignored.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -75,13 +74,15 @@ fn slot(index: usize) -> Option<&'static Slot> {
 }
 
 fn free_index() -> Option<usize> {
-    let mut free = lock(&SLAB.free);
-    if let Some(index) = free.returned.pop_front() {
+    if let Some(index) = lock(RETURNED.get()).pop_front() {
         return Some(index);
     }
-    let index = free.used;
-    SLAB.chunks.get(index / CHUNK)?.get_or_init(|| (0..CHUNK).map(|_| Slot::default()).collect());
-    free.used += 1;
+    let index = SLAB.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| (used < CHUNK * CHUNKS).then_some(used + 1)).ok()?;
+    let chunk = SLAB.chunks.get(index / CHUNK)?;
+    if chunk.get().is_none() {
+        // Made first: a fork finds it set or not set. If two threads come at once, one of the two is dropped.
+        let _ = chunk.set((0..CHUNK).map(|_| Slot::default()).collect());
+    }
     Some(index)
 }
 
@@ -144,7 +145,7 @@ impl LetGo {
         drop(place);
         if value.is_some() {
             // The slot first, so that it is not lost if dropping panics.
-            lock(&SLAB.free).returned.push_back(self.index);
+            lock(RETURNED.get()).push_back(self.index);
         }
         drop(value);
     }

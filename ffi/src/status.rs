@@ -1,6 +1,6 @@
 //! Return codes, and the last error of each thread.
 
-use procs::{Error, ErrorKind, Output, PipelineOutput, Stage};
+use procs::{Error, ErrorKind, Output, PerProcess, PipelineOutput, Stage};
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};
 use std::sync::Mutex;
@@ -241,8 +241,8 @@ pub extern "C" fn procs_err_name(code: i32) -> *const c_char {
 
 /// A NUL-terminated copy, made once and kept, of a text that lives for ever. The texts are names in the library's own tables, so there are few.
 pub(crate) fn static_text(text: &'static str) -> *const c_char {
-    static COPIES: Mutex<Vec<(&str, CString)>> = Mutex::new(Vec::new());
-    let mut copies = crate::slab::lock(&COPIES);
+    static COPIES: PerProcess<Mutex<Vec<(&str, CString)>>> = PerProcess::new();
+    let mut copies = crate::slab::lock(COPIES.get());
     if let Some((_, copy)) = copies.iter().find(|(original, _)| *original == text) {
         return copy.as_ptr();
     }

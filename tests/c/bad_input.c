@@ -7,10 +7,12 @@
     ROW(timeouts, "spawn", "timeouts of every size", ANYWHERE, NULL)                                               \
     ROW(late, "wait, kill", "waits and signals at the wrong time", ANYWHERE, NULL)                                 \
     ROW(copy, "wait, kill", "children of a forked copy are not its own", NOT_VALGRIND, NULL)                       \
+    ROW(copy_busy, "wait, kill", "a copy of a busy host can start children", PLAIN, NULL)                          \
     ROW(streams, "streams", "reads and writes at the wrong time, of odd sizes", ANYWHERE, NULL)                    \
     ROW(limits, "streams", "limits and inputs of odd sizes", ANYWHERE, NULL)
 #include "rows.h"
 #include <sched.h>
+#include <stdatomic.h>
 #include <sys/mount.h>
 
 static void values(void) {
@@ -178,6 +180,38 @@ static void copy(void) {
     CHECK(end_of_host(pid) == 0);
     CHECK(procs_child_try_wait(sleeper, NULL) == PROCS_E_WOULD_BLOCK);
     kill_it(sleeper);
+}
+
+static atomic_int forking;
+
+static void make_handle(void) {
+    procs_message *message;
+    CHECK(procs_message_new(PROCS_CODEC_RAW, "x", 1, &message) == PROCS_OK && procs_message_free(message) == PROCS_OK);
+}
+
+static void *make_handles(void *unused) {
+    (void)unused;
+    while (forking) make_handle();
+    return NULL;
+}
+
+/* A copy that was made while other threads were inside the library hangs in nothing that they held. */
+static void copy_busy(void) {
+    pthread_t threads[2];
+    forking = 1;
+    for (int i = 0; i < 2; i++) CHECK(pthread_create(&threads[i], NULL, make_handles, NULL) == 0);
+    for (int i = 0; i < times(2000); i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            alarm(60);
+            make_handle();
+            if (i % 20 == 0) exits(CHILD("exit", "7"), 7);
+            _exit(0);
+        }
+        CHECK(end_of_host(pid) == 0);
+    }
+    forking = 0;
+    for (int i = 0; i < 2; i++) CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
 static void *read_all(void *child) {

@@ -279,6 +279,41 @@ fn a16_a_host_without_standard_streams() {
     });
 }
 
+#[test]
+fn a16_what_others_open_meanwhile_is_no_stream() {
+    isolated_in("a16_what_others_open_meanwhile_is_no_stream", &Isolation::new().watchdog(120), |t| {
+        let kept: Vec<OwnedFd> = (0..3).map(|number| host::own(host::copy_above(number, 10))).collect();
+        kept.iter().for_each(|copy| host::set_close_on_exec(copy.as_raw_fd()));
+        (0..3).for_each(host::close);
+        let pipe = std::io::pipe().map(|ends| (ends.0.as_raw_fd(), ends.1.as_raw_fd(), ends));
+        let beside_a_pipe = streams_of_child(t, 0);
+        let taken = pipe.map(|(read, write, _)| (read, write));
+        let opens = AtomicBool::new(true);
+        let wrong: Vec<String> = std::thread::scope(|scope| {
+            // Each start makes its descriptors on the closed numbers first.
+            let others: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        while opens.load(Ordering::Relaxed) {
+                            child(&["exit", "0"]).output()?;
+                        }
+                        Ok::<(), procs::Error>(())
+                    })
+                })
+                .collect();
+            let plain = || child(&["exit", "0"]).spawn().and_then(|mut child| child.wait());
+            let mut wrong: Vec<_> = (0..count(2000)).filter_map(|_| plain().err()).collect();
+            opens.store(false, Ordering::Relaxed);
+            wrong.extend(others.into_iter().filter_map(|other| other.join().expect("a thread").err()));
+            wrong.iter().map(ToString::to_string).collect()
+        });
+        kept.iter().zip(0..).for_each(|(copy, number)| host::copy_to(copy.as_raw_fd(), number));
+        assert_eq!(taken.expect("a pipe"), (0, 1));
+        assert!(beside_a_pipe.len() == 3 && beside_a_pipe.values().all(|target| target == "/dev/null"), "{beside_a_pipe:?}");
+        assert_eq!(wrong, Vec::<String>::new());
+    });
+}
+
 /// Numbers of the descriptors that the host holds of a child: what it prints must not end up there.
 fn numbers_of_host() -> [RawFd; 4] {
     let mut command = child(&["cat"]);

@@ -84,7 +84,7 @@ impl StdioMap {
 }
 
 impl Stdio {
-    /// The host's descriptor of the same number; /dev/null when the host has closed it.
+    /// The host's descriptor of the same number; for 0 to 2 /dev/null when the host has closed it or made it close-on-exec.
     pub fn inherit() -> Stdio {
         Stdio(Kind::Inherit)
     }

@@ -177,7 +177,7 @@ impl Streams {
     }
 
     /// The host's descriptor of the same number, -1 when it can stay as it is, `None` when nothing need be said of it; a standard stream that the host
-    /// has closed becomes /dev/null.
+    /// has closed, or keeps for itself by close-on-exec, becomes /dev/null.
     fn inherit(&mut self, target: RawFd) -> Result<Option<RawFd>> {
         if self.blocking && target <= 2 {
             return self.inherit_blocking(target).map(Some);
@@ -185,8 +185,9 @@ impl Streams {
         match fd::is_close_on_exec(target) {
             Some(false) if target <= 2 => Ok(None),
             Some(false) => Ok(Some(-1)),
+            // Closed, or what somebody has just opened for himself where a host has closed its stream: a pipe of another start, for a moment.
+            None | Some(true) if target <= 2 => self.inherit_closed().map(Some),
             Some(true) => Ok(Some(target)),
-            None if target <= 2 => self.inherit_closed().map(Some),
             None => Err(not_open(format!("descriptor to inherit is not open (fd = {target}, expected an open descriptor)"))),
         }
     }

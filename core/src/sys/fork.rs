@@ -23,7 +23,7 @@ pub(crate) fn generation() -> u64 {
 
 /// A value that a forked copy of the host makes anew: the inherited one may be locked by a thread that the copy does not have, or half
 /// changed by it. It is never freed.
-pub(crate) struct PerProcess<T>(AtomicPtr<Made<T>>);
+pub struct PerProcess<T>(AtomicPtr<Made<T>>);
 
 struct Made<T> {
     generation: u64,
@@ -31,12 +31,14 @@ struct Made<T> {
 }
 
 impl<T: Default + Sync> PerProcess<T> {
-    pub(crate) const fn new() -> PerProcess<T> {
+    /// One that nobody has looked at.
+    #[allow(clippy::new_without_default, reason = "only statics are of this type")]
+    pub const fn new() -> PerProcess<T> {
         PerProcess(AtomicPtr::new(ptr::null_mut()))
     }
 
     /// The value of this process; the default at first.
-    pub(crate) fn get(&'static self) -> &'static T {
+    pub fn get(&'static self) -> &'static T {
         let generation = generation();
         loop {
             let current = self.0.load(Ordering::Acquire);

@@ -316,7 +316,8 @@ impl AsFd for Process {
 
 /// Starts a thread that waits for the process without reaping it and sets the flag.
 fn watch(pid: i32) -> io::Result<Arc<EventFd>> {
-    let flag = Arc::new(EventFd::new("spawn").map_err(io::Error::from)?);
+    let flag = EventFd::new("spawn").map_err(|error| io::Error::from_raw_os_error(error.os_error().unwrap_or(libc::EIO)))?;
+    let flag = Arc::new(flag);
     let set = Arc::clone(&flag);
     let generation = fork::generation();
     std::thread::Builder::new().name("procs-waiter".into()).stack_size(64 << 10).spawn(move || {
