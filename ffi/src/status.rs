@@ -9,7 +9,6 @@ use std::sync::Mutex;
 ///
 /// Numbers are stable and never reused. Branch on these; `procs_last_error_message()` says the rest.
 #[repr(C)]
-#[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum procs_status {
     /// It worked.

@@ -3,7 +3,8 @@
 use crate::error::{Failure, catch, guard};
 use crate::event::Event;
 use crate::hub::Hub;
-use crate::memory::{text_of_output, to_buffer};
+use crate::memory::to_buffer;
+use crate::text::text_of_output;
 use napi::bindgen_prelude::{Buffer, Either};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, JsString};

@@ -1,21 +1,14 @@
 //! The children of one environment and their pipes, watched in its event loop.
 
+use crate::child_stream::{Stop, Stream, Task, drain};
 use crate::keeper::{Hold, Keeper};
-use procs::{Child, Collector, Deadline, Exit, OutputLimit, PipeReader, ReadySet};
+use procs::{Child, Collector, Exit, PipeReader, ReadySet};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Bytes of an output that nobody asked for yet which are read ahead, so that a child is not held up: what a socket pair and a stream of
-/// child_process hold together.
-const READ_AHEAD: usize = 256 << 10;
-/// Reads of one stream in one turn of the loop.
-const READS_A_TURN: u32 = 8;
-/// The largest read of a collector.
-const BLOCK: usize = 256 << 10;
 
 /// What happened to a child.
 pub(crate) enum Notice {
@@ -55,27 +48,6 @@ impl Notice {
             Notice::Over(id, fd) => [f64::from(*id), 2.0, f64::from(*fd), NONE, NONE, NONE, NONE],
         }
     }
-}
-
-/// What is done with an output.
-enum Task {
-    /// Read until somebody wants it, at most [`READ_AHEAD`].
-    Ahead,
-    /// Kept up to this many bytes for whoever asks at its end.
-    Keep(usize),
-    /// Thrown away.
-    Discard,
-}
-
-/// Standard output or standard error while it is read here.
-struct Stream {
-    collector: Collector,
-    task: Task,
-    /// Bytes before the read that exceeded the limit.
-    within: usize,
-    watched: bool,
-    /// Keeps the loop alive until the end of what is read for good is told: as a stream of child_process would.
-    hold: Option<Hold>,
 }
 
 /// One child and those of its pipes that nobody took.
@@ -248,7 +220,10 @@ impl Children {
         let entry = entries.get_mut(&id)?;
         let slot = entry.streams.get_mut(fd as usize - 1)?;
         let stream = slot.as_mut()?;
-        let notice = stream.read_on(&self.set).map(|over| if over { Notice::Over(id, fd) } else { Notice::End(id, fd) });
+        let notice = stream.read_on(&self.set).map(|stop| match stop {
+            Stop::Ended => Notice::End(id, fd),
+            Stop::Exceeded => Notice::Over(id, fd),
+        });
         if matches!(notice, Some(Notice::End(..))) && matches!(stream.task, Task::Discard) {
             *slot = None;
             if entry.is_done() {
@@ -354,77 +329,4 @@ impl Entry {
     fn is_done(&self) -> bool {
         self.child.is_none() && self.left.iter().all(Option::is_none) && self.streams.iter().all(Option::is_none)
     }
-}
-
-impl Stream {
-    fn new(set: &ReadySet, pipe: PipeReader, number: u64, task: Task) -> procs::Result<Stream> {
-        set.add(&pipe, number)?;
-        let limit = if matches!(task, Task::Discard) { OutputLimit::Head(0) } else { OutputLimit::Unlimited };
-        Ok(Stream { collector: Collector::new(pipe, limit)?, task, within: 0, watched: true, hold: None })
-    }
-
-    /// Whether its end is told.
-    fn is_told(&self) -> bool {
-        matches!(self.task, Task::Keep(_) | Task::Discard)
-    }
-
-    fn unwatch(&mut self, set: &ReadySet) {
-        if std::mem::take(&mut self.watched)
-            && let Some(pipe) = self.collector.pipe()
-        {
-            let _ = set.remove(pipe);
-        }
-    }
-
-    /// Reads what there is, within reason. False at the end, true when the limit was exceeded, nothing when there is more to come.
-    fn read_on(&mut self, set: &ReadySet) -> Option<bool> {
-        // The set may have told of it before it was taken out.
-        if !self.watched {
-            return None;
-        }
-        for _ in 0..READS_A_TURN {
-            let before = self.collector.bytes().len();
-            // Closing alone does not take it out: a child that is being started may hold it for a moment.
-            let count = self.collector.read_to(|pipe| drop(set.remove(&pipe)));
-            if self.collector.pipe().is_none() {
-                self.watched = false;
-                self.hold = None;
-                return self.is_told().then_some(false);
-            }
-            let held = self.collector.bytes().len();
-            match self.task {
-                Task::Keep(limit) if held > limit => {
-                    self.within = before;
-                    self.unwatch(set);
-                    self.hold = None;
-                    return Some(true);
-                }
-                Task::Ahead if held >= READ_AHEAD => {
-                    self.unwatch(set);
-                    return None;
-                }
-                _ => {}
-            }
-            if count < BLOCK {
-                return None;
-            }
-            let more = self.collector.pipe().is_some_and(|pipe| pipe.wait_readable(Deadline::after(Duration::ZERO)).unwrap_or(false));
-            if !more {
-                return None;
-            }
-        }
-        None
-    }
-}
-
-/// Throws away what is in a pipe now; gives it back unless it has ended.
-fn drain(pipe: PipeReader) -> procs::Result<Option<PipeReader>> {
-    let mut rest = Collector::new(pipe, OutputLimit::Head(0))?;
-    while let Some(pipe) = rest.pipe() {
-        if !pipe.wait_readable(Deadline::after(Duration::ZERO))? {
-            return Ok(rest.take_pipe());
-        }
-        rest.read();
-    }
-    Ok(None)
 }

@@ -8,7 +8,7 @@ use crate::incoming::Channels;
 use crate::keeper::Keeper;
 use crate::link::Links;
 use crate::memory::Slab;
-use crate::poller::Receiver;
+use crate::receiver::Receiver;
 use crate::start::Starter;
 use crate::waiter::Waiter;
 use napi::Env;

@@ -5,9 +5,11 @@
 //! It answers true when it wants no more for now.
 
 use crate::error::{Failure, catch};
-use crate::memory::{Slab, text_of};
+use crate::memory::Slab;
 use crate::message_parts::{VALUES, put};
-use crate::poller::{Receiver, Turn};
+use crate::poller::Turn;
+use crate::receiver::Receiver;
+use crate::text::text_of;
 use napi::bindgen_prelude::JsValue;
 use napi::{Env, sys};
 use procs::{Channel, Codec, Error, ErrorKind, Message, ReceivedSlice, Request, Result};

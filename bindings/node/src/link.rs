@@ -3,8 +3,8 @@
 use crate::error::{Failure, catch, guard};
 use crate::event::{Event, Wake as Answers};
 use crate::hub::Hub;
-use crate::memory::{bytes_of, text_of};
-use crate::poller::Receiver;
+use crate::receiver::Receiver;
+use crate::text::{bytes_of, text_of};
 use napi::bindgen_prelude::{Array, Buffer, Either, Either3, Function, JsValue, Null, Object};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, JsString};

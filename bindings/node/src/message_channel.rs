@@ -4,7 +4,7 @@ use crate::error::{Failure, guard};
 use crate::hub::Hub;
 use crate::incoming::{NOTHING, taken};
 use crate::message_parts::{Body, VALUES, message_for, message_of, put};
-use crate::poller::Receiver;
+use crate::receiver::Receiver;
 use crate::shared::wait::LockWait;
 use napi::Env;
 use napi::bindgen_prelude::{Array, Either, Either3, Function, Null, Uint8Array};

@@ -1,6 +1,7 @@
 //! Messages between JavaScript and the core: four values each, in flat arrays, because objects cost several times as much.
 
-use crate::memory::{narrow_text, text_of, to_message_buffer};
+use crate::memory::to_message_buffer;
+use crate::text::{narrow_text, text_of};
 use napi::bindgen_prelude::{Array, Buffer, Either, Null, Uint8Array};
 use napi::{Env, JsString};
 use procs::{Channel, Codec, Error, ErrorKind, Message, Result};

@@ -2,9 +2,9 @@
 
 use crate::error::{Failure, guard};
 use crate::incoming::Channels;
-use crate::memory::{ascii_of, bytes_of, narrow_of, utf8_of, wide_of};
 use crate::message_channel::blocked;
 use crate::message_parts::{codec_of, narrow_message};
+use crate::text::{ascii_of, bytes_of, narrow_of, utf8_of, wide_of};
 use napi::bindgen_prelude::{Either, Either3, Null, Object};
 use napi::{Env, JsString};
 use procs::{ErrorKind, Message};

@@ -3,8 +3,8 @@
 use crate::children::Children;
 use crate::error::{Failure, guard};
 use crate::incoming::Channels;
-use crate::memory::short_text_at;
 use crate::options::{SpawnRequest, Text};
+use crate::text::short_text_at;
 use napi::Env;
 use napi::bindgen_prelude::{Either, FunctionCallContext, Object};
 use std::rc::Rc;

@@ -2,7 +2,8 @@
 
 use crate::children::{Children, Notice};
 use crate::event::{Event, Wake};
-use crate::poller::{Poller, Receiver, Turn, When, refer};
+use crate::poller::{Poller, Turn, When};
+use crate::receiver::{Receiver, refer};
 use napi::Env;
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use procs::{Deadline, ReadySet};

@@ -1,7 +1,7 @@
 //! Messages, buffers and descriptors between two processes.
 
 mod call;
-#[allow(clippy::module_inception)]
+#[allow(clippy::module_inception, reason = "`Channel` is what the folder is about")]
 mod channel;
 mod codec;
 mod control;

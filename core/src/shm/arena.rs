@@ -5,6 +5,7 @@
 //! block has a count for every seat. Lending, giving back and taking back from the dead are single atomic changes of it.
 
 mod block;
+mod part;
 mod space;
 mod table;
 #[cfg(test)]
@@ -16,8 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::alive::Owner;
 use crate::sys::fork;
 use parking_lot::Mutex;
-use space::Space;
-use std::collections::HashMap;
+use part::{Live, Part};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -123,61 +123,6 @@ struct Shared {
     seat: Option<usize>,
     options: ArenaOptions,
     parts: Mutex<Vec<Part>>,
-}
-
-/// A segment and what this process alone knows about it.
-#[derive(Debug)]
-struct Part {
-    table: Arc<Table>,
-    /// Used by the creator only.
-    space: Space,
-    /// Blocks that exist (creator) or that this process holds (others), by first page.
-    live: HashMap<u32, Live>,
-    seen: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Live {
-    pages: u32,
-    /// [`Block`]s of this process.
-    own: u32,
-}
-
-impl Part {
-    fn new(table: Table) -> Part {
-        let space = Space::new(table.plan.pages);
-        Part { table: Arc::new(table), space, live: HashMap::new(), seen: 0 }
-    }
-
-    /// Frees a block if nobody has it any more.
-    fn settle(&mut self, index: u32) -> Result<()> {
-        if let Some(live) = self.live.get(&index)
-            && live.own == 0
-            && !self.table.is_held(index)?
-        {
-            self.space.put(index, live.pages);
-            self.live.remove(&index);
-        }
-        Ok(())
-    }
-
-    /// Frees what others gave back since the last call.
-    fn collect(&mut self) -> Result<()> {
-        let returns = self.table.returns()?;
-        if returns != self.seen {
-            self.seen = returns;
-            let mut found = Vec::new();
-            self.table.take_returned(|index| found.push(index))?;
-            found.into_iter().try_for_each(|index| self.settle(index))?;
-        }
-        Ok(())
-    }
-
-    /// Looks at every block: a process that was killed between giving back and saying so left no hint.
-    fn sweep(&mut self) -> Result<()> {
-        let all: Vec<u32> = self.live.keys().copied().collect();
-        all.into_iter().try_for_each(|index| self.settle(index))
-    }
 }
 
 fn invalid_state(detail: &str) -> Error {

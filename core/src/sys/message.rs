@@ -154,7 +154,7 @@ fn installed(message: &libc::msghdr) -> Vec<OwnedFd> {
         if head.cmsg_level == libc::SOL_SOCKET && head.cmsg_type == libc::SCM_RIGHTS {
             // SAFETY: arithmetic only.
             let start = unsafe { libc::CMSG_LEN(0) } as usize;
-            #[allow(clippy::unnecessary_cast)] // the type depends on the C library
+            #[allow(clippy::unnecessary_cast, reason = "the type depends on the C library")]
             let count = (head.cmsg_len as usize).saturating_sub(start) / mem::size_of::<RawFd>();
             // SAFETY: the data of this header follows it in the control buffer.
             let data = unsafe { libc::CMSG_DATA(head) }.cast::<RawFd>();

@@ -78,8 +78,8 @@ struct ModelMemory {
 }
 
 impl ModelMemory {
-    // The checker's threads are coroutines of one thread; its own Arc panics a second time when a test fails, which would end the process.
-    #[allow(clippy::arc_with_non_send_sync)]
+    // The checker's own Arc panics a second time when a test fails, which would end the process.
+    #[allow(clippy::arc_with_non_send_sync, reason = "the checker's threads are coroutines of one thread")]
     fn new(broken: Break) -> Arc<ModelMemory> {
         let index = || ModelIndex(AtomicU64::new(0), broken);
         let word = || ModelWord(AtomicU32::new(0), broken);

@@ -1,0 +1,152 @@
+'use strict';
+
+// Faults of living in a runtime (H), by the rows of docs/faults.md. Each test was seen failing against a broken copy.
+
+const assert = require('node:assert/strict');
+const { AsyncLocalStorage } = require('node:async_hooks');
+const { once } = require('node:events');
+const os = require('node:os');
+const path = require('node:path');
+const test = require('node:test');
+const { promisify } = require('node:util');
+const procs = require('..');
+
+const MODULE = JSON.stringify(path.resolve(__dirname, '../index.cjs'));
+const FULL = process.env.PROCS_TEST_FULL === '1';
+const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
+const WATCHED = { timeout: SLOW * (FULL ? 3_600_000 : 60_000) };
+const execFile = promisify(procs.execFile);
+
+/** A tenth of the full count, or all of it. */
+const times = (full) => (FULL ? full : Math.ceil(full / 10));
+
+/** Runs a program of this runtime that has `procs`. */
+function script(body, options) {
+  return procs.run(process.execPath, ['--expose-gc', '-e', `const procs = require(${MODULE}); ${body}`], { timeout: 50_000 * SLOW, ...options });
+}
+
+test('H12: what any handler throws is an uncaught exception, and the next call works', WATCHED, async () => {
+  const body = `
+    const thrown = [];
+    process.on('uncaughtException', (error) => thrown.push(error.message));
+    const fail = (name) => () => { throw new Error(name); };
+    procs.spawn('true').on('spawn', fail('spawn')).on('close', fail('close'));
+    procs.spawn('true').on('exit', fail('exit'));
+    procs.spawn('echo', ['x']).stdout.on('data', fail('data'));
+    procs.spawn('no-such-program').on('error', fail('error'));
+    procs.exec('true', fail('exec'));
+    procs.exec('yes', { maxBuffer: 10 }, fail('limit'));
+    const timer = setInterval(async () => {
+      if (thrown.length < 7) return;
+      clearInterval(timer);
+      const { stdout } = await procs.run('echo', ['next']);
+      console.log(thrown.sort().join(), stdout.trim());
+    }, 5);`;
+  assert.equal((await script(body)).stdout, 'close,data,error,exec,exit,limit,spawn next\n');
+});
+
+test('H12: events come in the async context of the start', WATCHED, async () => {
+  const storage = new AsyncLocalStorage();
+  const heard = [];
+  await storage.run('mine', async () => {
+    const child = procs.spawn('echo', ['x']);
+    for (const name of ['spawn', 'exit', 'close']) child.on(name, () => heard.push(`${name} ${storage.getStore()}`));
+    await once(child, 'close');
+    await new Promise((resolve) => procs.exec('echo x', () => { heard.push(`exec ${storage.getStore()}`); resolve(); }));
+  });
+  assert.deepEqual(heard, ['spawn mine', 'exit mine', 'close mine', 'exec mine']);
+});
+
+test('H13: lent memory lives as long as its Buffer', WATCHED, async () => {
+  const body = `(async () => {
+    const kept = [];
+    for (let round = 0; round < ${times(1000)}; round++) {
+      const { stdout } = await procs.run('sh', ['-c', 'yes ' + round + ' | head -c 2000000'], { encoding: 'buffer' });
+      const sync = procs.spawnSync('sh', ['-c', 'yes ' + round + ' | head -c 200000']).stdout;
+      kept.push([round, stdout.subarray(1000, 1100), sync]);
+      if (kept.length > 5) kept.shift();
+      gc();
+      for (const [number, part, all] of kept) {
+        const text = String(number) + '\\n';
+        if (!part.includes(text) || all.toString().split(text).join('').length > text.length) throw new Error('changed in round ' + round);
+      }
+    }
+    gc();
+    await new Promise(setImmediate);
+    console.log('kept', process.memoryUsage().rss < 400e6);
+  })();`;
+  assert.equal((await script(body)).stdout, 'kept true\n');
+});
+
+test('H13: blocking calls in a row do not pile up memory', WATCHED, async () => {
+  const body = `for (let round = 0; round < 20; round++) procs.spawnSync('head', ['-c', '33554432', '/dev/zero'], { maxBuffer: Infinity });
+    console.log(process.resourceUsage().maxRSS < 350000);`;
+  assert.equal((await script(body)).stdout, 'true\n');
+});
+
+test('H13: a large result of a blocking call is there once, and the one before it no more', WATCHED, async () => {
+  const body = `const before = process.resourceUsage().maxRSS;
+    for (let round = 0; round < 10; round++) procs.spawnSync('head', ['-c', '67108864', '/dev/zero'], { maxBuffer: Infinity });
+    console.log(process.resourceUsage().maxRSS - before < 100000);`;
+  assert.equal((await script(body)).stdout, 'true\n');
+});
+
+test('H13: large results of blocking calls are memory like any other', WATCHED, async () => {
+  const body = `const kept = [];
+    for (let round = 0; round < ${times(200)}; round++) {
+      const { stdout } = procs.spawnSync('sh', ['-c', 'yes ' + round + ' | head -c ' + (2000000 + 4099 * round)], { maxBuffer: 1e9 });
+      const own = round % 2 ? stdout : Buffer.from(structuredClone(stdout.buffer, { transfer: [stdout.buffer] }));
+      if (own.length !== 2000000 + 4099 * round || own.byteOffset !== 0 || own.buffer.byteLength !== own.length) throw new Error('size');
+      kept.push([round, own]);
+      if (kept.length > 5) kept.shift();
+      if (round % 3 === 0) gc();
+      for (const [number, all] of kept) {
+        const text = number + '\\n';
+        if (!all.equals(Buffer.alloc(all.length, text))) throw new Error('changed in round ' + round);
+        all.fill(0).fill(text);
+      }
+    }
+    console.log('kept');`;
+  assert.equal((await script(body)).stdout, 'kept\n');
+});
+
+test('H13: large results in a row do not pile up memory', WATCHED, async () => {
+  const body = `(async () => {
+    const take = () => new Promise((resolve) => {
+      procs.execFile('head', ['-c', '8388608', '/dev/zero'], { encoding: 'buffer', maxBuffer: Infinity }, (error, stdout) => resolve(stdout.length));
+    });
+    const before = process.resourceUsage().maxRSS;
+    for (let round = 0; round < 20; round++) await take();
+    console.log(process.resourceUsage().maxRSS - before < 54000);
+  })();`;
+  assert.equal((await script(body)).stdout, 'true\n');
+});
+
+test('H13: results of whom nobody listens to are not kept', WATCHED, async () => {
+  const body = `(async () => {
+    const before = process.resourceUsage().maxRSS;
+    for (let round = 0; round < 20; round++) {
+      const child = procs.execFile('head', ['-c', '8388608', '/dev/zero'], { maxBuffer: Infinity }, () => {});
+      child.removeAllListeners('close');
+      await new Promise((resolve) => child.on('close', resolve));
+    }
+    console.log(process.resourceUsage().maxRSS - before < 120000);
+  })();`;
+  assert.equal((await script(body)).stdout, 'true\n');
+});
+
+test('H18: errors keep code, errno, stage and path', WATCHED, async () => {
+  const causes = [
+    ['no-such-program', {}, 'ENOENT', 'exec'],
+    ['/etc/passwd', {}, 'EACCES', 'exec'],
+    ['/', {}, 'EACCES', 'exec'],
+    ['true', { cwd: '/no/such' }, 'ENOENT', 'directory'],
+    ['true', { cwd: '/etc/passwd' }, 'ENOTDIR', 'directory'],
+    ['/etc/passwd/x', {}, 'ENOTDIR', 'exec'],
+    ['true', { processGroup: 2 ** 31 - 1 }, 'EPERM', 'process-group'],
+  ];
+  for (const [file, options, code, stage] of causes) {
+    const error = await procs.run(file, [], options).catch((reason) => reason);
+    assert.deepEqual([error.code, error.errno, error.stage], [code, -os.constants.errno[code], stage], `${file} ${JSON.stringify(options)}`);
+  }
+});
