@@ -6,6 +6,25 @@
 //! assert_eq!(&*output.stdout, b"hello\n");
 //! # Ok::<(), procs::Error>(())
 //! ```
+//!
+//! # Where to begin
+//!
+//! | You want to | Use |
+//! |---|---|
+//! | run a command and have its output | [`Command::output`], [`Output`] |
+//! | start one and go on | [`Command::spawn`], [`Child`]; without blocking [`Child::wait_async`] |
+//! | bound it | [`Command::timeout`], [`Command::kill_tree`], [`Command::max_output`] |
+//! | read while it runs | [`Child::lines`], [`Sink`] |
+//! | end it | [`Child::stop`], [`Stop`], [`CancelHandle`] |
+//! | run several | [`Pipeline`], [`run_many`], [`wait_any`] |
+//! | talk with it | [`Command::fork`], [`Channel`], [`Channel::from_env`], [`Channel::call`] |
+//! | share memory | [`SharedMemory`], [`SharedMutex`] and its relatives, [`Arena`] |
+//!
+//! [`Command`], [`Child`], [`Output`], [`ExitStatus`] and [`Stdio`] have the methods of the types of these names in [`std::process`]; what is
+//! different there is said in `docs/from-std-process.md`.
+//!
+//! Functions that can fail give an [`Error`], whose [`kind`](Error::kind) is what callers branch on. Times are [`Duration`](std::time::Duration),
+//! sizes are bytes. Futures need no runtime. No signal handler is installed, and no global state of the host is changed.
 
 #![deny(unsafe_code)]
 

@@ -1,4 +1,12 @@
 //! Messages, buffers and descriptors between two processes.
+//!
+//! ```text
+//!   Channel, Request, futures ── what users see
+//!          link ──────────────── which wire it is
+//!       native   node ────────── the two wires: frames through shared memory or a socket; Node's lines of JSON
+//!  frame, parser, control, call  what the native wire carries, as pure data and states (docs/wire.md)
+//! ```
+//! `ends`, `handoff` and `peer` say how an end comes to a process and what becomes of the one at the other end. May use: `sys`, `io`, `shm`.
 
 mod call;
 #[allow(clippy::module_inception, reason = "`Channel` is what the folder is about")]

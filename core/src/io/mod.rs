@@ -1,4 +1,4 @@
-//! Streams over descriptors, and the one thread that waits.
+//! Streams over descriptors, and the one thread that waits. May use: `sys`.
 
 mod flow;
 mod pipe;

@@ -1,4 +1,13 @@
 //! One child: what to run, how to start it, how to wait for it and how to end it.
+//!
+//! ```text
+//!   Command ─ image: program, arguments, environment ─┐
+//!           ─ plan: every other option ───────────────┼─ start ─ Child, ChildHandle ─ life: waiting, status
+//!           ─ streams: the ends of stdio and fds ─────┘  (offload: on a spawner      └ stop, tree: the ladder
+//!                                                         thread)
+//! ```
+//! All that can fail or allocate is done before the clone; what happens in the child is a list of system calls on plain data (`sys::child`).
+//! May use: `sys`, `io`.
 
 mod cancel;
 mod child;

@@ -5,6 +5,11 @@
 //!                  ├ socket: descriptors, the end ──►
 //!                  └ bells: eventfds, rung only for a side that said it waits on them
 //! ```
+//! Sending: `turn` says whose turn it is, `output` writes; large bodies are lent (`lending`) or go in `pieces`. Receiving: `intake` reads frames,
+//! `assemble` makes messages of them, the `desk` keeps them for whoever wants them, `plain` receives a body without a message around it.
+//! Waiting: `wait` for one thread, `attend` when several share an end, `futures` for those who must not block, `rounds` for interpreters. Both
+//! directions share the `line`; `pair` makes it.
+//!
 //! Locks: a thread that has the sender's lock may try for the receiver's, never wait for it; and the other way round.
 
 mod assemble;
