@@ -188,7 +188,7 @@ class _Started(Popen):
                 pass  # its status is somebody else's; it is warned of
             super().__del__()
 
-    def _open_files(self, options, bufsize):
+    def _open_files(self, options, bufsize, _ends):
         self.piped = PIPE in options.values()
 
     def pipes(self):

@@ -12,7 +12,7 @@ import time
 import types
 import warnings
 
-from . import _native, _options
+from . import _handles, _native, _options
 from ._communicate import Communication, feed
 from ._errors import InvalidArgumentError, InvalidNumberError, SubprocessError, TimeoutExpired
 from ._lines import LINE_BLOCK, byte_batches, text_batches, untouched
@@ -71,7 +71,8 @@ class Popen:
     stdin = stdout = stderr = channel = pid = returncode = None
     text_mode = encoding = errors = None
     _communication = _result = None
-    _communication_started = False
+    _communication_started = _chooses_handles = False
+    _devnull = None
     _spawn = staticmethod(_native.spawn)
 
     def __init__(self, args, bufsize=-1, executable=None, stdin=None, stdout=None, stderr=None, preexec_fn=None, close_fds=True,
@@ -95,9 +96,29 @@ class Popen:
             given = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
         self._execute_child(args, given, channel, -1 if bufsize is None else bufsize)
 
+    def __init_subclass__(cls, **more):
+        super().__init_subclass__(**more)
+        cls._chooses_handles = cls._get_handles is not Popen._get_handles
+
+    def _get_handles(self, stdin, stdout, stderr):
+        return _handles.usual(self, stdin, stdout, stderr)
+
     def _execute_child(self, args, given, channel, bufsize):
         if not isinstance(bufsize, int):
             raise TypeError("bufsize must be an integer")
+        if not self._chooses_handles:
+            self._start(args, given, channel, bufsize)
+            return
+        chosen = _handles.Handles(self, given)
+        try:
+            self._start(args, chosen.replace(given), channel, bufsize, chosen.host)
+        except BaseException:
+            if not self._child_created:
+                chosen.close()
+            raise
+        chosen.close_childs()
+
+    def _start(self, args, given, channel, bufsize, ends=None):
         if len(given) > 3:
             self.text_mode, self.encoding, self.errors = _options.text_mode(given)
             argv = _options.argument_vector(args, given["shell"], given["executable"])
@@ -117,17 +138,20 @@ class Popen:
             raise _options.start_error(error, argv, given)
         self._child_created = True
         self.pid = self._child.pid
-        if options:
-            self._open_files(options, bufsize)
+        if options or ends is not None:
+            self._open_files(options, bufsize, ends)
 
-    def _open_files(self, options, bufsize):
+    def _open_files(self, options, bufsize, ends):
         line_buffering = bool(self.text_mode) and bufsize == 1
         if line_buffering:
             bufsize = -1
         for number, name in enumerate(("stdin", "stdout", "stderr")):
-            if options.get(name) != PIPE:
+            if ends is not None:
+                fd = ends[number]
+            else:
+                fd = self._child.take_fd(number) if options.get(name) == PIPE else -1
+            if fd == -1:
                 continue
-            fd = self._child.take_fd(number)
             file = open_reader(fd, bufsize, self.text_mode) if number else io.open(fd, "wb", bufsize)
             if self.text_mode:
                 extra = {} if number else {"write_through": True, "line_buffering": line_buffering}
