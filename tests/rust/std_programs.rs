@@ -241,6 +241,13 @@ fn results_go_to_and_come_from_libraries_that_take_the_standard_ones() {
             assert_eq!((made.success(), made.check().is_ok()), (ours.success(), status.success()), "{script}");
             assert_eq!(std::process::Output::try_from(ours).expect("its status is known"), theirs, "{script}");
         }
+        let mut cat = procs::Command::new("cat").stdin(procs::Stdio::piped()).stdout(procs::Stdio::piped()).spawn().expect("it starts");
+        let mut stdin = cat.stdin.take().map(std::process::ChildStdin::from).expect("its input");
+        let stdout = cat.stdout.take().map(std::process::ChildStdout::from).expect("its output");
+        std::io::Write::write_all(&mut stdin, b"there and back").expect("it reads");
+        drop(procs::PipeWriter::from(stdin));
+        assert_eq!(std::io::read_to_string(procs::PipeReader::from(stdout)).expect("it writes"), "there and back");
+        assert!(cat.wait().expect("it ends").success());
         let unknown = std::process::ExitStatus::try_from(procs::ExitStatus::Unknown).expect_err("there is no such status");
         assert_eq!(unknown.kind(), procs::ErrorKind::InvalidState);
         let stopped = 19 << 8 | 0x7f;

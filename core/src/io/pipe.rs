@@ -138,6 +138,26 @@ macro_rules! descriptor {
 descriptor!(PipeReader);
 descriptor!(PipeWriter);
 
+/// The standard library's ends of pipes, for libraries that take or give those.
+macro_rules! converts {
+    ($end:ident: $($std:ty),+) => {$(
+        impl From<$end> for $std {
+            fn from(end: $end) -> $std {
+                <$std>::from(end.0)
+            }
+        }
+
+        impl From<$std> for $end {
+            fn from(end: $std) -> $end {
+                $end(end.into())
+            }
+        }
+    )+};
+}
+
+converts!(PipeReader: std::process::ChildStdout, std::process::ChildStderr, io::PipeReader);
+converts!(PipeWriter: std::process::ChildStdin, io::PipeWriter);
+
 /// A close-on-exec copy of a descriptor that the host knows by its number only, such as one that another language owns. The original
 /// stays open and stays its owner's.
 ///
