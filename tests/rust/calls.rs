@@ -1,13 +1,8 @@
 //! Calls over a channel: replies, parts with credit, deadlines, cancels, failures, and threads that share an end.
 
 use procs::{Channel, ChannelOptions, ErrorKind, Event, Message, RemoteFailure, Request, Spin};
-use procs_tests::{count, run};
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use procs_tests::{block_on, count, run};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
@@ -280,29 +275,6 @@ fn events_give_messages_and_requests() {
             assert_eq!(there.next_event(PATIENCE).expect_err("nothing more").kind(), ErrorKind::Closed);
         });
     });
-}
-
-struct Unpark(Thread, AtomicBool);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.1.store(true, Ordering::SeqCst);
-        self.0.unpark();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let woken = Arc::new(Unpark(std::thread::current(), AtomicBool::new(false)));
-    let waker = Waker::from(Arc::clone(&woken));
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        while !woken.1.swap(false, Ordering::SeqCst) {
-            std::thread::park_timeout(Duration::from_secs(20));
-        }
-    }
 }
 
 #[test]

@@ -5,10 +5,9 @@ mod channels;
 use channels::{options, outcome};
 use procs::{Channel, ChannelOptions, Codec, CodecSet, ErrorKind, Message, Spin};
 use procs_tests::evil::Evil;
-use procs_tests::{Random, count, isolated, rss_bytes, run};
+use procs_tests::{Random, count, isolated, rss_bytes, run, unparker};
 use std::future::Future;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// A channel and the raw other end.
@@ -184,7 +183,7 @@ fn d06_who_only_tries_is_told_of_the_end() {
                     let here = &here;
                     let waiter = scope.spawn(move || {
                         let mut sending = std::pin::pin!(here.send_async(large()));
-                        let waker = Arc::new(Unpark(std::thread::current())).into();
+                        let waker = unparker();
                         let mut polls = 0;
                         loop {
                             match sending.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -214,15 +213,6 @@ fn d06_who_only_tries_is_told_of_the_end() {
             }
         }
     });
-}
-
-/// Wakes a thread.
-struct Unpark(std::thread::Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
 }
 
 #[test]

@@ -4,14 +4,11 @@ mod common;
 
 use common::child;
 use procs::{Command, ErrorKind, ExitStatus, Stage, Stdio};
-use procs_tests::{Isolation, Test, cookie_holders, count, helper, host, isolated, isolated_in, kill_loop, limit};
+use procs_tests::{Isolation, Test, block_on, cookie_holders, count, helper, host, isolated, isolated_in, kill_loop, limit};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::future::Future;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 fn text_of(command: &mut Command) -> String {
@@ -120,25 +117,6 @@ fn a19_no_child_survives_a_killed_host() {
     }
 }
 
-struct Unpark(std::thread::Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(result) => return result,
-            Poll::Pending => std::thread::park(),
-        }
-    }
-}
-
 /// Children of this process, other than the strace that injects.
 fn children_besides_strace() -> usize {
     let tasks = fs::read_dir("/proc/self/task").expect("own threads").flatten();
@@ -160,12 +138,15 @@ fn slow_exec(t: &Test, run_slow: impl FnOnce(&mut Command) -> procs::Error) {
         let elapsed = start.elapsed();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
         assert!(elapsed >= Duration::from_millis(500) && elapsed < delay / 2, "the timeout came after {elapsed:?}");
+        // Whichever of them is held up ends with the slow one at the earliest.
         for number in 0..20 {
             let began = Instant::now();
+            if number > 0 && start.elapsed() > delay * 2 / 3 {
+                break;
+            }
             let status = child(&["exit", "0"]).offload(true).spawn().expect("a start").wait().expect("an end");
             assert!(status.success() && began.elapsed() < delay / 3, "start {number} took {:?}", began.elapsed());
         }
-        assert!(start.elapsed() < delay, "the others were held up: {:?}", start.elapsed());
         t.wait_until("the abandoned child appeared, was killed and reaped", || children_besides_strace() == 0);
         assert!(start.elapsed() >= delay, "the slow program was never started");
     });

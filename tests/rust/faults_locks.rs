@@ -4,7 +4,7 @@ use procs::{
     Child, Command, Counters, ErrorKind, SharedBarrier, SharedEvent, SharedMemory, SharedMutex, SharedOnce, SharedRwLock, SharedSemaphore, Stdio,
     duplicate_fd,
 };
-use procs_tests::{Isolation, Random, Stalls, Test, count, isolated_in};
+use procs_tests::{Isolation, Random, Stalls, Test, block_on, count, isolated_in};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -224,25 +224,6 @@ fn e08_who_comes_last_is_told_of_an_arrival_that_died_alone() {
 fn sleeps() -> i64 {
     use nix::sys::resource::{UsageWho, getrusage};
     getrusage(UsageWho::RUSAGE_THREAD).expect("the usage of this thread").voluntary_context_switches()
-}
-
-struct Unpark(std::thread::Thread);
-
-impl std::task::Wake for Unpark {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let waker = std::task::Waker::from(std::sync::Arc::new(Unpark(std::thread::current())));
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
-            std::task::Poll::Ready(value) => return value,
-            std::task::Poll::Pending => std::thread::park(),
-        }
-    }
 }
 
 /// Whether the kernel tells of the end of a thread (since 6.9); the holder of a mutex is one.

@@ -1,38 +1,16 @@
 //! Every way to start and end a child, once, with the leak check of the harness at the end: descriptors, threads, children, processes.
 
 use procs::{CancelHandle, Child, Command, OutputLimit, Pipeline, Sink, Stdio, Stop, run_many, wait_any};
-use procs_tests::{helper, isolated, rss_bytes};
+use procs_tests::{block_on, helper, isolated, rss_bytes};
 use std::future::Future;
 use std::io::Read;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 fn command<const N: usize>(args: [&str; N]) -> Command {
     let mut command = Command::new(helper!());
     command.args(args).stdin(Stdio::null());
     command
-}
-
-struct Unpark(std::thread::Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// The smallest executor: this thread, parked between polls.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
-        }
-    }
 }
 
 fn ready<const N: usize>(args: [&str; N]) -> Child {

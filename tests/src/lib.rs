@@ -24,8 +24,8 @@ mod workspace;
 
 pub use facts::{Facts, Sha, json_text};
 pub use harness::{
-    FdWalk, Finished, Isolation, Random, Snapshot, Stalls, Stranger, Test, cookie_holders, dump_stacks, fd_walk, isolated, isolated_in, kill_loop,
-    limit, notice_limit, poll_until, rss_bytes, run, run_program, slow_factor,
+    FdWalk, Finished, Isolation, Random, Snapshot, Stalls, Stranger, Test, block_on, cookie_holders, dump_stacks, fd_walk, isolated, isolated_in,
+    kill_loop, limit, notice_limit, poll_until, rss_bytes, run, run_program, slow_factor, unparker,
 };
 pub use source::{Source, has_word, read_source, sources};
 pub use workspace::{build_dir, count, helper, library_dir, node, python, root, tool};

@@ -1,5 +1,6 @@
 //! The harness, one idea a file.
 
+mod executor;
 mod fdwalk;
 mod inject;
 mod isolate;
@@ -11,6 +12,7 @@ mod stranger;
 mod test;
 mod watchdog;
 
+pub use executor::{block_on, unparker};
 pub use fdwalk::{FdWalk, fd_walk};
 pub use isolate::{Isolation, isolated, isolated_in};
 pub use killloop::{Random, kill_loop};
