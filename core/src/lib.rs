@@ -46,7 +46,7 @@ pub use capture::{
 };
 pub use channel::{
     BeginCallFuture, Buffer, CallFuture, CallStream, Channel, ChannelOptions, ChannelStats, Codec, CodecSet, HandleKind, JsonLimits, LargeRoom,
-    LinkLines, Message, NodeLink, Received, ReceivedSlice, RecvFuture, RemoteFailure, Request, SendError, SendFuture, Wire,
+    LinkFrames, Message, NodeLink, Received, ReceivedSlice, RecvFuture, RemoteFailure, Request, SendError, SendFuture, Wire,
 };
 pub use deadline::{Deadline, interruptible};
 pub use error::{Error, ErrorKind, Result, Stage};

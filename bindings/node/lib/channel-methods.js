@@ -15,7 +15,7 @@ const deprecated = '_channel is deprecated. Use ChildProcess.channel instead.';
 /** Gives a child its channel, and the methods and events of Node for it. `closes` is called when the other side has ended it. */
 function setUp(target, id, { serialization = 'json', wire }, closes) {
   const upgrade = wire === 'node' ? null : new Offer(serialization);
-  const channel = new Channel(target, (owner) => new NodeWire(id, owner, serialization), serialization, { closes, upgrade });
+  const channel = new Channel(target, (owner) => new NodeWire(id, owner), serialization, { closes, upgrade });
   channel.reference(true);
   target.channel = new Control(channel);
   Object.defineProperty(target, '_channel', {

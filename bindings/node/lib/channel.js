@@ -9,7 +9,7 @@ const handles = require('./handles.js');
 const native = require('./native.js');
 const { Internal, isAnswer, isInternal, isMessage } = require('./node-messages.js');
 const { ASK, SWITCHED } = require('./offer.js');
-const { MORE, ENDED, eachLine } = require('./wires.js');
+const { MORE, ENDED } = require('./wires.js');
 
 /** How often a handle is sent again when it did not arrive. */
 const RETRANSMISSIONS = 3;
@@ -123,27 +123,21 @@ class Channel {
     else this.#readAll(false, null);
   }
 
-  /** Several messages have come, a line for each, and nothing else. */
-  linesCame(wire, text) {
-    let from = 0;
-    let to = text.indexOf('\n');
+  /** Several messages have come, and nothing else. */
+  manyCame(wire, bodies) {
+    let next = 0;
     // What their listeners send leaves together.
-    if (this.#open && to >= 0) this.#out.gather();
+    if (this.#open && bodies.length > 0) this.#out.gather();
     try {
-      while (to >= 0) {
-        const line = text.slice(from, to);
-        from = to + 1;
-        to = text.indexOf('\n', from);
-        this.oneCame(wire, line, false);
-      }
+      while (next < bodies.length) this.oneCame(wire, bodies[next++], false);
     } finally {
       // A listener has thrown: the others are for later.
-      if (to >= 0) this.#keep(wire, text.slice(from));
+      if (next < bodies.length) this.#keep(wire, bodies.slice(next));
     }
   }
 
-  #keep(wire, text) {
-    eachLine(text, (line) => this.#received(line, wire, false));
+  #keep(wire, bodies) {
+    for (const body of bodies) this.#received(body, wire, false);
     process.nextTick(() => this.#give());
   }
 

@@ -7,6 +7,8 @@ const v8 = require('node:v8');
 /** Tags before a host object: views as V8 has them, everything else as a plain object, much as JSON would show it. */
 const VIEW = 0;
 const PLAIN = 1;
+/** Bytes of the frame of a message. */
+const FRAME = 4;
 
 class Writer extends v8.DefaultSerializer {
   _writeHostObject(object) {
@@ -17,9 +19,25 @@ class Writer extends v8.DefaultSerializer {
   }
 }
 
+/** The same in memory of its own. */
+function alone(view) {
+  const memory = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+  return Buffer.isBuffer(view) ? Buffer.from(memory) : new view.constructor(memory);
+}
+
 class Reader extends v8.DefaultDeserializer {
+  #shared;
+
+  constructor(bytes) {
+    super(bytes);
+    // More than the message and its frame: what its receiver gives away must not take others along.
+    this.#shared = bytes.buffer.byteLength > bytes.byteLength + FRAME;
+  }
+
   _readHostObject() {
-    return this.readUint32() === VIEW ? super._readHostObject() : this.readValue();
+    if (this.readUint32() !== VIEW) return this.readValue();
+    const view = super._readHostObject();
+    return this.#shared ? alone(view) : view;
   }
 }
 

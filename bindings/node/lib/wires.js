@@ -2,8 +2,8 @@
 
 // The two ways that messages of Node's channel travel: Node's own socket, and the native channel that replaces it where both ends can.
 // A wire is `sendMessage(message, encode)` and `send(body, fd)` (bytes that wait, or a failure), `read(take, came)` (`take(body, fds, isText)` for each message; what follows), `whenWritten`,
-// `fd` and `close`. Its target is given a message that has come alone (`oneCame(wire, body, isText)`), or lines of messages and nothing else
-// (`linesCame(wire, text)`); otherwise it has to read, and is given what was read already, or null (`someCame(came)`).
+// `fd` and `close`. Its target is given a message that has come alone (`oneCame(wire, body, isText)`), or several and nothing else
+// (`manyCame(wire, bodies)`); otherwise it has to read, and is given what was read already, or null (`someCame(came)`).
 
 const { hub, quick, answer, guarded } = require('./hub.js');
 const { isFailure, fromFailure } = require('./errors.js');
@@ -17,6 +17,9 @@ const { Outbox } = require('./outbox.js');
 const NOTHING = 0;
 const MORE = 1;
 const ENDED = 2;
+
+/** Bytes of the length before a message in V8's encoding. */
+const LENGTH_BYTES = 4;
 
 /** Numbers of the codecs of a native channel. */
 const CODECS = { raw: 0, json: 1, advanced: 3 };
@@ -53,19 +56,17 @@ class Batch {
 class NodeWire {
   #id;
   #target;
-  #lines;
   /** What waits for the end of the turn. */
   batch = null;
   name = 'node';
 
-  constructor(id, target, serialization) {
+  constructor(id, target) {
     this.#id = id;
     this.#target = target;
-    this.#lines = serialization === 'json';
     const failure = hub.linkWatch(id, guarded((came, many) => {
-      if (typeof came !== 'string') target.someCame(came ?? null);
-      else if (many === undefined) target.oneCame(this, came, false);
-      else target.linesCame(this, came);
+      if (many === undefined) target.oneCame(this, typeof came === 'string' ? came : came.subarray(LENGTH_BYTES), false);
+      else if (Array.isArray(came)) target.someCame(came);
+      else target.manyCame(this, bodiesOf(came));
     }));
     if (isFailure(failure)) throw fromFailure(failure);
   }
@@ -92,12 +93,12 @@ class NodeWire {
   sendMessage(message, encode) {
     const body = encode(message);
     if (turn.open && this.batch === null) this.#cork();
-    return typeof body === 'string' ? quick.linkSendText(this.#id, body) : hub.linkSend(this.#id, body, -1);
+    return typeof body === 'string' ? quick.linkSendText(this.#id, body) : quick.linkSendBytes(this.#id, body);
   }
 
   send(body, fd) {
     if (turn.open && this.batch === null) this.#cork();
-    return hub.linkSend(this.#id, body, fd);
+    return typeof body === 'string' ? quick.linkSendText(this.#id, body, fd) : quick.linkSendBytes(this.#id, body, fd);
   }
 
   #cork() {
@@ -108,29 +109,12 @@ class NodeWire {
 
   /** Reads, unless something is given that has been. */
   read(take, came) {
-    if (!this.#lines) return this.#readBlocks(take);
-    came ??= hub.linkLines(this.#id);
+    came ??= hub.linkFrames(this.#id);
     if (came === null) return NOTHING;
-    if (typeof came === 'string') {
-      eachLine(came, take);
-      return NOTHING;
-    }
-    const [text, fds, next] = came;
+    const [frames, fds, next] = Array.isArray(came) ? came : [came, NO_FDS, NOTHING];
     if (fds.length > 0) take(undefined, fds, false);
-    if (text !== null) eachLine(text, take);
+    if (frames !== null) for (const body of bodiesOf(frames)) take(body, NO_FDS, false);
     return next;
-  }
-
-  #readBlocks(take) {
-    const { messages, fds, places, ended, more } = hub.linkReceive(this.#id);
-    let next = 0;
-    for (let index = 0; index < messages.length; index++) {
-      const first = next;
-      while (next < fds.length && places[next] <= index) next++;
-      take(messages[index], fds.slice(first, next), false);
-    }
-    if (ended) return ENDED;
-    return more ? MORE : NOTHING;
   }
 
   whenWritten(callback) {
@@ -147,12 +131,20 @@ class NodeWire {
   }
 }
 
-function eachLine(text, take) {
-  let from = 0;
-  for (let to = text.indexOf('\n'); to >= 0; to = text.indexOf('\n', from)) {
-    take(text.slice(from, to), NO_FDS, false);
-    from = to + 1;
+/** The bodies of messages that came in one piece: lines, or bytes with their length before them. */
+function bodiesOf(frames) {
+  if (typeof frames === 'string') {
+    const lines = frames.split('\n');
+    lines.pop(); // after the last line feed
+    return lines;
   }
+  const bodies = [];
+  for (let from = 0; from < frames.length;) {
+    const begin = from + LENGTH_BYTES;
+    from = begin + frames.readUInt32BE(from);
+    bodies.push(frames.subarray(begin, from));
+  }
+  return bodies;
 }
 
 class NativeWire {
@@ -246,4 +238,4 @@ class NativeWire {
   }
 }
 
-module.exports = { NodeWire, NativeWire, MORE, ENDED, eachLine };
+module.exports = { NodeWire, NativeWire, MORE, ENDED };

@@ -3,13 +3,14 @@
 use crate::error::{Failure, catch, guard};
 use crate::event::{Event, Wake as Answers};
 use crate::hub::Hub;
+use crate::message_parts::copy_to_send;
 use crate::receiver::Receiver;
 use crate::text::{bytes_of, text_of};
-use napi::bindgen_prelude::{Array, Buffer, Either, Either3, Function, JsValue, Null, Object};
+use napi::bindgen_prelude::{Array, BufferSlice, Either, Function, FunctionCallContext, JsValue, Null, Object, ToNapiValue, Unknown};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, JsString};
 use napi_derive::napi;
-use procs::{Codec, Error, ErrorKind, LinkLines, NodeLink};
+use procs::{Codec, Error, ErrorKind, LinkFrames, NodeLink};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
@@ -18,10 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 
-/// Messages handed to JavaScript at once.
-const BATCH: usize = 64;
-/// Bytes after which a batch is ended.
-const BATCH_BYTES: usize = 1 << 20;
+/// Memory of at most so many bytes is kept for what comes next.
+const KEEP: usize = 1 << 20;
+/// From so many bytes on memory is handed over with what is in it.
+const HAND_OVER_FROM: usize = 64 << 10;
 /// What follows: nothing now, more at once, nothing ever.
 const NOTHING: u32 = 0;
 const MORE: u32 = 1;
@@ -39,10 +40,10 @@ struct Entry {
 pub(crate) struct Links {
     open: RefCell<HashMap<u32, Entry>>,
     /// Memory for what comes.
-    lines: RefCell<Vec<u8>>,
+    frames: RefCell<Vec<u8>>,
 }
 
-/// What `Links::look` found beside lines: descriptors, whether it is one line, and what follows.
+/// What `Links::look` found beside messages: descriptors, whether it is one message, and what follows.
 type Found = (Vec<OwnedFd>, bool, u32);
 
 impl Links {
@@ -50,85 +51,99 @@ impl Links {
         self.open.borrow().get(&id).map(|entry| entry.link.clone()).ok_or_else(unknown)
     }
 
-    /// Takes the lines that have come; `None` when there is nothing at all.
-    fn look(&self, id: u32, lines: &mut Vec<u8>) -> Option<Found> {
-        let came = self.get(id).and_then(|link| catch(|| link.take_lines(lines)));
+    fn is_json(&self, id: u32) -> bool {
+        self.open.borrow().get(&id).is_some_and(|entry| entry.json)
+    }
+
+    /// Takes the messages that have come; `None` when there is nothing at all.
+    fn look(&self, id: u32, frames: &mut Vec<u8>) -> Option<Found> {
+        let came = self.get(id).and_then(|link| catch(|| link.take_frames(frames)));
         match came {
-            Ok(came) => came.map(|LinkLines { fds, one, more }| (fds, one, if more { MORE } else { NOTHING })),
+            Ok(came) => came.map(|LinkFrames { fds, one, more }| (fds, one, if more { MORE } else { NOTHING })),
             Err(_) => Some((Vec::new(), false, ENDED)),
         }
     }
 
-    /// Gives JavaScript what has come: a line alone, which is most of it, without its line feed; lines alone and 1; anything else as `linkLines` does.
+    /// Gives JavaScript what has come: a message alone, which is most of it; messages alone and 1; anything else as `linkFrames` does.
     fn tell(&self, id: u32, receiver: &Receiver) {
-        let mut lines = self.lines.take();
-        let Some((fds, one, state)) = self.look(id, &mut lines) else {
-            self.keep(lines);
+        let mut frames = self.frames.take();
+        let Some((fds, one, state)) = self.look(id, &mut frames) else {
+            self.keep(frames);
             return;
         };
         let plain = fds.is_empty() && state == NOTHING;
         if one && plain {
-            receiver.give(|env| {
-                let text = text_of(env, &lines[..lines.len() - 1])?.raw();
-                self.keep(lines);
-                Ok([text])
-            });
+            receiver.give(|env| Ok([self.value_of(env, id, frames, true)?.raw()]));
             return;
         }
         receiver.give(|env| {
-            let came = if plain { text_of(env, &lines)?.raw() } else { whole(env, &lines, fds, state)?.raw() };
-            self.keep(lines);
+            let came = if plain { self.value_of(env, id, frames, false)?.raw() } else { self.whole(env, id, frames, (fds, state))?.raw() };
             Ok([came, env.create_uint32(1)?.raw()])
         });
     }
 
+    /// Messages in their frames: text, without the line feed of one that came alone, or bytes.
+    fn value_of<'env>(&self, env: &'env Env, id: u32, frames: Vec<u8>, alone: bool) -> napi::Result<Unknown<'env>> {
+        if !self.is_json(id) && frames.len() >= HAND_OVER_FROM {
+            return Ok(BufferSlice::from_data(env, frames)?.to_unknown());
+        }
+        let value = match self.is_json(id) {
+            true => text_of(env, &frames[..frames.len() - usize::from(alone)])?.to_unknown(),
+            false => BufferSlice::copy_from(env, &frames)?.to_unknown(),
+        };
+        self.keep(frames);
+        Ok(value)
+    }
+
+    /// Messages or null, descriptors, what follows as in `lib/wires.js`.
+    fn whole<'env>(&self, env: &'env Env, id: u32, frames: Vec<u8>, (fds, state): (Vec<OwnedFd>, u32)) -> napi::Result<Array<'env>> {
+        let mut array = env.create_array(3)?;
+        if frames.is_empty() {
+            array.set(0, Null)?;
+        } else {
+            array.set(0, self.value_of(env, id, frames, false)?)?;
+        }
+        array.set(1, fds.into_iter().map(IntoRawFd::into_raw_fd).collect::<Vec<i32>>())?;
+        array.set(2, state)?;
+        Ok(array)
+    }
+
     /// Memory for the next time, unless it is much.
-    fn keep(&self, lines: Vec<u8>) {
-        if lines.capacity() <= BATCH_BYTES {
-            self.lines.replace(lines);
+    fn keep(&self, frames: Vec<u8>) {
+        if frames.capacity() <= KEEP {
+            self.frames.replace(frames);
         }
     }
 
-    /// Sends text; gives the number of bytes not written yet.
-    fn send_text(&self, env: &Env, id: u32, text: &JsString<'_>) -> Either<f64, Failure> {
+    /// Sends a body, with a copy of a descriptor unless there is none; gives the number of bytes not written yet.
+    fn send(&self, id: u32, fd: Option<i32>, body: impl FnOnce() -> procs::Result<Vec<u8>>) -> Either<f64, Failure> {
         guard(|| {
             let link = self.get(id)?;
-            link.send(bytes_of(env, text), None).map(|queued| queued as f64)
+            let fd = fd.map(procs::duplicate_fd).transpose()?;
+            link.send(body()?, fd).map(|queued| queued as f64)
         })
     }
 
-    /// Adds the functions that every message needs.
+    /// Adds the functions that every message needs: each takes a number, a body, and perhaps a descriptor.
     pub(crate) fn quick(self: &Rc<Links>, env: &Env, calls: &mut Object<'_>) -> napi::Result<()> {
         let links = self.clone();
-        let send = env.create_function_from_closure::<(), _, _>("linkSendText", move |call| {
-            Ok(links.send_text(call.env, call.get(0)?, &call.get::<JsString<'_>>(1)?))
+        let text = env.create_function_from_closure::<(), _, _>("linkSendText", move |call| {
+            let text = call.get::<JsString<'_>>(1)?;
+            Ok(links.send(call.get(0)?, descriptor_of(&call)?, || bytes_of(call.env, &text)))
         })?;
-        calls.set("linkSendText", send)
+        calls.set("linkSendText", text)?;
+        let links = self.clone();
+        let bytes = env.create_function_from_closure::<(), _, _>("linkSendBytes", move |call| {
+            let bytes = call.get::<&[u8]>(1)?;
+            Ok(links.send(call.get(0)?, descriptor_of(&call)?, || copy_to_send(bytes)))
+        })?;
+        calls.set("linkSendBytes", bytes)
     }
 }
 
-/// Text or null, descriptors, what follows as in `lib/wires.js`.
-fn whole<'env>(env: &'env Env, lines: &[u8], fds: Vec<OwnedFd>, state: u32) -> napi::Result<Array<'env>> {
-    let mut array = env.create_array(3)?;
-    array.set(0, (!lines.is_empty()).then(|| text_of(env, lines)).transpose()?)?;
-    array.set(1, fds.into_iter().map(IntoRawFd::into_raw_fd).collect::<Vec<i32>>())?;
-    array.set(2, state)?;
-    Ok(array)
-}
-
-/// What has come on a channel.
-#[napi(object)]
-pub struct Received {
-    /// Encoded messages in their order: text for JSON, bytes for V8.
-    pub messages: Vec<Either<String, Buffer>>,
-    /// Descriptors that came, owned by the receiver, and by the end of which message (its place in the list) they were there.
-    pub fds: Vec<i32>,
-    /// See `fds`.
-    pub places: Vec<u32>,
-    /// Whether nothing will come any more.
-    pub ended: bool,
-    /// Whether there may be more at once.
-    pub more: bool,
+/// The third argument, where there is one.
+fn descriptor_of(call: &FunctionCallContext<'_>) -> napi::Result<Option<i32>> {
+    if call.length() > 2 { call.get(2).map(Some) } else { Ok(None) }
 }
 
 /// Answers a number, once.
@@ -169,23 +184,15 @@ impl Hub {
         })
     }
 
-    /// Calls `came` from now on when something has come: with one message as text, with lines of several and 1, or with an array as `linkLines` gives
-    /// it; for V8's encoding without anything.
+    /// Calls `came` from now on when something has come: with one message alone, as text without its line feed or as bytes in their frame; with several
+    /// in one piece, and 1; or with an array as `linkFrames` gives it, and 1.
     #[napi]
     pub fn link_watch(&self, env: Env, id: u32, came: Function<'_, (), ()>) -> napi::Result<Either<bool, Failure>> {
         let receiver = Receiver::new(&env, "PIPEWRAP", &came)?;
         Ok(guard(|| {
             let link = self.links.get(id)?;
-            let json = self.links.open.borrow().get(&id).is_some_and(|entry| entry.json);
             let links = self.links.clone();
-            let tell = move |_| {
-                if json {
-                    links.tell(id, &receiver);
-                } else {
-                    receiver.call([]);
-                }
-            };
-            self.waiter.watch(&env, id, (link.as_fd(), Box::new(link.clone())), Rc::new(tell))?;
+            self.waiter.watch(&env, id, (link.as_fd(), Box::new(link.clone())), Rc::new(move |_| links.tell(id, &receiver)))?;
             Ok(true)
         }))
     }
@@ -198,33 +205,19 @@ impl Hub {
         }
     }
 
-    /// Sends an encoded message, with a copy of a descriptor unless that is negative; gives the number of bytes not written yet.
+    /// What has come: JSON as text with a line for each message, V8's encoding as bytes with its length before each; null for nothing. With
+    /// descriptors, with more behind it or at the end an array: messages or null, descriptors, what follows as in `lib/wires.js`.
     #[napi]
-    pub fn link_send(&self, id: u32, message: Either<String, Buffer>, fd: i32) -> Either<f64, Failure> {
-        guard(|| {
-            let links = self.links.open.borrow();
-            let entry = links.get(&id).ok_or_else(unknown)?;
-            let fd = (fd >= 0).then(|| procs::duplicate_fd(fd)).transpose()?;
-            let body = match message {
-                Either::A(text) => text.into_bytes(),
-                Either::B(bytes) => bytes.to_vec(),
-            };
-            entry.link.send(body, fd).map(|queued| queued as f64)
-        })
-    }
-
-    /// The JSON that has come, a line for each message; null for nothing. With descriptors, with more behind it or at the end an array: text or null,
-    /// descriptors, what follows as in `lib/wires.js`.
-    #[napi]
-    pub fn link_lines<'env>(&self, env: &'env Env, id: u32) -> napi::Result<Either3<Null, JsString<'env>, Array<'env>>> {
-        let mut lines = self.links.lines.take();
-        let came = match self.links.look(id, &mut lines) {
-            None => Either3::A(Null),
-            Some((fds, _, NOTHING)) if fds.is_empty() => Either3::B(text_of(env, &lines)?),
-            Some((fds, _, state)) => Either3::C(whole(env, &lines, fds, state)?),
-        };
-        self.links.keep(lines);
-        Ok(came)
+    pub fn link_frames<'env>(&self, env: &'env Env, id: u32) -> napi::Result<Unknown<'env>> {
+        let mut frames = self.links.frames.take();
+        match self.links.look(id, &mut frames) {
+            None => {
+                self.links.keep(frames);
+                Null.into_unknown(env)
+            }
+            Some((fds, _, NOTHING)) if fds.is_empty() => self.links.value_of(env, id, frames, false),
+            Some((fds, _, state)) => Ok(self.links.whole(env, id, frames, (fds, state))?.to_unknown()),
+        }
     }
 
     /// Lets messages leave together from now on.
@@ -241,43 +234,6 @@ impl Hub {
         // A link that was closed has written everything, or leaves it to the core.
         let links = self.links.open.borrow();
         links.get(&id).map_or(0.0, |entry| catch(|| entry.link.uncork()).map_or(-1.0, |left| left as f64))
-    }
-
-    /// The messages in V8's encoding that have come, up to a batch.
-    #[napi]
-    pub fn link_receive(&self, id: u32) -> Received {
-        let mut received = Received { messages: Vec::new(), fds: Vec::new(), places: Vec::new(), ended: false, more: false };
-        let links = self.links.open.borrow();
-        let Some(entry) = links.get(&id) else {
-            received.ended = true;
-            return received;
-        };
-        let mut bytes = 0;
-        while !received.more {
-            match entry.link.try_recv() {
-                Ok(None) => break,
-                Ok(Some(message)) => {
-                    let place = received.messages.len() as u32;
-                    for fd in message.fds {
-                        received.fds.push(fd.into_raw_fd());
-                        received.places.push(place);
-                    }
-                    bytes += message.body.len();
-                    let body = message.body.into_vec();
-                    received.messages.push(if entry.json {
-                        Either::A(String::from_utf8(body).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-                    } else {
-                        Either::B(body.into())
-                    });
-                    received.more = received.messages.len() == BATCH || bytes > BATCH_BYTES;
-                }
-                Err(_) => {
-                    received.ended = true;
-                    break;
-                }
-            }
-        }
-        received
     }
 
     /// Answers the number `event` with true once nothing is unwritten.

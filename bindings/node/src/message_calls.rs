@@ -91,9 +91,10 @@ impl Hub {
     #[allow(clippy::too_many_arguments, reason = "an object costs JavaScript and this module ten times as much as an argument")]
     pub fn channel_call(
         &self,
+        env: Env,
         id: u32,
         codec: u32,
-        body: Body,
+        body: Body<'_>,
         buffers: Option<Vec<Uint8Array>>,
         fds: Option<Vec<i32>>,
         parts: bool,
@@ -101,7 +102,7 @@ impl Hub {
     ) -> Either<Call, Failure> {
         guard(|| {
             let channel = self.channels.get(id)?;
-            let message = message_of(codec, body, buffers, fds)?;
+            let message = message_of(codec, (&env, body), buffers, fds)?;
             let beginning: Beginning =
                 Box::pin(async move { if parts { channel.call_stream_async(message).await } else { channel.begin_call_async(message).await } });
             Call::begin(beginning, now)
@@ -132,16 +133,17 @@ impl Hub {
     #[allow(clippy::too_many_arguments, reason = "as above")]
     pub fn request_reply(
         &self,
+        env: Env,
         number: u32,
         last: bool,
         codec: u32,
-        body: Body,
+        body: Body<'_>,
         buffers: Option<Vec<Uint8Array>>,
         fds: Option<Vec<i32>>,
     ) -> Either3<bool, LockWait, Failure> {
         let answered = guard(|| {
             let request = self.channels.request(number)?;
-            let message = message_of(codec, body, buffers, fds)?;
+            let message = message_of(codec, (&env, body), buffers, fds)?;
             if last {
                 self.channels.drop_request(number);
             }

@@ -151,10 +151,18 @@ impl Hub {
     /// Sends a message; false when the other side has to read first.
     #[napi]
     #[allow(clippy::too_many_arguments, reason = "an object costs JavaScript and this module ten times as much as an argument")]
-    pub fn channel_send(&self, id: u32, codec: u32, body: Body, buffers: Option<Vec<Uint8Array>>, fds: Option<Vec<i32>>) -> Either<bool, Failure> {
+    pub fn channel_send(
+        &self,
+        env: Env,
+        id: u32,
+        codec: u32,
+        body: Body<'_>,
+        buffers: Option<Vec<Uint8Array>>,
+        fds: Option<Vec<i32>>,
+    ) -> Either<bool, Failure> {
         guard(|| {
             let channel = self.channels.get(id)?;
-            Ok(blocked(channel.try_send(message_for(&channel, codec, body, buffers, fds)?))?.is_ok())
+            Ok(blocked(channel.try_send(message_for(&channel, codec, (&env, body), buffers, fds)?))?.is_ok())
         })
     }
 
@@ -163,15 +171,16 @@ impl Hub {
     #[allow(clippy::too_many_arguments, reason = "as above")]
     pub fn channel_send_later(
         &self,
+        env: Env,
         id: u32,
         codec: u32,
-        body: Body,
+        body: Body<'_>,
         buffers: Option<Vec<Uint8Array>>,
         fds: Option<Vec<i32>>,
     ) -> Either<LockWait, Failure> {
         guard(|| {
             let channel = self.channels.get(id)?;
-            let message = message_of(codec, body, buffers, fds)?;
+            let message = message_of(codec, (&env, body), buffers, fds)?;
             Ok(LockWait::new(async move { channel.send_async(message).await.map(|()| true).map_err(Error::from) }))
         })
     }

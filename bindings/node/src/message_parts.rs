@@ -1,7 +1,7 @@
 //! Messages between JavaScript and the core: four values each, in flat arrays, because objects cost several times as much.
 
 use crate::memory::to_message_buffer;
-use crate::text::{narrow_text, text_of};
+use crate::text::{bytes_of, narrow_text, text_of};
 use napi::bindgen_prelude::{Array, Buffer, Either, Null, Uint8Array};
 use napi::{Env, JsString};
 use procs::{Channel, Codec, Error, ErrorKind, Message, Result};
@@ -10,34 +10,73 @@ use std::os::fd::IntoRawFd;
 /// Values of one message: number of the codec, body (text for JSON), buffers, descriptors.
 pub(crate) const VALUES: u32 = 4;
 
-pub(crate) type Body = Either<String, Uint8Array>;
+pub(crate) type Body<'env> = Either<JsString<'env>, Uint8Array>;
+
+/// A body, and the environment that it is of.
+pub(crate) type Given<'env> = (&'env Env, Body<'env>);
+
+/// The system has no memory left; source: errno.h.
+const ENOMEM: i32 = 12;
 
 /// From so many bytes on a body is copied to the memory that it is sent in.
 const PLACED_FROM: usize = 64 << 10;
 
+/// Memory for a message of so many bytes.
+///
+/// # Errors
+/// `Exhausted`.
+pub(crate) fn room_to_send(size: usize) -> procs::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match bytes.try_reserve_exact(size) {
+        Ok(()) => Ok(bytes),
+        Err(_) => Err(Error::from_os("channel.send", ENOMEM, format!("no memory for a message (size = {size} bytes)"))),
+    }
+}
+
+/// A copy of bytes that are to be sent.
+///
+/// # Errors
+/// `Exhausted`.
+pub(crate) fn copy_to_send(bytes: &[u8]) -> procs::Result<Vec<u8>> {
+    let mut copy = room_to_send(bytes.len())?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
+}
+
 /// As [`message_of`], for this channel: a large body is copied once.
-pub(crate) fn message_for(channel: &Channel, codec: u32, body: Body, buffers: Option<Vec<Uint8Array>>, fds: Option<Vec<i32>>) -> Result<Message> {
-    if let Either::B(bytes) = &body
+pub(crate) fn message_for(
+    channel: &Channel,
+    codec: u32,
+    given: Given<'_>,
+    buffers: Option<Vec<Uint8Array>>,
+    fds: Option<Vec<i32>>,
+) -> Result<Message> {
+    if let (_, Either::B(bytes)) = &given
         && bytes.len() > PLACED_FROM
         && let Ok(mut block) = channel.alloc(bytes.len())
     {
         block.write(0, bytes)?;
-        let mut message = message_of(codec, Either::A(String::new()), buffers, fds)?;
-        message.body = block.into();
-        return Ok(message);
+        return message_with(codec, block.into(), buffers, fds);
     }
-    message_of(codec, body, buffers, fds)
+    message_of(codec, given, buffers, fds)
 }
 
 /// The message that JavaScript gave.
-pub(crate) fn message_of(codec: u32, body: Body, buffers: Option<Vec<Uint8Array>>, fds: Option<Vec<i32>>) -> Result<Message> {
+///
+/// # Errors
+/// `Exhausted` when there is no memory for a copy.
+pub(crate) fn message_of(codec: u32, (env, body): Given<'_>, buffers: Option<Vec<Uint8Array>>, fds: Option<Vec<i32>>) -> Result<Message> {
     let bytes = match body {
-        Either::A(text) => text.into_bytes(),
-        Either::B(bytes) => bytes.to_vec(),
+        Either::A(text) => bytes_of(env, &text)?,
+        Either::B(bytes) => copy_to_send(&bytes)?,
     };
-    let mut message = Message::encoded(codec_of(codec)?, bytes);
+    message_with(codec, bytes.into(), buffers, fds)
+}
+
+fn message_with(codec: u32, body: procs::Buffer, buffers: Option<Vec<Uint8Array>>, fds: Option<Vec<i32>>) -> Result<Message> {
+    let mut message = Message::encoded(codec_of(codec)?, body);
     for buffer in buffers.iter().flatten() {
-        message = message.with_buffer(buffer.to_vec());
+        message = message.with_buffer(copy_to_send(buffer)?);
     }
     for fd in fds.into_iter().flatten() {
         message = message.with_fd(procs::duplicate_fd(fd)?);

@@ -48,10 +48,11 @@ pub(crate) fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(room)
 }
 
-/// The text in UTF-8.
-pub(crate) fn to_utf8(narrow: &[u8]) -> Vec<u8> {
+/// The text in UTF-8; `None` where there is no memory.
+pub(crate) fn to_utf8(narrow: &[u8]) -> Option<Vec<u8>> {
     let high = narrow.iter().filter(|byte| !byte.is_ascii()).count();
-    let mut text = Vec::with_capacity(narrow.len() + high);
+    let mut text = Vec::new();
+    text.try_reserve_exact(narrow.len() + high).ok()?;
     for &byte in narrow {
         if byte.is_ascii() {
             text.push(byte);
@@ -59,5 +60,5 @@ pub(crate) fn to_utf8(narrow: &[u8]) -> Vec<u8> {
             text.extend([0xc0 | byte >> 6, 0x80 | byte & 0x3f]);
         }
     }
-    text
+    Some(text)
 }

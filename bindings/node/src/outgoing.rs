@@ -7,7 +7,7 @@ use crate::message_parts::{codec_of, narrow_message};
 use crate::text::{ascii_of, bytes_of, narrow_of, utf8_of, wide_of};
 use napi::bindgen_prelude::{Either, Either3, Null, Object};
 use napi::{Env, JsString};
-use procs::{ErrorKind, Message};
+use procs::{Buffer, ErrorKind, Message};
 use std::rc::Rc;
 
 /// True for a message that went, false when the other side has to read first.
@@ -23,7 +23,8 @@ impl Channels {
         guard(|| {
             let channel = self.get(id)?;
             let narrow = if shape == NARROW { narrow_of(env, text, &channel).and_then(utf8_of) } else { None };
-            let message = Message::encoded(codec_of(codec)?, narrow.unwrap_or_else(|| bytes_of(env, text).into()));
+            let body = narrow.map_or_else(|| bytes_of(env, text).map(Buffer::from), Ok)?;
+            let message = Message::encoded(codec_of(codec)?, body);
             Ok(blocked(channel.try_send(message))?.is_ok())
         })
     }
@@ -35,9 +36,10 @@ impl Channels {
             let message = match shape {
                 NARROW if narrow => narrow_of(env, text, &channel).map(narrow_message),
                 NARROW => narrow_of(env, text, &channel).and_then(utf8_of).map(Message::raw),
-                WHOLE => wide_of(env, text).map(Message::raw),
-                _ => ascii_of(env, text).map(Message::raw),
+                WHOLE => Some(Message::raw(wide_of(env, text)?)),
+                _ => None,
             };
+            let message = message.map_or_else(|| ascii_of(env, text).map(|bytes| bytes.map(Message::raw)), |message| Ok(Some(message)))?;
             let Some(message) = message else { return Ok(None) };
             blocked(channel.try_send(message)).map(|sent| Some(sent.is_ok()))
         });

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::message_parts::room_to_send;
 use crate::narrow;
 use crate::poller::symbol;
 use crate::spare::{Home, home};
@@ -27,22 +28,26 @@ thread_local! {
     static DETOUR: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The bytes of a text if all of it is ASCII.
-pub(crate) fn ascii_of(env: &Env, text: &JsString<'_>) -> Option<Vec<u8>> {
+/// The bytes of a text if all of it is ASCII, with room for one more.
+///
+/// # Errors
+/// `Exhausted`.
+pub(crate) fn ascii_of(env: &Env, text: &JsString<'_>) -> procs::Result<Option<Vec<u8>>> {
     let (env, text) = (env.raw(), text.raw());
     let len = length_of(env, text);
     // With the zero that the runtime writes behind it.
     let size = len + 1;
-    let mut bytes = vec![0; size];
+    let mut bytes = room_to_send(size)?;
     let mut written = 0;
-    // SAFETY: the vector has `size` bytes.
+    // SAFETY: the vector has room for `size` bytes.
     let status = unsafe { sys::napi_get_value_string_utf8(env, text, bytes.as_mut_ptr().cast(), size, &raw mut written) };
     if status != sys::Status::napi_ok || written != len {
-        return None;
+        return Ok(None);
     }
+    // SAFETY: so many bytes were written.
+    unsafe { bytes.set_len(len) };
     // As many bytes as the text has units, and each of them a character of its own: nothing is missing.
-    bytes.truncate(len);
-    bytes.is_ascii().then_some(bytes)
+    Ok(bytes.is_ascii().then_some(bytes))
 }
 
 /// A text whose characters all fit one byte as these bytes, in memory that is shared with the other side of the channel: no more than a copy.
@@ -56,6 +61,7 @@ pub(crate) fn narrow_of(env: &Env, text: &JsString<'_>, channel: &procs::Channel
     let mut detour = if far { DETOUR.take() } else { Vec::new() };
     let begun = Instant::now();
     let target = if far {
+        detour.try_reserve_exact(size.saturating_sub(detour.len())).ok()?;
         detour.resize(size.max(detour.len()), 0);
         detour.as_mut_ptr()
     } else {
@@ -76,10 +82,10 @@ pub(crate) fn narrow_of(env: &Env, text: &JsString<'_>, channel: &procs::Channel
     if done { block.share(len).ok() } else { None }
 }
 
-/// What [`narrow_of`] gave in UTF-8: the same if all of it is ASCII.
+/// What [`narrow_of`] gave in UTF-8: the same if all of it is ASCII. `None` where there is no memory.
 pub(crate) fn utf8_of(narrow: procs::Block) -> Option<procs::Buffer> {
     let bytes = narrow.as_slice().ok()?;
-    Some(if bytes.is_ascii() { narrow.into() } else { narrow::to_utf8(bytes).into() })
+    if bytes.is_ascii() { Some(narrow.into()) } else { narrow::to_utf8(bytes).map(procs::Buffer::from) }
 }
 
 /// Units of a text; 0 for what is none.
@@ -90,10 +96,23 @@ fn length_of(env: sys::napi_env, text: sys::napi_value) -> usize {
     len
 }
 
-/// A text with characters of any kind in UTF-8.
-pub(crate) fn wide_of(env: &Env, text: &JsString<'_>) -> Option<Vec<u8>> {
-    // SAFETY: a text of the call that is being answered.
-    unsafe { String::from_napi_value(env.raw(), text.raw()) }.map(String::into_bytes).ok()
+/// A text with characters of any kind in UTF-8, with room for one more byte.
+///
+/// # Errors
+/// `Exhausted`.
+pub(crate) fn wide_of(env: &Env, text: &JsString<'_>) -> procs::Result<Vec<u8>> {
+    let (env, text) = (env.raw(), text.raw());
+    let (mut len, mut written) = (0, 0);
+    // SAFETY: both are of the call that is being answered; without a buffer only the length is asked for.
+    unsafe { sys::napi_get_value_string_utf8(env, text, std::ptr::null_mut(), 0, &raw mut len) };
+    let mut bytes = room_to_send(len + 1)?;
+    // SAFETY: the vector has room for the text and the zero behind it.
+    let status = unsafe { sys::napi_get_value_string_utf8(env, text, bytes.as_mut_ptr().cast(), len + 1, &raw mut written) };
+    if status == sys::Status::napi_ok {
+        // SAFETY: so many bytes were written.
+        unsafe { bytes.set_len(written) };
+    }
+    Ok(bytes)
 }
 
 /// An argument that is a short text; `None` where it is a long one, or none.
@@ -111,22 +130,11 @@ pub(crate) fn short_text_at(call: &FunctionCallContext<'_>, index: usize) -> Opt
 }
 
 /// The bytes of a text in UTF-8, with room for one more.
-pub(crate) fn bytes_of(env: &Env, text: &JsString<'_>) -> Vec<u8> {
-    let (raw, value) = (env.raw(), text.raw());
-    let len = length_of(raw, value);
-    let mut bytes = Vec::<u8>::with_capacity(len + 2);
-    let mut written = 0;
-    // SAFETY: the vector has this much room, the zero behind the text included.
-    let status = unsafe { sys::napi_get_value_string_utf8(raw, value, bytes.as_mut_ptr().cast(), len + 2, &raw mut written) };
-    if status == sys::Status::napi_ok && written == len {
-        // SAFETY: so many bytes were written.
-        unsafe { bytes.set_len(len) };
-        // As many bytes as the text has units, and each of them a character of its own: nothing was cut off.
-        if bytes.is_ascii() {
-            return bytes;
-        }
-    }
-    wide_of(env, text).unwrap_or_default()
+///
+/// # Errors
+/// `Exhausted`.
+pub(crate) fn bytes_of(env: &Env, text: &JsString<'_>) -> procs::Result<Vec<u8>> {
+    ascii_of(env, text)?.map_or_else(|| wide_of(env, text), Ok)
 }
 
 /// Text for JavaScript. Most of it has nothing to decode.

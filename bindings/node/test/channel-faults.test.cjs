@@ -185,3 +185,41 @@ test('H16: values are whole, or an error', WATCHED, async () => {
   assert.deepEqual(await to.recv(), rich);
   from.close();
 });
+
+// Room for what the runtime does meanwhile, and not for a copy of the message.
+const HEADROOM = 380_000_000;
+const HEAVY = 400_000_000;
+const SENDERS = {
+  'text by fork': `
+    const child = procs.fork('-', [], { execArgv: ['-r', ${PACKAGE}, '-e', 'process.on("message", (m) => process.send(m.length))'] });
+    while (child.channel.wire !== 'native') await new Promise(setImmediate);
+    const big = Buffer.alloc(${HEAVY}, 'x').toString('latin1');
+    limit();
+    const error = await new Promise((resolve) => child.send(big, resolve));
+    child.send('after');
+    const [got] = await once(child, 'message');
+    child.disconnect();
+    return [error.code, got];`,
+  'bytes beside a value': `
+    const [here, there] = procs.Channel.pair();
+    const big = Buffer.alloc(${HEAVY});
+    limit();
+    const error = await new Promise((resolve, reject) => { try { here.send({}, { buffers: [big] }); } catch (error) { resolve(error); } });
+    here.send('after');
+    return [error.code, (await there.recv()).length];`,
+};
+
+for (const [way, body] of Object.entries(SENDERS)) {
+  test(`E17: a message that there is no memory for: ${way}`, WATCHED, async () => {
+    const program = `
+      const procs = require(${PACKAGE});
+      const { once } = require('node:events');
+      const limit = () => {
+        const size = Number(/VmSize:\\s+(\\d+)/.exec(require('node:fs').readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
+        procs.execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + (size + ${HEADROOM})]);
+      };
+      (async () => { ${body} })().then((told) => { console.log(JSON.stringify(told)); process.exit(); });`;
+    const { stdout, stderr, status } = await procs.run(process.execPath, ['-e', program]);
+    assert.deepEqual([stdout.trim(), status], ['["ENOMEM",5]', 0], stderr);
+  });
+}

@@ -270,3 +270,17 @@ test('threads come from the same module', () => {
   const threads = require('node:worker_threads');
   for (const name of Object.keys(threads)) assert.strictEqual(procs[name], threads[name], name);
 });
+
+test('advanced messages that come together have memory of their own', async () => {
+  const child = await fork('plain', script('views.cjs', `
+    for (let index = 0; index < 50; index++) process.send({ index, bytes: Buffer.alloc(40, index), floats: new Float64Array([index]), view: new DataView(new ArrayBuffer(3), 1) });
+  `), { serialization: 'advanced' });
+  const got = [];
+  child.on('message', ({ index, bytes, floats, view }) => {
+    got.push([index, Buffer.isBuffer(bytes), bytes.length, [...new Set(bytes)].join(), floats.join(), view.byteLength]);
+    // Given away, and with it all that shares its memory.
+    structuredClone(null, { transfer: [view.buffer] });
+  });
+  await once(child, 'close');
+  assert.deepStrictEqual(got, Array.from({ length: 50 }, (_, index) => [index, true, 40, `${index}`, `${index}`, 2]));
+});

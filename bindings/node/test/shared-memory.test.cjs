@@ -4,12 +4,13 @@
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
+const fs = require('node:fs');
 const path = require('node:path');
 const test = require('node:test');
 const { Worker } = require('node:worker_threads');
 const procs = require('..');
 
-const { SharedMemory, spawn } = procs;
+const { Arena, SharedMemory, spawn } = procs;
 const HOME = JSON.stringify(path.join(__dirname, '..'));
 const LONG = { timeout: 60_000 };
 
@@ -240,6 +241,12 @@ test('wrong arguments and foreign descriptors', () => {
   assert.throws(() => new SharedMemory(10, { readOnly: 1 }), { code: 'ERR_INVALID_ARG_TYPE' });
   assert.throws(() => SharedMemory.fromFd(98_765));
   assert.throws(() => SharedMemory.fromFd(0));
+  const file = fs.openSync(__filename);
+  // Either says what is wrong, neither the number of a copy.
+  for (const open of [() => SharedMemory.fromFd(file), () => Arena.open(file, 1)]) {
+    assert.throws(open, { code: 'EACCES', message: /^memory: the descriptor is not an anonymous file, [^0-9]+$/ });
+  }
+  fs.closeSync(file);
   const memory = new SharedMemory(4096);
   const { size } = memory;
   for (const [offset, length] of [[size, 1], [0, size + 1], [size - 1, 2]]) assert.throws(() => memory.read(offset, length), procs.ProcsError);

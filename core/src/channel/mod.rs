@@ -40,7 +40,7 @@ pub use futures::{RecvFuture, SendFuture};
 pub use handle::HandleKind;
 pub use handoff::Wire;
 pub use message::{Buffer, LargeRoom, Message, Received, ReceivedSlice};
-pub use node::{LinkLines, NodeLink};
+pub use node::{LinkFrames, NodeLink};
 pub use options::ChannelOptions;
 pub use request::{CallStream, Request};
 pub use request_async::{BeginCallFuture, CallFuture};

@@ -53,11 +53,13 @@ impl Segment {
 
     /// Maps a segment that came as a descriptor, from whomever.
     pub(crate) fn open(fd: OwnedFd, kind: Kind) -> Result<Segment> {
-        let not_sealed = |detail: &str| Error::new(ErrorKind::PermissionDenied, "memory", format!("{detail} (descriptor = {})", fd.as_raw_fd()));
-        let size = shared::file_size(fd.as_fd()).map_err(|_| not_sealed("not memory, or closed"))?;
-        let seals = shared::seals(fd.as_fd()).map_err(|_| not_sealed("not an anonymous file, so its owner could shorten it under the reader"))?;
+        // Without its number: in most languages it is a copy, whose number nobody knows.
+        let not_sealed =
+            |what: &str| Error::new(ErrorKind::PermissionDenied, "memory", format!("the descriptor {what} (expected that of shared memory)"));
+        let size = shared::file_size(fd.as_fd()).map_err(|_| not_sealed("is not memory, or closed"))?;
+        let seals = shared::seals(fd.as_fd()).map_err(|_| not_sealed("is not an anonymous file, so its owner could shorten it under the reader"))?;
         if seals & SIZE_SEALS != SIZE_SEALS {
-            return Err(not_sealed("its size is not sealed, so its owner could shorten it under the reader"));
+            return Err(not_sealed("has no sealed size, so its owner could shorten it under the reader"));
         }
         let writable = shared::is_writable(fd.as_fd()).map_err(|error| failed(&error, "cannot ask the descriptor"))?;
         let access = if seals & READ_ONLY_SEAL == 0 && writable { Access::ReadWrite } else { Access::ReadOnly };

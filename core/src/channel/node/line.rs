@@ -76,19 +76,23 @@ impl Splitter {
     pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let found = match self.framing {
             Framing::Json => self.line()?,
-            Framing::Advanced => self.block()?,
+            Framing::Advanced => self.block(self.start)?,
         };
         found.map(|(from, to, next)| self.take(from, to, next)).transpose()
     }
 
-    /// Moves the whole lines that are there to `out`, which is empty, with their line feeds, and says whether it is one; `None` when there is
-    /// none. A long line comes alone.
+    /// Moves the whole messages that are there to `out`, which is empty, in their frames, and says whether it is one; `None` when there is
+    /// none. A long message comes alone.
     ///
     /// # Errors
     /// As [`next`](Splitter::next).
-    pub(crate) fn lines(&mut self, out: &mut Vec<u8>) -> Result<Option<bool>> {
-        let Some((_, _, first)) = self.line()? else { return Ok(None) };
-        let end = if first - self.start > KEEP { first } else { memchr::memrchr(b'\n', &self.bytes).map_or(first, |at| at + 1) };
+    pub(crate) fn framed(&mut self, out: &mut Vec<u8>) -> Result<Option<bool>> {
+        let first = match self.framing {
+            Framing::Json => self.line()?,
+            Framing::Advanced => self.block(self.start)?,
+        };
+        let Some((_, _, first)) = first else { return Ok(None) };
+        let end = if first - self.start > KEEP { first } else { self.end_of_framed(first) };
         if self.start == 0 && end == self.bytes.len() {
             std::mem::swap(&mut self.bytes, out);
             (self.start, self.searched) = (0, 0);
@@ -98,6 +102,17 @@ impl Splitter {
             (self.start, self.searched) = (end, end);
         }
         Ok(Some(end == first))
+    }
+
+    /// Where the last whole message ends, of which the first ends at `first`.
+    fn end_of_framed(&self, first: usize) -> usize {
+        match self.framing {
+            Framing::Json => memchr::memrchr(b'\n', &self.bytes).map_or(first, |at| at + 1),
+            // One that is too large is told when it is the first.
+            Framing::Advanced => {
+                std::iter::successors(Some(first), |at| self.block(*at).ok().flatten().map(|(.., next)| next)).last().unwrap_or(first)
+            }
+        }
     }
 
     fn line(&mut self) -> Result<Option<(usize, usize, usize)>> {
@@ -110,14 +125,13 @@ impl Splitter {
         Ok(found.map(|end| (self.start, end, end + 1)))
     }
 
-    fn block(&mut self) -> Result<Option<(usize, usize, usize)>> {
-        let here = &self.bytes[self.start..];
-        let Some((length, rest)) = here.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+    fn block(&self, start: usize) -> Result<Option<(usize, usize, usize)>> {
+        let Some((length, rest)) = self.bytes[start..].split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = u32::from_be_bytes(*length) as usize;
         if length > self.max {
             return Err(self.too_large(length));
         }
-        let from = self.start + LENGTH_BYTES;
+        let from = start + LENGTH_BYTES;
         Ok((rest.len() >= length).then_some((from, from + length, from + length)))
     }
 

@@ -24,4 +24,4 @@ pub(crate) use line::Framing;
 #[cfg(test)]
 use outgoing::Handles;
 pub use raw::NodeLink;
-pub use state::Lines as LinkLines;
+pub use state::Frames as LinkFrames;

@@ -3,9 +3,10 @@
 use super::endpoint::{NodeEndpoint, NodeOptions};
 use super::line::Framing;
 use super::outgoing::Handles;
-use super::state::Lines as LinkLines;
+use super::state::Frames as LinkFrames;
+use crate::channel::message::make_room;
 use crate::channel::{Codec, Message};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::Waker;
 
@@ -46,13 +47,14 @@ impl NodeLink {
     /// Sends an encoded message, with a descriptor that goes with its first byte; gives the bytes that are not written yet.
     ///
     /// # Errors
-    /// `Closed`; `WouldBlock` when too much is unwritten; `TooLarge`.
+    /// `Closed`; `WouldBlock` when too much is unwritten; `TooLarge`; `Exhausted` when there is no memory for a line feed.
     pub fn send(&self, mut body: Vec<u8>, fd: Option<OwnedFd>) -> Result<usize> {
         if self.codec == Codec::Json {
             // A line feed inside would end the message; outside of strings it may be any space, and inside of them it cannot be.
             while let Some(at) = memchr::memchr(b'\n', &body) {
                 body[at] = b' ';
             }
+            make_room(&mut body, 1)?;
             body.push(b'\n');
         }
         let message = Message { fds: fd.into_iter().collect(), ..Message::encoded(self.codec, body) };
@@ -73,25 +75,14 @@ impl NodeLink {
         self.end.uncork()
     }
 
-    /// The messages that have come, in one piece, each with a line feed after it; for a link in JSON. `out` is emptied first. Reads at most once;
-    /// `None` when nothing has come.
+    /// The messages that have come, in one piece: in JSON each with a line feed after it, in V8's encoding each with its length before it, four bytes
+    /// from the highest to the lowest. `out` is emptied first. Reads at most once; `None` when nothing has come.
     ///
     /// # Errors
-    /// As [`try_recv`](NodeLink::try_recv).
-    pub fn take_lines(&self, out: &mut Vec<u8>) -> Result<Option<LinkLines>> {
+    /// `Closed` at the end; `Protocol` or `TooLarge` when the other side broke the framing or was cut off; `Exhausted`.
+    pub fn take_frames(&self, out: &mut Vec<u8>) -> Result<Option<LinkFrames>> {
         out.clear();
-        self.end.take_lines(out)
-    }
-
-    /// The next message of a link in V8's encoding, with the descriptors that had come by its end; `None` when there is none now.
-    ///
-    /// # Errors
-    /// `Closed` at the end; `Protocol` or `TooLarge` when the other side broke the framing or was cut off.
-    pub fn try_recv(&self) -> Result<Option<Message>> {
-        match self.end.try_recv() {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-            result => result.map(Some),
-        }
+        self.end.take_frames(out)
     }
 
     /// Whether nothing is unwritten; if something is, wakes once that changes.

@@ -3,7 +3,7 @@
 mod apart;
 mod bare;
 
-pub use self::bare::Lines;
+pub use self::bare::Frames;
 
 use super::handle::Gate;
 use super::line::{Framing, Splitter};

@@ -1,7 +1,7 @@
-//! An end whose user reads reserved messages itself, in an event loop: lines in one piece, and messages that leave together.
+//! An end whose user reads reserved messages itself, in an event loop: many messages in one piece, and messages that leave together.
 
 use super::{Guard, Inner, NodeEndpoint, RECV, SEND, disconnected};
-use crate::channel::node::state::Lines;
+use crate::channel::node::state::Frames;
 use crate::error::Result;
 use std::time::{Duration, Instant};
 
@@ -41,18 +41,18 @@ impl NodeEndpoint {
         left
     }
 
-    /// Whole lines that have come, in one piece, read at most once for them; `out` is empty. `None` when there is nothing.
+    /// Whole messages that have come, in one piece, read at most once for them; `out` is empty. `None` when there is nothing.
     ///
     /// # Errors
     /// How the channel ended.
-    pub(crate) fn take_lines(&self, out: &mut Vec<u8>) -> Result<Option<Lines>> {
+    pub(crate) fn take_frames(&self, out: &mut Vec<u8>) -> Result<Option<Frames>> {
         let mut guard = self.0.enter(RECV)?;
-        let lines = guard.state.take_lines(self.0.fd(), out);
-        let taken = if lines.is_none() { guard.state.take() } else { None };
+        let frames = guard.state.take_frames(self.0.fd(), out);
+        let taken = if frames.is_none() { guard.state.take() } else { None };
         self.0.leave(guard);
         match taken {
             Some(Err(error)) => Err(error),
-            _ => Ok(lines),
+            _ => Ok(frames),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{OVERHEAD, RECV, State};
 use crate::channel::node::handle::{ACK, Control, NACK, Refusal, Type};
 use crate::channel::node::json::{self, Fault};
 use crate::channel::node::line::Framing;
-use crate::channel::node::outgoing::{Handles, Outgoing};
+use crate::channel::node::outgoing::Outgoing;
 use crate::channel::{Codec, HandleKind, Message};
 use crate::error::{Error, ErrorKind, Result};
 use std::os::fd::AsFd;
@@ -15,14 +15,14 @@ const MAX_ARRIVED: usize = 16;
 impl State {
     /// Delivers or answers each whole message that came.
     pub(super) fn split(&mut self) -> Result<()> {
-        while !self.keeps_lines()
+        // Those of a bare end stay together until somebody takes them.
+        while !self.is_bare()
             && let Some(text) = self.splitter.next()?
         {
             self.whole += 1;
-            match (self.splitter.framing(), self.handles) {
-                (Framing::Json, Handles::Managed) => self.line(text)?,
-                (Framing::Json, Handles::ByUser) => {}
-                (Framing::Advanced, _) => self.pass(text),
+            match self.splitter.framing() {
+                Framing::Json => self.line(text)?,
+                Framing::Advanced => self.pass(text),
             }
         }
         let protocol = |detail: String| Err(Error::new(ErrorKind::Protocol, RECV, detail));

@@ -1,9 +1,15 @@
-//! Links: lines in one piece, and messages that leave together.
+//! Links: many messages in one piece, and messages that leave together.
 
 use super::*;
 
-fn link() -> std::result::Result<(NodeLink, UnixStream), Box<dyn std::error::Error>> {
-    let (link, theirs) = NodeLink::pair(Codec::Json)?;
+type Ends = (NodeLink, UnixStream);
+
+fn link() -> std::result::Result<Ends, Box<dyn std::error::Error>> {
+    link_in(Codec::Json)
+}
+
+fn link_in(codec: Codec) -> std::result::Result<Ends, Box<dyn std::error::Error>> {
+    let (link, theirs) = NodeLink::pair(codec)?;
     Ok((link, UnixStream::from(theirs)))
 }
 
@@ -16,7 +22,7 @@ fn readable(fd: &impl AsFd) -> std::io::Result<bool> {
 fn lines_in_one_piece() -> Test {
     let (link, mut raw) = link()?;
     let (mut lines, mut all) = (Vec::new(), Vec::new());
-    assert!(link.take_lines(&mut lines)?.is_none());
+    assert!(link.take_frames(&mut lines)?.is_none());
     let long = [vec![b'7'; 3 << 20], b"\n".to_vec()].concat();
     let sent = [&b"1\n2\n3\n"[..], &long, b"4\n"].concat();
     let theirs = sent.clone();
@@ -27,7 +33,7 @@ fn lines_in_one_piece() -> Test {
     let mut more = false;
     while all.len() < sent.len() {
         assert!(more || readable(&link)?);
-        let found = link.take_lines(&mut lines)?;
+        let found = link.take_frames(&mut lines)?;
         more = found.as_ref().is_some_and(|found| found.more);
         if let Some(found) = found {
             assert!(found.fds.is_empty() && (lines.is_empty() || lines.last() == Some(&b'\n')));
@@ -42,7 +48,7 @@ fn lines_in_one_piece() -> Test {
     drop(raw);
     let (mut fds, mut rest) = (0, Vec::new());
     let end = loop {
-        match link.take_lines(&mut lines) {
+        match link.take_frames(&mut lines) {
             Ok(Some(found)) => {
                 rest.extend_from_slice(&lines);
                 fds += found.fds.len();
@@ -52,6 +58,55 @@ fn lines_in_one_piece() -> Test {
         }
     };
     assert_eq!((&*rest, fds, end), (&b"5\n6\n7\n"[..], 1, ErrorKind::Closed));
+    Ok(())
+}
+
+fn block(body: &[u8]) -> Vec<u8> {
+    [&(body.len() as u32).to_be_bytes(), body].concat()
+}
+
+/// In V8's encoding: one is told from many, what is cut waits for its rest, a long one comes alone; and a length that is too large is an error once
+/// everything before it was taken.
+#[test]
+fn blocks_in_one_piece() -> Test {
+    let (link, mut raw) = link_in(Codec::V8)?;
+    let mut bytes = Vec::new();
+    assert!(link.take_frames(&mut bytes)?.is_none());
+    let mut take = |sent: &[u8]| -> std::result::Result<_, Box<dyn std::error::Error>> {
+        raw.write_all(sent)?;
+        let found = link.take_frames(&mut bytes)?.map(|found| (found.one, found.more));
+        Ok((found, bytes.clone()))
+    };
+    assert_eq!(take(&block(b"one"))?, (Some((true, false)), block(b"one")));
+    let (two, three) = ([block(b""), block(b"two")].concat(), block(b"three"));
+    assert_eq!(take(&[&two[..], &three[..6]].concat())?, (Some((false, false)), two));
+    assert_eq!(take(&three[6..])?, (Some((true, false)), three));
+    assert_eq!(take(&[0, 0])?, (Some((false, false)), Vec::new()));
+    assert_eq!(take(&[&[0, 1, b'x'][..], &block(b"y")].concat())?, (Some((false, false)), [block(b"x"), block(b"y")].concat()));
+    assert_eq!(take(&[&block(b"last")[..], &[0xff; 4]].concat())?.1, block(b"last"));
+    assert_eq!(kind(link.take_frames(&mut bytes)), Some(ErrorKind::TooLarge));
+    Ok(())
+}
+
+/// A long message in V8's encoding, and one after it.
+#[test]
+fn a_long_block_comes_alone() -> Test {
+    let (link, mut raw) = link_in(Codec::V8)?;
+    let sent = [block(&vec![7; 3 << 20]), block(b"next")];
+    let theirs = sent.concat();
+    let writer = thread::spawn(move || raw.write_all(&theirs).map(|()| raw));
+    let (mut bytes, mut all, mut more) = (Vec::new(), Vec::new(), false);
+    while all.len() < 2 {
+        assert!(more || readable(&link)?);
+        let found = link.take_frames(&mut bytes)?;
+        more = found.as_ref().is_some_and(|found| found.more);
+        if found.is_some_and(|found| found.one) {
+            all.push(std::mem::take(&mut bytes));
+        }
+    }
+    assert!(all == sent);
+    drop(writer.join().map_err(|_| "writer")??);
+    assert_eq!(kind(link.take_frames(&mut bytes)), Some(ErrorKind::Closed));
     Ok(())
 }
 
