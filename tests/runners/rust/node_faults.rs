@@ -218,6 +218,19 @@ fn flood(channel: &Channel) -> Outcome {
     (0..).try_for_each(|index| send(channel, flooding(index).to_string()))
 }
 
+/// Receives what [`flood`] sends until the end: whether it came in order. Says when the first has come.
+fn comes_in_order(channel: &Channel) -> Result<bool, Box<dyn std::error::Error>> {
+    let (mut count, mut in_order) = (0, true);
+    while let Ok(message) = channel.recv() {
+        if count == 0 {
+            println!("ready");
+        }
+        in_order &= message.to_json()? == flooding(count);
+        count += 1;
+    }
+    Ok(in_order)
+}
+
 /// What the children do, and with which code they end; `None` for a part of another file.
 pub(crate) fn part(name: &str) -> Result<Option<ExitCode>, Box<dyn std::error::Error>> {
     if name == "node-middle-floods" {
@@ -264,16 +277,7 @@ pub(crate) fn part(name: &str) -> Result<Option<ExitCode>, Box<dyn std::error::E
             1
         }
         "node-sink" => {
-            let channel = Channel::from_env()?;
-            let (mut count, mut in_order) = (0, true);
-            while let Ok(message) = channel.recv() {
-                if count == 0 {
-                    println!("ready");
-                }
-                in_order &= message.to_json()? == flooding(count);
-                count += 1;
-            }
-            println!("{}", if in_order { "in order" } else { "out of order" });
+            println!("{}", if comes_in_order(&Channel::from_env()?)? { "in order" } else { "out of order" });
             0
         }
         _ => return Ok(None),
