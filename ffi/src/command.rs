@@ -26,8 +26,9 @@ pub(crate) struct Plan {
 impl Plan {
     /// Reads the options of a call.
     pub(crate) fn read(operation: Operation, options: *const procs_spawn_options) -> Result<Plan> {
-        let options = ptr::read_options(operation, options, const { &DEFAULTS })?;
-        let reader = Reader { operation, options: &options };
+        let mut room = None;
+        let options = ptr::look_at_options(operation, options, const { &DEFAULTS }, &mut room)?;
+        let reader = Reader { operation, options };
         let mut command = reader.program()?;
         let (mut run, mut default_stdio, mut channel) = (None, [true; 3], None);
         // Few calls set more than what comes first and `wait_for_exec`: the rest costs two comparisons then.

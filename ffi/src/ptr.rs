@@ -177,6 +177,16 @@ pub(crate) fn read_options<T: Sized8>(operation: Operation, pointer: *const T, d
     Ok(unsafe { options.assume_init() })
 }
 
+/// As [`read_options`], without a copy of what is as large as here: a start is made with cold caches, where each line copied takes its time.
+pub(crate) fn look_at_options<'a, T: Sized8>(operation: Operation, pointer: *const T, defaults: &T, room: &'a mut Option<T>) -> Result<&'a T> {
+    if size_of_caller(operation, pointer)? == size_of::<T>() {
+        // SAFETY: not NULL and aligned; the caller's struct stays as it is during the call by the rules, which the room outlives; by `Sized8` any bytes
+        // are values.
+        return Ok(unsafe { &*pointer });
+    }
+    Ok(room.insert(read_options(operation, pointer, defaults)?))
+}
+
 /// Whether two structs are the same from byte `from` up to byte `to`.
 pub(crate) fn same_part<T: Sized8>(one: &T, other: &T, from: usize, to: usize) -> bool {
     let part = |value: &T| {
@@ -316,6 +326,11 @@ mod tests {
     fn smaller_struct_takes_defaults() {
         let old = Two { size: 16, first: 1, second: 2 };
         assert_eq!(read_options("test", &old, &DEFAULTS).unwrap(), Two { size: 16, first: 1, second: 12 });
+        let mut room = None;
+        let looked = look_at_options("test", &old, &DEFAULTS, &mut room).unwrap();
+        assert_eq!((looked.second, std::ptr::eq(looked, &old)), (12, false));
+        let whole = Two { size: size_of::<Two>(), first: 3, second: 4 };
+        assert!(std::ptr::eq(look_at_options("test", &whole, &DEFAULTS, &mut None).unwrap(), &whole));
     }
 
     #[test]
