@@ -162,7 +162,7 @@ export function run(file: string, options?: RunOptions): Promise<RunResult>;
 /** A command for runMany and pipeline. */
 export type CommandLine = readonly [file: string, args?: Arguments, options?: RunOptions];
 
-/** Runs commands, at most `jobs` (default 4) at a time; one entry each, in their order. */
+/** Runs commands, at most `jobs` at a time (default: the CPUs that this process may use); one entry each, in their order. */
 export function runMany(commands: readonly CommandLine[], options?: {
   jobs?: number | undefined;
   onProgress?: ((index: number, settled: PromiseSettledResult<RunResult>) => void) | undefined;

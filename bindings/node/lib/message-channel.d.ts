@@ -8,6 +8,7 @@ import { WaitOptions } from './shared-memory.js';
 /** How values travel: JSON; bytes as they are; or by v8.serialize, between Node processes that trust each other. */
 export type ChannelCodec = 'json' | 'raw' | 'v8';
 
+/** What a channel allows and how it waits. */
 export interface ChannelOptions {
   /** What `send` uses; it is understood besides 'json' and 'raw'. Default: 'json'. */
   codec?: ChannelCodec | undefined;
@@ -41,14 +42,17 @@ export interface ChannelMessage<T = any> {
   readonly handle?: unknown;
 }
 
+/** What goes beside a message. */
 export interface SendOptions {
   /** Bytes beside the body. */
   buffers?: Iterable<NodeJS.ArrayBufferView | ArrayBuffer> | undefined;
   /** Descriptors; the other side gets copies. */
   fds?: Iterable<number> | undefined;
+  /** How this one message is encoded. Default: the channel's. */
   codec?: ChannelCodec | undefined;
 }
 
+/** What a handler of `serve` is told beside the value. */
 export interface ServedCall {
   /** Whether the caller has given up. */
   readonly cancelled: boolean;
@@ -65,11 +69,13 @@ export type CallOptions = WaitOptions & SendOptions;
 /** One end of a channel to another process, of any of the languages of procs. While somebody waits for messages it keeps the event loop alive. */
 export class Channel extends EventEmitter {
   private constructor();
+  /** Both ends of a new channel. */
   static pair(options?: ChannelOptions): [Channel, Channel];
   /** The end that `detach` gave. The descriptor stays open and the caller's. */
   static fromFd(fd: number, options?: ChannelOptions): Channel;
   /** Gives an unused end up as a descriptor, which is the caller's. */
   detach(): number;
+  /** How `send` encodes values. */
   readonly codec: ChannelCodec;
   /** The descriptor that is readable while something can be received; -1 when closed. Never read from it. */
   readonly fd: number;
@@ -77,13 +83,16 @@ export class Channel extends EventEmitter {
   readonly closed: boolean;
   /** Messages that wait here until the other side reads. */
   readonly queuedMessages: number;
-  /** False when the message waits here until the other side has read; 'drain' follows. */
+  /**
+   * False when the message waits here until the other side has read; 'drain' follows. Throws with the code EAGAIN when more than `maxQueuedBytes` would
+   * wait. `callback` is called once the message has left this process.
+   */
   send(value: unknown, callback?: (error: Error | null) => void): boolean;
   send(value: unknown, options?: SendOptions, callback?: (error: Error | null) => void): boolean;
-  /** The next value; ERR code EPIPE at the end. */
+  /** The next value. Rejects with the code ETIMEDOUT after `timeout` ms, and with an error of kind CLOSED once everything was received and the other side is gone. */
   recv(options: WaitOptions & { message: true }): Promise<ChannelMessage>;
   recv(options?: WaitOptions & { message?: false }): Promise<any>;
-  /** The reply of the other side, which serves. */
+  /** The reply of the other side, which serves. Rejects with an error of kind TASK_FAILED when its handler threw, and as `recv`. */
   call(value: unknown, options: CallOptions & { message: true }): Promise<ChannelMessage>;
   call(value: unknown, options?: CallOptions & { message?: false }): Promise<any>;
   /** Several replies, one after the other. */
@@ -93,6 +102,7 @@ export class Channel extends EventEmitter {
   serve(handler: (value: any, call: ServedCall) => unknown): Promise<void>;
   /** Closes this end once what `send` has taken is on its way. */
   close(): void;
+  /** Whether waiting for messages keeps the event loop alive, as it does from the beginning. */
   ref(): this;
   unref(): this;
   hasRef(): boolean;

@@ -2,7 +2,8 @@
 
 // run: a program to its end as a promise, captured by the core beside the event loop; runMany, waitAny.
 
-const { AbortError, ProcsError, unwrap } = require('./errors.js');
+const { availableParallelism } = require('node:os');
+const { AbortError, ProcsError, nodeError, unwrap } = require('./errors.js');
 const { normalizeSpawn } = require('./arguments.js');
 const { hub, answer } = require('./hub.js');
 const request = require('./request.js');
@@ -11,7 +12,6 @@ const stdio = require('./stdio.js');
 const { streamInfo, isComplete, streamProblem } = require('./stream-info.js');
 const check = require('./validate.js');
 const { handOut } = require('./young.js');
-const { nodeError } = require('./errors.js');
 
 /** What of each stream is kept unless said otherwise; one byte more stops the child. */
 const DEFAULT_LIMIT = { policy: 'error', bytes: 64 * 1024 * 1024 };
@@ -181,13 +181,13 @@ async function run(file, args, options) {
 }
 
 /**
- * Runs commands (`[file, args, options]`), at most `jobs` at a time, and resolves with one `{status: 'fulfilled', value}` or
- * `{status: 'rejected', reason}` for each, in their order. `onProgress(index, settled)` is called as each ends.
+ * Runs commands (`[file, args, options]`), at most `jobs` at a time (default: as many as there are CPUs for this process), and resolves
+ * with one `{status: 'fulfilled', value}` or `{status: 'rejected', reason}` for each, in their order. `onProgress(index, settled)` is called as each ends.
  */
 async function runMany(commands, options = {}) {
   check.array(commands, 'commands');
   check.object(options, 'options');
-  const jobs = options.jobs ?? 4;
+  const jobs = options.jobs ?? availableParallelism();
   if (!(Number.isInteger(jobs) && jobs > 0)) throw nodeError('ERR_OUT_OF_RANGE', 'options.jobs', 'a positive integer', jobs);
   const results = new Array(commands.length);
   let next = 0;

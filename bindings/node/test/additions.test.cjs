@@ -5,6 +5,8 @@
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
 const test = require('node:test');
 const { inspect } = require('node:util');
 const { execFile, run, runMany, waitAny, pipeline, spawn, spawnSync, lines, ProcsError } = require('..');
@@ -239,6 +241,15 @@ test('runMany keeps to its bound and to the order', async () => {
   assert.deepEqual(results.map(({ status }) => status), ['fulfilled', 'fulfilled', 'rejected']);
   assert.deepEqual(results.slice(0, 2).map(({ value }) => value.stdout), ['slow\n', 'fast\n']);
   assert.deepEqual(progress.sort(), [0, 1, 2]);
+});
+
+test('runMany runs one for each CPU by default', async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'procs-many-'));
+  const counts = 'touch "$0/$$"; ls "$0" | wc -l; sleep 0.1; rm "$0/$$"'; // those that are there at the same time
+  const results = await runMany(Array.from({ length: 3 * os.availableParallelism() }, () => ['sh', ['-c', counts, folder]]));
+  const most = Math.max(...results.map(({ value }) => Number(value.stdout)));
+  assert.ok(most > 0 && most <= os.availableParallelism(), `${most} at once`);
+  fs.rmdirSync(folder);
 });
 
 test('waitAny finds the first, or nothing in time', async () => {
