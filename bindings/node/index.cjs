@@ -38,11 +38,42 @@ function load(file) {
   return loaded;
 }
 
+/** EMFILE and ENFILE in words: the code is that of what could not be read for it. */
+const NO_DESCRIPTORS = /too many open files|file table overflow/i;
+
+/** What reports that there are no descriptors by an 'error' event. */
+const REPORTING = new Set(['spawn', 'exec', 'execFile', 'fork']);
+
+/**
+ * Where there is no descriptor to load a module with there is none to start a child with: the runtime's own function reports that, as it always
+ * does. The module is loaded the next time.
+ */
+function withoutDescriptors(name, error) {
+  const own = process.getBuiltinModule?.('node:child_process')[name];
+  if (own === undefined) throw error;
+  return (...args) => {
+    const child = own(...args);
+    if (child.pid === undefined) return child;
+    // Another thread has closed some meanwhile. This child knows no options of ours.
+    child.kill('SIGKILL');
+    throw error;
+  };
+}
+
+function find(name, file) {
+  try {
+    return settle(name, load(file)[name]);
+  } catch (error) {
+    if (REPORTING.has(name) && NO_DESCRIPTORS.test(error.message)) return withoutDescriptors(name, error);
+    throw error;
+  }
+}
+
 module.exports = { ...workerThreads };
 for (const file in MODULES) {
   for (const name of MODULES[file]) {
     Object.defineProperty(module.exports, name, {
-      get: () => settle(name, load(file)[name]),
+      get: () => find(name, file),
       set: (value) => { settle(name, value); },
       enumerable: true,
       configurable: true,

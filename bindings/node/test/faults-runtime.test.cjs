@@ -150,3 +150,38 @@ test('H18: errors keep code, errno, stage and path', WATCHED, async () => {
     assert.deepEqual([error.code, error.errno, error.stage], [code, -os.constants.errno[code], stage], `${file} ${JSON.stringify(options)}`);
   }
 });
+
+/** Tells what the first start by `start` does in a process with so many free descriptors. */
+const STARVED = `
+  const [home, start, free] = process.argv.slice(1);
+  const cp = require(home);
+  const fs = require('node:fs');
+  require('node:net');
+  require('node:child_process');
+  const [told, held] = [[], []];
+  const facts = (error) => [error.code, error.errno, error.syscall, error.path, error.spawnargs, error.cmd, error.message];
+  try { for (;;) held.push(fs.openSync('/dev/null')); } catch {}
+  for (let count = 0; count < free; count++) fs.closeSync(held.pop());
+  try {
+    const child = cp[start]('true', ...(start.startsWith('exec') ? [(error) => told.push(['callback', facts(error)])] : []));
+    told.push([child.pid, child.connected, child.stdin, child.stdout, child.stdio]);
+    child.on('error', (error) => told.push(['error', facts(error)]));
+    for (const name of ['spawn', 'exit', 'disconnect']) child.on(name, (...end) => told.push([name, ...end]));
+    child.on('close', (...end) => {
+      for (const fd of held) fs.closeSync(fd);
+      cp.spawn('true').on('exit', (code) => console.log(JSON.stringify([...told, ['close', ...end], ['later', code]])));
+    });
+  } catch (error) {
+    console.log(JSON.stringify([...told, ['thrown', facts(error)]]));
+  }`;
+
+test('A04: the first start of a process without free descriptors is reported as by child_process', { ...WATCHED, skip: !process.getBuiltinModule }, async () => {
+  for (const start of ['spawn', 'exec', 'execFile', 'fork']) {
+    for (const free of [0, 1, 2]) {
+      const run = (home) => procs.run(process.execPath, ['-e', STARVED, home, start, `${free}`], { limits: { noFile: 64 }, check: true });
+      const [theirs, ours] = await Promise.all(['node:child_process', path.resolve(__dirname, '..')].map(run));
+      assert.equal(ours.stdout, theirs.stdout, `${start}, ${free} free`);
+      assert.match(theirs.stdout, /"error",\["EMFILE".*"later",0/);
+    }
+  }
+});
