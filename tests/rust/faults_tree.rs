@@ -103,11 +103,27 @@ fn b07_a_group_names_its_survivors() {
 }
 
 #[test]
+fn b07_numbers_of_another_namespace_are_not_walked() {
+    isolated_in("b07_numbers_of_another_namespace_are_not_walked", &Isolation::new().watchdog(60).as_pid1(), |_| {
+        // Under the /proc of this namespace lies that of the one outside.
+        let plain = |words: &[&str]| assert!(std::process::Command::new(words[0]).args(&words[1..]).status().expect("it runs").success());
+        plain(&["umount", "/proc"]);
+        let number = fs::read_link("/proc/self").expect("the /proc outside");
+        let sleep = Command::new("/bin/sleep").arg("60").kill_tree(true).tree_level(TreeLevel::Walk).spawn().expect("a start");
+        let level = sleep.tree_level();
+        let report = sleep.handle().stop(&Stop::new().step(StopAction::Kill, Duration::from_secs(10)).tree(true)).expect("a stop");
+        plain(&["mount", "-t", "proc", "proc", "/proc"]);
+        assert_ne!(number.to_str(), Some("1"));
+        assert_eq!((level, report.level, report.survivors.len()), (TreeLevel::Group, TreeLevel::Group, 0));
+    });
+}
+
+#[test]
 fn b07_a_look_at_proc_that_fails_once_gives_up_no_walk() {
     isolated("b07_a_look_at_proc_that_fails_once_gives_up_no_walk", |t| {
         let stop = Stop::new().step(StopAction::Kill, Duration::from_secs(10)).tree(true);
         let child = || Command::new("/bin/sleep").arg("60").kill_tree(true).tree_level(TreeLevel::Walk).spawn().expect("a start");
-        let first = t.inject(&["statx,newfstatat:error=ENOMEM"], child);
+        let first = t.inject(&["readlink,readlinkat:error=ENOMEM"], child);
         assert!(t.injection_log().contains("(INJECTED)"), "nothing was looked at");
         for child in [first, child()] {
             assert!(child.tree_level() >= TreeLevel::Walk, "the failure of a moment was taken for an answer");

@@ -3,7 +3,7 @@
 use super::life::Core;
 use super::options::TreeLevel;
 use crate::error::{Error, Result};
-use crate::sys::tree::{Look, Member, group_members, is_short, walk};
+use crate::sys::tree::{Look, Member, can_walk, group_members, is_short, walk};
 
 /// A child and what was found below it.
 pub(super) struct Tree<'a> {
@@ -22,7 +22,7 @@ impl<'a> Tree<'a> {
     /// found, as long as it is unreaped. Where descriptors are short, those that hold members are given back and it looks once more.
     pub(super) fn find(&mut self) -> Result<usize> {
         let before = self.members.len();
-        if self.level >= TreeLevel::Group {
+        if self.level >= TreeLevel::Group && can_walk() {
             self.look_around()?;
             if self.look.short.is_some() && !self.look.thrifty {
                 self.look = Look { thrifty: true, short: None };

@@ -1,5 +1,6 @@
 //! The descendants of a process, found in /proc and held by pidfd.
 
+use super::fork::PerProcess;
 use super::wait::{group_of, opens_pidfds, pidfd_open, signal_held, signal_number};
 use std::collections::BTreeSet;
 use std::fs;
@@ -148,18 +149,20 @@ fn scan(look: &mut Look, is_wanted: impl Fn(&Stat) -> bool) -> Vec<u32> {
     numbers.filter(|pid| look.noted(Stat::of(*pid)).is_some_and(|stat| is_wanted(&stat))).collect()
 }
 
-/// Whether there is a /proc to walk in. Asked until there is an answer: where memory or descriptors are short for a moment, the walk says so itself.
+/// Whether there is a /proc to walk in, and one with the numbers that this process uses: in a pid namespace whose /proc is that of another, they are of
+/// strangers. Asked until there is an answer: where memory or descriptors are short for a moment, the walk says so itself.
 pub(crate) fn can_walk() -> bool {
-    static PROC: OnceLock<bool> = OnceLock::new();
-    if let Some(known) = PROC.get() {
+    // A forked copy may be in a namespace of its own.
+    static PROC: PerProcess<OnceLock<bool>> = PerProcess::new();
+    if let Some(known) = PROC.get().get() {
         return *known;
     }
-    let found = match fs::metadata("/proc/self/stat") {
-        Ok(_) => true,
+    let found = match fs::read_link("/proc/self") {
+        Ok(number) => number.to_str() == Some(std::process::id().to_string().as_str()),
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::EACCES | libc::EPERM)) => false,
         Err(_) => return true,
     };
-    *PROC.get_or_init(|| found)
+    *PROC.get().get_or_init(|| found)
 }
 
 /// Every process of a group that is not yet in `known`, without its leader. Only while the leader is unreaped is the number the group's own.
