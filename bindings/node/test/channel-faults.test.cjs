@@ -10,9 +10,8 @@ const path = require('node:path');
 const test = require('node:test');
 const { Worker } = require('node:worker_threads');
 const procs = require('..');
+const { FULL, SLOW } = require('./harness.cjs');
 
-const FULL = process.env.PROCS_TEST_FULL === '1';
-const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
 const WATCHED = { timeout: SLOW * (FULL ? 3_600_000 : 90_000) };
 const PACKAGE = JSON.stringify(path.join(__dirname, '..'));
 const { Channel } = procs;

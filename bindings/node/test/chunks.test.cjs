@@ -8,12 +8,9 @@ const { once } = require('node:events');
 const path = require('node:path');
 const test = require('node:test');
 const procs = require('..');
+const { MODULE, FULL, SLOW, WATCHED } = require('./harness.cjs');
 
-const MODULE = JSON.stringify(path.resolve(__dirname, '../index.cjs'));
 const HUB = JSON.stringify(path.resolve(__dirname, '../lib/hub.js'));
-const FULL = process.env.PROCS_TEST_FULL === '1';
-const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
-const WATCHED = { timeout: SLOW * (FULL ? 3_600_000 : 60_000) };
 const BYTES = FULL ? 1_000_000_000 : 100_000_000;
 
 const digest = (bytes) => createHash('md5').update(bytes).digest('hex');

@@ -6,24 +6,12 @@ const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { once } = require('node:events');
 const os = require('node:os');
-const path = require('node:path');
 const test = require('node:test');
 const { promisify } = require('node:util');
 const procs = require('..');
+const { WATCHED, times, script } = require('./harness.cjs');
 
-const MODULE = JSON.stringify(path.resolve(__dirname, '../index.cjs'));
-const FULL = process.env.PROCS_TEST_FULL === '1';
-const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
-const WATCHED = { timeout: SLOW * (FULL ? 3_600_000 : 60_000) };
 const execFile = promisify(procs.execFile);
-
-/** A tenth of the full count, or all of it. */
-const times = (full) => (FULL ? full : Math.ceil(full / 10));
-
-/** Runs a program of this runtime that has `procs`. */
-function script(body, options) {
-  return procs.run(process.execPath, ['--expose-gc', '-e', `const procs = require(${MODULE}); ${body}`], { timeout: 50_000 * SLOW, ...options });
-}
 
 test('H12: what any handler throws is an uncaught exception, and the next call works', WATCHED, async () => {
   const body = `

@@ -11,21 +11,10 @@ const { PassThrough, Readable } = require('node:stream');
 const test = require('node:test');
 const { promisify } = require('node:util');
 const procs = require('..');
+const { MODULE, WATCHED, times, script } = require('./harness.cjs');
 
-const MODULE = JSON.stringify(path.resolve(__dirname, '../index.cjs'));
-const FULL = process.env.PROCS_TEST_FULL === '1';
-const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
-const WATCHED = { timeout: SLOW * (FULL ? 3_600_000 : 60_000) };
 const execFile = promisify(procs.execFile);
 const BUFFER = { encoding: 'buffer', maxBuffer: Infinity };
-
-/** A tenth of the full count, or all of it. */
-const times = (full) => (FULL ? full : Math.ceil(full / 10));
-
-/** Runs a program of this runtime that has `procs`. */
-function script(body, options) {
-  return procs.run(process.execPath, ['--expose-gc', '-e', `const procs = require(${MODULE}); ${body}`], { timeout: 50_000 * SLOW, ...options });
-}
 
 const sh = (line, options) => procs.spawn('sh', ['-c', line], options);
 

@@ -11,10 +11,8 @@ const test = require('node:test');
 const { promisify } = require('node:util');
 const { Worker } = require('node:worker_threads');
 const procs = require('..');
+const { MODULE, SLOW, WATCHED } = require('./harness.cjs');
 
-const MODULE = JSON.stringify(path.resolve(__dirname, '..'));
-const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
-const WATCHED = { timeout: 60_000 * SLOW };
 /** For programs that would otherwise outlive a failed test. */
 const BOUNDED = { timeout: 50_000 * SLOW, killTree: true };
 const ERRNO = os.constants.errno;

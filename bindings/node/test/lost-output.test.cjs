@@ -3,13 +3,10 @@
 // Output that cannot be kept: no room for a file, no memory. No call takes such a run for a success.
 
 const assert = require('node:assert/strict');
-const path = require('node:path');
 const test = require('node:test');
 const procs = require('..');
+const { MODULE, WATCHED } = require('./harness.cjs');
 
-const MODULE = JSON.stringify(path.resolve(__dirname, '../index.cjs'));
-const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
-const WATCHED = { timeout: SLOW * 60_000 };
 const FLOOD = ['head', ['-c', '100000', '/dev/zero']];
 
 test('C16: a full disk is no success', WATCHED, async () => {

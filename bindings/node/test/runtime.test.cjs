@@ -11,10 +11,7 @@ const test = require('node:test');
 const { Worker } = require('node:worker_threads');
 const procs = require('..');
 const native = require('../lib/native.js');
-
-const MODULE = JSON.stringify(path.resolve(__dirname, '../index.cjs'));
-const FULL = process.env.PROCS_TEST_FULL === '1';
-const SLOW = Number(process.env.PROCS_TEST_SLOW ?? 1);
+const { MODULE, FULL, SLOW } = require('./harness.cjs');
 
 /** Runs a program of this runtime that has `procs`. */
 function script(body, env = process.env) {
