@@ -301,7 +301,7 @@ pub unsafe extern "C" fn procs_shm_semaphore_acquire_start(
 /// Gives one permit of this process back; if it holds none, adds one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn procs_shm_semaphore_release(semaphore: *const procs_shm_semaphore) -> procs_status {
-    guard("procs_shm_semaphore_release", || self::semaphore("procs_shm_semaphore_release", semaphore)?.0.give_back())
+    guard("procs_shm_semaphore_release", || self::semaphore("procs_shm_semaphore_release", semaphore)?.0.give_back(1))
 }
 
 /// Adds permits that nobody took.

@@ -7,6 +7,7 @@ import inspect
 
 from . import _native
 from ._aio_loop import result_of
+from ._options import shown
 
 _NOTHING = object()
 
@@ -88,6 +89,8 @@ class AsyncChannel:
     """A channel in an event loop: ``await`` instead of blocking. Made by ``aio.fork``, ``aio.parent_channel`` or from a ``procs.Channel``."""
 
     def __init__(self, channel):
+        if not isinstance(channel, _native.Channel):
+            raise TypeError(f"AsyncChannel: not a channel (channel = {shown(channel)}, expected a Channel)")
         self._channel = channel
         self._waiting = []
 
@@ -122,7 +125,7 @@ class AsyncChannel:
 
     async def send_bytes(self, data):
         """Sends a bytes-like object as it is."""
-        await self._sent(self._channel._give_message(data, "raw", None, None))
+        await self._sent(self._channel._give_bytes(data))
 
     async def send_message(self, body, *, codec="raw", buffers=None, fds=None):
         """Sends a body in a codec of one's own choice, with buffers and descriptors."""
@@ -158,6 +161,8 @@ class AsyncChannel:
     async def serve(self, handler):
         """Answers the calls of the other side with what ``handler`` returns, or what it returns gives when it is awaited, several at once;
         a generator, async or not, sends each value it yields to a caller that takes several. Ends when the other side closes."""
+        if not callable(handler):
+            raise TypeError(f"serve: it cannot be called (handler = {shown(handler)}, expected a function)")
         async with asyncio.TaskGroup() as answers:
             while True:
                 try:

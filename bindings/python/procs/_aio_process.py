@@ -10,10 +10,11 @@ from . import _native
 from ._aio_loop import ends_of, result_of
 from ._aio_streams import StreamReader, open_writer
 from ._errors import NoProcessError
-from ._options import PIPE, argument_vector, start_error, streams
+from ._options import PIPE, argument_vector, shown, start_error, streams
 from ._pipes import BLOCK, enlarge
-from ._popen import Popen, ladder
+from ._popen import Popen
 from ._records import StopReport
+from ._stop import ladder
 
 
 class Process:
@@ -116,6 +117,8 @@ class Process:
         async def nothing():
             return None
 
+        if input is not None and self.stdin is not None and not isinstance(input, (bytes, bytearray, memoryview)):
+            raise TypeError(f"a bytes-like object is required, not '{type(input).__name__}' (input = {shown(input)}, expected bytes)")
         feeding = self._feed(input) if self.stdin is not None else nothing()
         reading = [nothing() if stream is None else stream.read() for stream in (self.stdout, self.stderr)]
         _, stdout, stderr = await asyncio.gather(feeding, *reading)

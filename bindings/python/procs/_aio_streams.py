@@ -8,6 +8,7 @@ import os
 
 from . import _native
 from ._lines import complete
+from ._options import index
 from ._pipes import enlarge
 
 _CHUNK = 1 << 18
@@ -116,6 +117,7 @@ class StreamReader(asyncio.StreamReader):
 
     async def read(self, n=-1):
         """At most ``n`` bytes, as soon as there are some; all of them until the end with -1."""
+        n = index(n, "n", "bytes, or -1 for all")
         if n == 0:
             return b""
         self._settle()
@@ -142,6 +144,7 @@ class StreamReader(asyncio.StreamReader):
 
     async def readexactly(self, n):
         """Exactly ``n`` bytes; ``IncompleteReadError`` with what there was when the end comes first."""
+        n = index(n, "n", "bytes, 0 or more")
         if n < 0:
             raise ValueError("readexactly size can not be less than zero")
         self._settle()
@@ -249,8 +252,13 @@ class _WriterProtocol(asyncio.streams.FlowControlMixin):
 
     def connection_lost(self, exc):
         super().connection_lost(exc)
-        if not self._closed.done():
+        if self._closed.done():
+            return
+        if exc is None:
             self._closed.set_result(None)
+        else:
+            self._closed.set_exception(exc)
+            self._closed.exception()  # nobody has to ask
 
     def _get_close_waiter(self, stream):
         return self._closed

@@ -4,9 +4,8 @@
 
 import os
 import sys
-from collections.abc import Mapping
 
-from ._options import refused
+from ._options import channel_settings, refused
 from ._popen import Popen
 
 
@@ -23,8 +22,7 @@ def fork(program, *args, codec="json", wire="auto", channel=None, **options):
         name = os.fspath(program)
     except TypeError as error:
         raise refused(error, "program", program, "a str, bytes or path-like object") from None
-    if channel is not None and not isinstance(channel, Mapping):
-        raise TypeError(f"fork: not options (channel = {channel!r}, expected a dict)")
+    settings = channel_settings(True if channel is None else channel)
     suffix = b".py" if isinstance(name, bytes) else ".py"
     argv = [sys.executable, name, *args] if name.endswith(suffix) else [name, *args]
-    return Popen(argv, channel={"codec": codec, "wire": wire, **(channel or {})}, **options)
+    return Popen(argv, channel={"codec": codec, "wire": wire, **settings}, **options)

@@ -4,6 +4,8 @@
 
 import os
 
+from ._options import iterated
+
 
 def _quoted(arg):
     needs_quotes = not arg or " " in arg or "\t" in arg
@@ -24,4 +26,4 @@ def _quoted(arg):
 
 def list2cmdline(seq):
     """Joins arguments into one string; backslashes and quotation marks are escaped as the Microsoft C runtime reads them."""
-    return " ".join(_quoted(os.fsdecode(arg)) for arg in seq)
+    return " ".join([_quoted(os.fsdecode(arg)) for arg in iterated(seq, "seq", "a list of arguments")])

@@ -5,6 +5,7 @@
 import os
 
 from ._errors import InvalidStateError
+from ._options import refused
 from ._pipes import leftover
 from ._plan import translate
 
@@ -41,6 +42,13 @@ def _flushed(stdin):
     return True
 
 
+def _encoded(input, stdin):
+    try:
+        return input.encode(stdin.encoding, stdin.errors)
+    except AttributeError as error:
+        raise refused(error, "input", input, "str in text mode") from None
+
+
 class Communication:
     """Feeds one child and reads both of its outputs, on copies of the pipes that the core has.
 
@@ -60,7 +68,7 @@ class Communication:
         if stdin and _flushed(stdin):
             fds[0] = stdin.fileno()
             if input:
-                options["input"] = input.encode(stdin.encoding, stdin.errors) if text_mode else input
+                options["input"] = _encoded(input, stdin) if text_mode else input
         for index, file in enumerate(self._outputs):
             if file and not file.closed:
                 fds[index + 1] = file.fileno()

@@ -149,6 +149,10 @@ class InvalidNumberError(SystemCallError, InvalidArgumentError):
     kind = "INVALID_ARGUMENT"
 
 
+class OutOfRangeError(InvalidArgumentError, OverflowError):
+    """A number was refused that is negative or too large for what it is meant for; the standard library has either class for it."""
+
+
 class PanicError(ProcsError, RuntimeError):
     """A bug in libprocs."""
 

@@ -2,12 +2,13 @@
 # Private: the types that users see are in __init__.pyi and aio/__init__.pyi.
 """Several commands, a bounded number at a time."""
 
-import operator
 import os
+from collections.abc import Mapping
 
 from . import _native
 from ._errors import ProcsError
-from ._options import DEVNULL, PIPE, refused
+from ._native import CancelHandle
+from ._options import DEVNULL, PIPE, positive, refused, shown
 from ._plan import Plan, checked
 
 # The cap of runs under our own names; subprocess has none.
@@ -18,6 +19,8 @@ def split(command):
     """A command of a list: arguments, or a mapping with ``args`` and keyword arguments of ``run``."""
     if isinstance(command, dict):
         given = dict(command)
+        if "args" not in given:
+            raise TypeError(f"no program to run (command = {shown(command)}, expected arguments, or a dict with \"args\" and options)")
         return given.pop("args"), given
     return command, {}
 
@@ -47,19 +50,26 @@ class Job:
             return error
 
 
-def prepared(commands, jobs, progress, options):
+def prepared(commands, jobs, progress, cancel, options):
     """The commands as jobs, and how many of them run at a time."""
+    if isinstance(commands, (str, bytes, Mapping)):
+        raise TypeError(f"run_many: one command is not a list of them (commands = {shown(commands)}, expected a list of commands)")
     try:
         commands = list(commands)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise refused(error, "commands", commands, "a list of commands") from None
     if progress is not None and not callable(progress):
-        raise TypeError(f"run_many: cannot be called (progress = {progress!r}, expected a function of index and item)")
-    try:
-        jobs = len(os.sched_getaffinity(0)) if jobs is None else operator.index(jobs)
-    except TypeError as error:
-        raise refused(error, "jobs", jobs, "how many run at a time, at least 1") from None
-    return [Job(command, options) for command in commands], jobs
+        raise TypeError(f"run_many: cannot be called (progress = {shown(progress)}, expected a function of index and item)")
+    if cancel is not None and not isinstance(cancel, CancelHandle):
+        raise TypeError(f"run_many: cannot cancel (cancel = {shown(cancel)}, expected a CancelHandle)")
+    return [Job(command, options) for command in commands], _at_once(jobs)
+
+
+def _at_once(jobs):
+    """How many run at a time. More than there are processes is as good as no limit."""
+    if jobs is None:
+        return len(os.sched_getaffinity(0))
+    return positive(jobs, "jobs", "how many run at a time, at least 1")
 
 
 def run_many(commands, jobs=None, progress=None, *, cancel=None, **options):
@@ -69,7 +79,7 @@ def run_many(commands, jobs=None, progress=None, *, cancel=None, **options):
     Each item is a ``CompletedProcess`` or the exception that ``run`` would have raised: one failure does not end the others.
     ``progress(index, item)`` is called as they end. Standard input is empty, both outputs are captured, at most 64 MiB each.
     """
-    made, jobs = prepared(commands, jobs, progress, options)
+    made, jobs = prepared(commands, jobs, progress, cancel, options)
     for job in made:
         job.plan.audit()
     tell = None if progress is None else lambda index, result: progress(index, made[index].item(result))

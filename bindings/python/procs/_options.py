@@ -10,8 +10,9 @@ import operator
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 
-from ._errors import InvalidArgumentError, InvalidNumberError, SubprocessError, UnsupportedError
+from ._errors import InvalidArgumentError, InvalidNumberError, OutOfRangeError, SubprocessError, UnsupportedError
 
 PIPE = -1
 STDOUT = -2
@@ -24,6 +25,7 @@ _PLAIN_OPTIONS = ("foreground", "controlling_tty", "nice", "no_new_privs", "die_
 
 _STREAM = "None, PIPE, DEVNULL, a descriptor or an object with fileno()"
 _COMMAND = "the program and its arguments, each a str, bytes or path-like object"
+_SINK = 'a callable, file, descriptor, path-like object, "buffer", "discard", ("append", path) or a list of these'
 _LIMIT = 'bytes, or a policy ("error", "head", "tail" or "spill") and bytes'
 
 # The keyword arguments of a user by the option of the core that they become, where the names differ.
@@ -37,7 +39,7 @@ _EXPECTED = {
     "group": "a name or 0 to 4294967295", "extra_groups": "a list of names and numbers", "signals": '"restore", "default" or "inherit"',
     "tree_level": '"process", "group", "walk" or "cgroup"', "parent_death_signal": "a signal", "cancel": "a CancelHandle",
     "timeout": "seconds", "grace": "seconds", "drain_grace": "seconds", "drain_after_exit": "seconds", "stdout_limit": _LIMIT, "stderr_limit": _LIMIT,
-    "stdin": _STREAM, "stdout": _STREAM, "stderr": _STREAM,
+    "stdin": _STREAM, "stdout": _STREAM, "stderr": _STREAM, "input": "a bytes-like object, or str in text mode", "stdout_sink": _SINK, "stderr_sink": _SINK,
 }
 
 
@@ -46,15 +48,68 @@ def refused(error, name, value, expected=None):
 
     Where ``subprocess`` has the argument, its message is kept and the rest is a note.
     """
-    if type(error) not in (TypeError, ValueError, AttributeError, OverflowError, IndexError) or " = " in str(error) or name == "input":
+    note = isinstance(error, UnicodeError)  # has no message to add to
+    if not note and type(error) not in (TypeError, ValueError, AttributeError, OverflowError, IndexError, KeyError):
         return error
-    import reprlib
+    if any(" = " in text for text in (str(error), *getattr(error, "__notes__", ()))):
+        return error
     name = _USERS_NAMES.get(name, name)
-    more = f"({name} = {reprlib.repr(value)}, expected {expected or _EXPECTED.get(name, 'a bool')})"
-    if name in _STANDARD or name == "args":
+    more = f"({name} = {shown(value)}, expected {expected or _EXPECTED.get(name, 'a bool')})"
+    if note or name in _STANDARD or name in ("args", "input"):
         error.add_note(more)
         return error
+    if isinstance(error, OverflowError):
+        return OutOfRangeError(f"out of range {more}")
     return type(error)(f"{error} {more}")
+
+
+def shown(value):
+    """The value for a message, whatever its ``repr`` does."""
+    import reprlib
+    try:
+        return reprlib.repr(value)
+    except Exception:  # an integer of thousands of digits, for one
+        return f"<{type(value).__name__}>"
+
+
+def seconds(value, name="timeout", expected="seconds or None"):
+    """A time that is not the core's to wait for, None for ever; a negative one has passed."""
+    if value is None:
+        return None
+    try:
+        if isinstance(value, (str, bytes, bytearray)):  # float() would read them
+            raise TypeError(f"must be real number, not {type(value).__name__}")
+        number = float(value)
+        if number != number:
+            raise ValueError("not a number")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise refused(error, name, value, expected) from None
+    return number
+
+
+def index(value, name, expected=None):
+    """An integer, or what says that it is one."""
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise refused(error, name, value, expected) from None
+
+
+def positive(value, name, expected):
+    """A size from 1 up, as much as there can be where it is larger."""
+    number = index(value, name, expected)
+    if number < 1:
+        raise OutOfRangeError(f"out of range ({name} = {shown(value)}, expected {expected})")
+    return min(number, sys.maxsize)
+
+
+def channel_settings(channel):
+    """The options of a child's channel as a dict of their own."""
+    if channel is True:
+        return {}
+    if not isinstance(channel, Mapping) or not all(isinstance(name, str) for name in channel):
+        raise TypeError(f"channel: not options (channel = {shown(channel)}, expected True or a dict of options)")
+    return dict(channel)
 
 
 def argument_vector(args, shell, executable):
@@ -90,7 +145,10 @@ def stream(target, name="stdin"):
             find = target.fileno
         except AttributeError as error:
             raise refused(error, name, target, _STREAM) from None
-        number = find()
+        try:
+            number = find()
+        except ValueError as error:  # a closed file
+            raise refused(error, name, target, _STREAM) from None
     if isinstance(number, int) and number < DEVNULL:
         raise InvalidNumberError(errno.EBADF, f"spawn: not a descriptor ({name} = {number}, expected {_STREAM})")
     return number
@@ -169,18 +227,12 @@ def _number(value, find, what):
     return number
 
 
-def _iterated(values, name, expected=None):
+def iterated(values, name, expected=None):
+    """An iterator over an argument."""
     try:
         return iter(values)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise refused(error, name, values, expected) from None
-
-
-def _index(value, name):
-    try:
-        return operator.index(value)
-    except TypeError as error:
-        raise refused(error, name, value) from None
 
 
 def _uid(user):
@@ -193,17 +245,24 @@ def _gid(group, what="Group"):
     return _number(group, lambda name: grp.getgrnam(name).gr_gid, what)
 
 
+def _id_of(find, value, name, *more):
+    try:
+        return find(value, *more)
+    except (TypeError, ValueError, OverflowError, KeyError) as error:
+        raise refused(error, name, value) from None
+
+
 def _identity(given, options):
     user, group, extra = given.get("user"), given.get("group"), given.get("extra_groups")
     if group is not None:
-        options["gid"] = _gid(group)
+        options["gid"] = _id_of(_gid, group, "group")
     if extra is not None:
         if isinstance(extra, str):
-            raise ValueError("Groups must be a list, not a string")
-        options["groups"] = [_gid(item, "extra") for item in _iterated(extra, "extra_groups")]
+            raise refused(ValueError("Groups must be a list, not a string"), "extra_groups", extra)
+        options["groups"] = [_id_of(_gid, item, "extra_groups", "extra") for item in iterated(extra, "extra_groups")]
     if user is None:
         return
-    uid = _uid(user)
+    uid = _id_of(_uid, user, "user")
     if extra is None:
         if uid == os.getuid() == os.geteuid():
             return  # nothing to change, and setgroups would need a privilege
@@ -234,11 +293,11 @@ def _descriptors(given, options):
     wanted = {}
     try:
         listed = sorted(map(int, pass_fds))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise refused(error, "pass_fds", pass_fds, "a sequence of descriptors") from None
     for fd in listed:
         if not 0 <= fd <= 0x7FFFFFFF:
-            raise ValueError("bad value(s) in fds_to_keep")
+            raise refused(ValueError("bad value(s) in fds_to_keep"), "pass_fds", pass_fds, "a sequence of descriptors")
         if fd > 2:
             wanted[fd] = fd
     for number, target in _items(given.get("fds") or {}, "fds"):
@@ -260,37 +319,43 @@ def _limits(limits):
     return made
 
 
-def output_limit(limit):
+def output_limit(limit, name="max_output"):
     """``bytes``, ``(policy, bytes)`` or None as the core's policy; the policies are error, head, tail and spill."""
     if limit is None:
         return ("unlimited", 0)
+    given = limit
     if isinstance(limit, int):
         limit = ("error", limit)
     if not isinstance(limit, tuple) or len(limit) != 2 or not isinstance(limit[1], int) or not 0 <= limit[1] < 1 << 64:
-        raise InvalidArgumentError(f"run: not a limit of output (max_output = {limit!r}, expected {_LIMIT})")
+        raise InvalidArgumentError(f"run: not a limit of output ({name} = {shown(given)}, expected {_LIMIT})")
     return limit
 
 
-def sink(target):
+def sink(target, name="stdout_sink"):
     """A callable, file, descriptor, path-like, ``"buffer"``, ``"discard"``, ``("append", path)`` or a list of these."""
     if target is None or target == "buffer":
         return ("buffer",)
     if target == "discard":
         return ("discard",)
     if isinstance(target, list):
-        return ("tee", [sink(item) for item in target])
+        return ("tee", [sink(item, name) for item in target])
     if isinstance(target, tuple):
         return target
     if isinstance(target, os.PathLike):
         return ("file", target)
     if isinstance(target, int):
+        if not 0 <= target <= 0x7FFFFFFF:
+            raise InvalidNumberError(errno.EBADF, f"run: not a descriptor ({name} = {target}, expected {_SINK})")
         return ("fd", int(target))
     if hasattr(target, "fileno"):
-        target.flush()
-        return ("fd", target.fileno())
+        try:
+            target.flush()
+            return ("fd", target.fileno())
+        except ValueError as error:  # a closed file
+            raise refused(error, name, target) from None
     if callable(target):
         return ("call", target)
-    raise InvalidArgumentError(f"run: not a sink (sink = {target!r}, expected a callable, file, descriptor, path or list)")
+    raise InvalidArgumentError(f"run: not a sink ({name} = {shown(target)}, expected {_SINK})")
 
 
 def _own_names(given, options):
@@ -300,7 +365,7 @@ def _own_names(given, options):
         if value is not None and value is not False:
             options[name] = value
     if given.get("affinity") is not None:
-        options["affinity"] = list(_iterated(given["affinity"], "affinity"))
+        options["affinity"] = list(iterated(given["affinity"], "affinity"))
     if given.get("limits"):
         options["limits"] = _limits(given["limits"])
     for name in _RUN_OPTIONS:
@@ -310,9 +375,9 @@ def _own_names(given, options):
         if given.get("max_output") is not None:
             options[name + "_limit"] = output_limit(given["max_output"])
         if given.get(name + "_limit") is not None:
-            options[name + "_limit"] = output_limit(given[name + "_limit"])
+            options[name + "_limit"] = output_limit(given[name + "_limit"], name + "_limit")
         if given.get(name + "_sink") is not None:
-            options[name + "_sink"] = sink(given[name + "_sink"])
+            options[name + "_sink"] = sink(given[name + "_sink"], name + "_sink")
             options.setdefault(name, PIPE)
 
 
@@ -364,11 +429,11 @@ def native_options(given):
         options["signals"] = "inherit"
     for name in ("process_group", "umask"):
         number = get(name)
-        if number is not None and (number := _index(number, name)) >= 0:
+        if number is not None and (number := index(number, name)) >= 0:
             options[name] = number & 0o777 if name == "umask" and number <= 0x7FFFFFFF else number  # as the kernel does
     pipesize = get("pipesize", -1)
     if pipesize is not None and not isinstance(pipesize, int):
-        raise TypeError("pipesize must be an integer")
+        raise refused(TypeError("pipesize must be an integer"), "pipesize", pipesize)
     if pipesize is not None and pipesize > 0:
         options["pipe_size"] = pipesize
     _identity(given, options)

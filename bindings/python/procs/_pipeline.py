@@ -11,9 +11,10 @@ import types
 from . import _native, _options
 from ._errors import CalledProcessError, TimeoutExpired, TooLargeError
 from ._many import split
-from ._plan import translate
-from ._popen import Popen, ladder
+from ._plan import encoded, translate
+from ._popen import Popen
 from ._records import StopReport, StreamReport, Usage
+from ._stop import ladder
 
 
 class Stage:
@@ -127,7 +128,7 @@ class PipelineChild(Stages):
                 self.stdin.close()
             except BrokenPipeError:
                 pass  # the first stage does not want the rest
-        end = None if timeout is None else time.monotonic() + timeout
+        end = None if timeout is None else time.monotonic() + _options.seconds(timeout)
         for child in self.children:
             try:
                 child.wait(None if end is None else max(0, end - time.monotonic()))
@@ -187,7 +188,7 @@ class Pipeline:
             given["stdout_sink"] = _options.sink(given["stdout_sink"])
         options.update({name: value for name, value in given.items() if value is not None})
         if input is not None:
-            options["input"] = input.encode(encoding, errors or "strict") if mode else input
+            options["input"] = encoded(input, encoding, errors) if mode else input
         decode = (lambda data: translate(data, encoding, errors)) if mode else bytes
         return stages, options, lambda facts: self._result(facts, decode, check, timeout)
 

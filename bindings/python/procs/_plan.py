@@ -22,6 +22,13 @@ def translate(data, encoding, errors):
     return text
 
 
+def encoded(text, encoding, errors):
+    """The input of a run in text mode as bytes."""
+    if not isinstance(text, str):
+        raise _options.refused(TypeError(f"write() argument must be str, not {type(text).__name__}"), "input", text, "str in text mode")
+    return text.encode(encoding, errors or "strict")
+
+
 def named(popenargs, kwargs):
     """The command; the other positional arguments of ``Popen`` join the keyword arguments."""
     if not popenargs:
@@ -56,7 +63,7 @@ class Plan:
         _options.refuse_unknown(given, "run")
         bufsize = given.get("bufsize", -1)
         if bufsize is not None and not isinstance(bufsize, int):
-            raise TypeError("bufsize must be an integer")
+            raise _options.refused(TypeError("bufsize must be an integer"), "bufsize", bufsize, "an integer")
         self.args = args
         self.given = given
         self.timeout = timeout
@@ -66,14 +73,9 @@ class Plan:
         if timeout is not None:
             self.options["timeout"] = timeout
         if input is not None:
-            self.options["input"] = self._encoded(input) if self.mode and input else input or b""
+            self.options["input"] = encoded(input, self.encoding, self.errors) if self.mode and input else input or b""
         elif self.options.get("stdin") == PIPE:
             self.options["input"] = b""
-
-    def _encoded(self, text):
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        return text.encode(self.encoding, self.errors or "strict")
 
     def audit(self):
         """Raises the audit event of a start."""

@@ -5,7 +5,6 @@
 import errno
 import io
 import itertools
-import operator
 import signal
 import sys
 import time
@@ -19,38 +18,15 @@ from ._lines import LINE_BLOCK, byte_batches, text_batches, untouched
 from ._options import PIPE
 from ._pipes import BLOCK, open_reader
 from ._records import ExitStatus, StopReport, Usage
+from ._stop import ladder
 
 # How long a child is left to end by itself after Ctrl-C, which the terminal sent to it as well.
 _POLITE_SECONDS = 0.25
 
 
-def ladder(steps, grace, stdin):
-    """The steps of a stop for the core. It does not know our file, so that closing it is done first."""
-    if steps is None:
-        steps = [(signal.SIGTERM, grace), ("kill", 10.0)]
-    plan = []
-    try:
-        steps = [(action if isinstance(action, str) else operator.index(action), float(seconds)) for action, seconds in steps]
-    except (TypeError, ValueError):
-        raise TypeError(f"stop: not a ladder (steps = {steps!r}, expected a list of (action, seconds))") from None
-    for action, seconds in steps:
-        if action == "close-stdin":
-            if stdin:
-                try:
-                    stdin.close()
-                except BrokenPipeError:
-                    pass  # the child does not want the rest
-            action = "wait"
-        plan.append((action, seconds))
-    return plan
-
-
 def _moment(timeout):
     """When a timeout will have passed, on the clock of deadlines; None for never."""
-    try:
-        return None if timeout is None else time.monotonic() + timeout
-    except (TypeError, OverflowError) as error:
-        raise _options.refused(error, "timeout", timeout, "seconds or None") from None
+    return None if timeout is None else time.monotonic() + _options.seconds(timeout)
 
 
 class Popen:
@@ -105,7 +81,7 @@ class Popen:
 
     def _execute_child(self, args, given, channel, bufsize):
         if not isinstance(bufsize, int):
-            raise TypeError("bufsize must be an integer")
+            raise _options.refused(TypeError("bufsize must be an integer"), "bufsize", bufsize, "an integer")
         if not self._chooses_handles:
             self._start(args, given, channel, bufsize)
             return
@@ -132,7 +108,7 @@ class Popen:
             if channel is None or channel is False:
                 self._child = self._spawn(argv, options)
             else:
-                settings = {} if channel is True else dict(channel)
+                settings = _options.channel_settings(channel)
                 self._child, self.channel = _native.spawn_with_channel(argv, options, settings.pop("codec", "json"), settings)
         except OSError as error:
             raise _options.start_error(error, argv, given)
@@ -219,8 +195,7 @@ class Popen:
         Raises ``TimeoutExpired``; ``ChildProcessError`` when somebody else took the exit status.
         """
         if self.returncode is None:
-            outputs = [file.closed for file in (self.stdout, self.stderr) if file]
-            if self._communication is not None and outputs and all(outputs):
+            if self._communication is not None and self._nobody_reads():
                 self._communication.give_up()
             try:
                 self.returncode = self._child.wait(timeout)
@@ -231,12 +206,17 @@ class Popen:
                 raise TimeoutExpired(self.args, timeout)
         return self.returncode
 
+    def _nobody_reads(self):
+        """Whether the program has closed all files of outputs there were."""
+        files = [file for file in (self.stdout, self.stderr) if file]
+        try:
+            return bool(files) and all([file.closed for file in files])
+        except ValueError:  # detached: it has the file below
+            return False
+
     def send_signal(self, sig):
         """Sends a signal; nothing happens when the child has ended."""
-        try:
-            number = operator.index(sig)
-        except TypeError as error:
-            raise _options.refused(error, "sig", sig, "the number of a signal") from None
+        number = _options.index(sig, "sig", "the number of a signal")
         if self.poll() is None:
             try:
                 self._child.send_signal(number)
@@ -353,6 +333,7 @@ class Popen:
     def chunks(self, size=262144):
         """Yields standard output as bytes of at most ``size``, as it comes. The pipe is enlarged once there is much."""
         file = self._binary_stdout()
+        size = _options.positive(size, "size", "bytes, 1 or more")
         while data := file.read1(size):
             yield data
         self.stdout.close()
@@ -388,8 +369,8 @@ def wait_any(children, timeout=None):
     try:
         children = list(children)
         natives = [child._child for child in children]
-    except (AttributeError, TypeError):
-        raise TypeError(f"wait_any: not children (children = {children!r}, expected a list of Popen)") from None
+    except (AttributeError, TypeError, ValueError):
+        raise TypeError(f"wait_any: not children (children = {_options.shown(children)}, expected a list of Popen)") from None
     index = _native.wait_any(natives, timeout)
     if index is None:
         return None

@@ -4,8 +4,11 @@
 
 import importlib
 import struct
+import sys
 
+from ._errors import OutOfRangeError
 from ._native import SharedMemory, SharedMutex
+from ._options import refused, shown
 
 # The lock, then the numbers on a cache line of their own.
 _START = (SharedMutex.SIZE + 63) // 64 * 64
@@ -26,7 +29,7 @@ def _code(typecode):
     """The code of an item: that of ``array`` and ``struct``, or of a simple type of ``ctypes``."""
     code = getattr(typecode, "_type_", typecode)
     if not isinstance(code, str) or len(code) != 1 or code not in "cbB?hHiIlLqQfd":
-        raise ValueError(f"no such type of item (typecode = {typecode!r}, expected one of c b B ? h H i I l L q Q f d, or a simple type of ctypes)")
+        raise TypeError(f"no such type of item (typecode = {shown(typecode)}, expected one of c b B ? h H i I l L q Q f d, or a simple type of ctypes)")
     return code
 
 
@@ -44,7 +47,11 @@ class _Shared:
         elif self._given is False or hasattr(lock, "acquire"):
             self._lock = lock
         else:
-            raise TypeError(f"not a lock (lock = {lock!r}, expected True, False or what has acquire and release)")
+            raise TypeError(f"not a lock (lock = {shown(lock)}, expected True, False or what has acquire and release)")
+
+    def _refused(self, error, value):
+        """The exception for an item that does not fit."""
+        return type(error)(f"not an item of this type (value = {shown(value)}, expected one of typecode {self.typecode!r})")
 
     def __reduce__(self):
         return _attach, (type(self), self.typecode, self.memory, self._given)
@@ -101,7 +108,10 @@ class Value(_Shared):
 
     @value.setter
     def value(self, value):
-        self._items[0] = value
+        try:
+            self._items[0] = value
+        except (TypeError, ValueError) as error:
+            raise self._refused(error, value) from None
 
     def _made(self, item):
         return item.from_buffer(self._items)
@@ -124,18 +134,23 @@ class Array(_Shared):
             values = self._values(code, size_or_initializer)
             count = len(values)
         if count < 0:
-            raise ValueError(f"an array has no negative size (size = {count})")
+            raise OutOfRangeError(f"an array has no negative size (size_or_initializer = {count}, expected a number of items, or the items)")
+        if count > sys.maxsize // 8 - _START:
+            raise OutOfRangeError(f"an array is not that large (size_or_initializer = {count}, expected a number of items, or the items)")
         super().__init__(code, SharedMemory(_START + max(1, count) * struct.calcsize(code)), lock)
         self._items = self._items[:count]
         for at, value in enumerate(values):
-            self._items[at] = value
+            self[at] = value
 
     @staticmethod
     def _values(code, given):
         """The items to store: bytes are characters one by one."""
         if code == "c" and isinstance(given, (bytes, bytearray, memoryview)):
             return [bytes((byte,)) for byte in bytes(given)]
-        return list(given)
+        try:
+            return list(given)
+        except (TypeError, ValueError) as error:
+            raise refused(error, "size_or_initializer", given, "a number of items, or the items") from None
 
     def _made(self, item):
         return (item * len(self)).from_buffer(self._items)
@@ -148,19 +163,30 @@ class Array(_Shared):
 
     def __getitem__(self, at):
         if not isinstance(at, slice):
-            return self._items[at]
+            try:
+                return self._items[at]
+            except (TypeError, IndexError) as error:
+                raise self._no_place(error, at) from None
         return self._items[at].tobytes() if self.typecode == "c" else self._items[at].tolist()
 
     def __setitem__(self, at, value):
         if not isinstance(at, slice):
-            self._items[at] = value
+            try:
+                self._items[at] = value
+            except (TypeError, IndexError, ValueError) as error:
+                if isinstance(error, IndexError) or not hasattr(at, "__index__"):
+                    raise self._no_place(error, at) from None
+                raise self._refused(error, value) from None
             return
         places = range(len(self))[at]
         values = self._values(self.typecode, value)
         if len(values) != len(places):
             raise ValueError(f"an array does not change its size (values = {len(values)}, expected {len(places)})")
         for place, item in zip(places, values, strict=True):
-            self._items[place] = item
+            self[place] = item
+
+    def _no_place(self, error, at):
+        return type(error)(f"no such item (at = {shown(at)}, expected an integer below {len(self)}, or a slice)")
 
     def __iter__(self):
         return iter(self._items)

@@ -23,8 +23,8 @@ impl Channel {
         };
         let sent = if request.takes_parts() && value.hasattr("__next__")? {
             for part in value.try_iter()? {
-                let part = match part {
-                    Ok(part) => self.encode(&part)?,
+                let part = match part.and_then(|part| self.encode(&part)) {
+                    Ok(part) => part,
                     Err(error) => return failed(py, request, &error),
                 };
                 if py.detach(|| request.reply_part(part)).is_err() {

@@ -1,5 +1,6 @@
 //! One running child.
 
+use crate::arguments;
 use crate::aside::{Cancel, aside_or_here};
 use crate::capture::Capture;
 use crate::convert;
@@ -108,7 +109,7 @@ impl Child {
     }
 
     /// The host's end of a pipe, once; from then on the caller closes it. From descriptor 3 up it is a socket.
-    fn take_fd(&self, py: Python<'_>, child_fd: RawFd) -> PyResult<Option<RawFd>> {
+    fn take_fd(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::child_fd)] child_fd: RawFd) -> PyResult<Option<RawFd>> {
         guard(py, || {
             self.with_owner(py, |child| match child_fd {
                 0 => child.stdin.take().map(|pipe| OwnedFd::from(pipe).into_raw_fd()),
@@ -141,7 +142,7 @@ impl Child {
         })
     }
 
-    fn send_signal(&self, py: Python<'_>, signal: i32) -> PyResult<()> {
+    fn send_signal(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::signal)] signal: i32) -> PyResult<()> {
         guard(py, || self.handle.send_signal(signal).or_raise(py))
     }
 
@@ -151,7 +152,12 @@ impl Child {
 
     /// Ends the child step by step; a dict of what was done.
     #[pyo3(signature = (steps, tree=None))]
-    fn stop<'py>(&self, py: Python<'py>, steps: Steps<'py>, tree: Option<bool>) -> PyResult<Bound<'py, PyDict>> {
+    fn stop<'py>(
+        &self,
+        py: Python<'py>,
+        steps: Steps<'py>,
+        #[pyo3(from_py_with = arguments::tree)] tree: Option<bool>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         guard(py, || {
             let plan = stop_plan(steps, tree)?;
             // An exception of a signal handler ends the waiting, not the stop: what is left of the ladder is its last step.
@@ -223,7 +229,7 @@ pub(crate) fn stop_many<'py>(
     py: Python<'py>,
     children: Vec<PyRef<'py, Child>>,
     steps: Steps<'py>,
-    tree: Option<bool>,
+    #[pyo3(from_py_with = arguments::tree)] tree: Option<bool>,
 ) -> PyResult<Bound<'py, PyList>> {
     guard(py, || {
         let plan = stop_plan(steps, tree)?;

@@ -57,12 +57,12 @@ pub(crate) fn encode(channel: &Channel, codec: Codec, value: &Bound<'_, PyAny>) 
             let pair = pair.cast::<PyTuple>()?;
             let mut message = Message::encoded(Codec::Pickle, channel.copy(pair.get_item(0)?.cast::<PyBytes>()?.as_bytes())?);
             for buffer in pair.get_item(1)?.cast::<PyList>()? {
-                message = message.with_buffer(channel.carry(&buffer)?);
+                message = message.with_buffer(channel.carry("obj", &buffer)?);
             }
             message.fds = fds;
             Ok(message)
         }
-        codec => Ok(Message::encoded(codec, channel.carry(value)?)),
+        codec => Ok(Message::encoded(codec, channel.carry("obj", value)?)),
     }
 }
 

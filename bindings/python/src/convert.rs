@@ -32,6 +32,15 @@ pub(crate) fn path(value: &Bound<'_, PyAny>) -> PyResult<OsString> {
     }
 }
 
+/// A [`path`] that the system is told as it is.
+///
+/// # Errors
+/// `ValueError`, in the words of the standard library, for a NUL.
+pub(crate) fn directory(value: &Bound<'_, PyAny>) -> PyResult<OsString> {
+    let path = path(value)?;
+    if path.as_bytes().contains(&0) { Err(PyValueError::new_err("embedded null byte")) } else { Ok(path) }
+}
+
 /// The argument vector: list, tuple or any iterable of what [`path`] takes.
 pub(crate) fn argv(value: &Bound<'_, PyAny>) -> PyResult<Vec<OsString>> {
     if let Ok(list) = value.cast::<PyList>() {
@@ -55,7 +64,7 @@ pub(crate) fn seconds(value: f64) -> PyResult<Duration> {
 pub(crate) fn input(value: &Bound<'_, PyAny>) -> PyResult<Input> {
     Ok(match value.cast::<PyBytes>() {
         Ok(bytes) if bytes.as_bytes().len() >= LEND_FROM => Input::Lent(Box::new(PyBackedBytes::from(bytes.clone()))),
-        _ => Input::Bytes(bytes_like(value)?),
+        _ => Input::Bytes(bytes_like("input", value)?),
     })
 }
 
@@ -66,8 +75,8 @@ pub(crate) fn refused(name: &str, value: &Bound<'_, PyAny>, expected: Option<&st
     made.map_or(error, PyErr::from_value)
 }
 
-/// A copy of a bytes-like object of any item type.
-pub(crate) fn bytes_like(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+/// A copy of a bytes-like object of any item type: the argument of that name.
+pub(crate) fn bytes_like(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return to_vec(bytes.as_bytes());
     }
@@ -79,8 +88,9 @@ pub(crate) fn bytes_like(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
         return Ok(copy);
     }
     let memory = value.py().import("builtins")?.getattr("memoryview")?.call1((value,)).map_err(|_| {
-        let name = value.get_type().name().map(|name| name.to_string()).unwrap_or_default();
-        PyTypeError::new_err(format!("a bytes-like object is required, not '{name}'"))
+        let kind = value.get_type().name().map(|name| name.to_string()).unwrap_or_default();
+        let error = PyTypeError::new_err(format!("a bytes-like object is required, not '{kind}'"));
+        refused(name, value, Some("a bytes-like object"), error)
     })?;
     to_vec(memory.call_method0("tobytes")?.cast::<PyBytes>()?.as_bytes())
 }

@@ -1,6 +1,7 @@
 //! Work of the core without a future of its own, done on a thread beside an event loop.
 
 use crate::aio::{Bell, Hub};
+use crate::arguments;
 use crate::child::{Child, Steps, stop_plan};
 use crate::error::{IntoPy, guard, raise};
 use crate::outcome::stop_report;
@@ -94,7 +95,7 @@ pub(crate) fn stop_async(
     number: u64,
     children: Vec<PyRef<'_, Child>>,
     steps: Steps<'_>,
-    tree: Option<bool>,
+    #[pyo3(from_py_with = arguments::tree)] tree: Option<bool>,
 ) -> PyResult<AsyncJob> {
     let py = hub.py();
     guard(py, || {

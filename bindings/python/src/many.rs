@@ -1,5 +1,6 @@
 //! Many runs, a bounded number of them at a time.
 
+use crate::arguments;
 use crate::aside::{Cancel, aside};
 use crate::cancel::CancelHandle;
 use crate::error::{IntoPy, guard, raise};
@@ -19,7 +20,7 @@ use pyo3::types::{PyDict, PyList};
 pub(crate) fn run_many<'py>(
     py: Python<'py>,
     commands: &Bound<'py, PyList>,
-    jobs: usize,
+    #[pyo3(from_py_with = arguments::jobs)] jobs: usize,
     progress: Option<Py<PyAny>>,
     cancel: Option<PyRef<'py, CancelHandle>>,
 ) -> PyResult<Bound<'py, PyList>> {

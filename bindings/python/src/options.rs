@@ -111,7 +111,7 @@ impl Request {
     fn apply_start(&mut self, key: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
         let command = &mut self.command;
         match key {
-            "cwd" => command.current_dir(convert::path(value)?),
+            "cwd" => command.current_dir(convert::directory(value)?),
             "env" => {
                 command.env_clear();
                 for (name, text) in value.cast::<PyDict>()?.iter() {

@@ -321,3 +321,20 @@ def test_a_child_between_the_end_of_its_output_and_its_own_is_dropped_without_a_
         gc.collect()
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the end of the sleeper")
+
+
+@pytest.mark.parametrize("module", [asyncio, aio], ids=lambda module: module.__name__)
+def test_waiting_for_the_end_of_stdin_tells_that_input_was_lost(module):
+    async def main():
+        child = await module.create_subprocess_exec("head", "-c", "3", stdin=procs.PIPE, stdout=procs.PIPE)
+        child.stdin.write(b"x" * 10_000_000)
+        with pytest.raises(BrokenPipeError):
+            await child.stdin.wait_closed()
+        assert await child.communicate() == (b"xxx", None)
+        child = await module.create_subprocess_exec("cat", stdin=procs.PIPE, stdout=procs.PIPE)
+        child.stdin.write(b"all")
+        child.stdin.close()
+        await child.stdin.wait_closed()
+        assert (await child.communicate())[0] == b"all"
+
+    asyncio.run(main())

@@ -282,7 +282,7 @@ def test_wrong_options_are_named(tmp_path):
     for wrong, match in (({"wire": "tcp"}, 'wire = "tcp", expected "auto", "native" or "node"'), ({"codec": "yaml"}, "codec")):
         with pytest.raises(ValueError, match=match):
             procs.fork(file, channel=wrong)
-    for wrong, match in (({"wire": 1}, "wire = 1"), ({"max_message": "x"}, "max_message = x"), ({"speed": 1}, "speed, expected one of max_message")):
+    for wrong, match in (({"wire": 1}, "wire = 1"), ({"max_message": "x"}, "max_message = 'x', expected"), ({"speed": 1}, "speed, expected one of max_message")):
         with pytest.raises(TypeError, match=match):
             procs.fork(file, channel=wrong)
     with pytest.raises(TypeError, match="no such option"):

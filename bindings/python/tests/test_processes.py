@@ -9,6 +9,7 @@ import tempfile
 import textwrap
 
 import pytest
+import procs
 from conftest import PROGRAM_SECONDS, SLOW
 
 
@@ -256,3 +257,12 @@ def test_children_are_stopped_whatever_descriptors_are_left(free):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         print([report.ended_by for report in reports], children[1].wait(timeout=60))
     """) == "['SIGTERM', 'SIGTERM', 'SIGTERM'] -9\n"
+
+
+@pytest.mark.parametrize("module", [subprocess, procs], ids=lambda module: module.__name__)
+def test_a_file_that_was_detached_is_the_programs(module):
+    child = module.Popen(["echo", "word"], stdout=subprocess.PIPE, text=True)
+    with child.stdout.detach() as below:
+        assert below.read() == b"word\n"
+    assert child.wait(timeout=60) == 0
+    assert child.poll() == 0

@@ -84,7 +84,7 @@ def test_arrays_are_as_multiprocessing_has_them():
         assert (view.format, view.itemsize, view[3]) == ("i", 4, 4)
     assert len(procs.Array("b", 0)) == 0
     for wrong in ("x", "ii", None, ctypes.Structure):
-        with pytest.raises(ValueError, match="type of item"):
+        with pytest.raises(TypeError, match="type of item"):
             procs.Value(wrong)
     with pytest.raises(ValueError, match="negative"):
         procs.Array("i", -1)

@@ -172,7 +172,7 @@ impl Semaphore {
     /// Gives one permit back, or adds one when this process holds none.
     #[napi]
     pub fn release(&self) -> Either<bool, Failure> {
-        guard(|| self.core.give_back().map(|()| true))
+        guard(|| self.core.give_back(1).map(|()| true))
     }
 
     /// Permits that are free now.

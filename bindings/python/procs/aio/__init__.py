@@ -22,10 +22,10 @@ from .._aio_process import Process, adopt, create, opened, stop_together
 from .._aio_streams import StreamReader
 from .._errors import InvalidStateError, TimedOutError
 from .._many import prepared
-from .._options import DEVNULL, PIPE, STDOUT
+from .._options import DEVNULL, PIPE, STDOUT, seconds, shown
 from .._plan import Plan, checked, named, redirect
-from .._popen import ladder
 from .._run import output_options
+from .._stop import ladder
 
 __all__ = [
     "AsyncChannel", "DEVNULL", "PIPE", "Pipeline", "PipelineChild", "Process", "STDOUT", "StreamReader", "call", "check_call", "check_output", "create_subprocess_exec",
@@ -98,8 +98,8 @@ async def getoutput(cmd, *, encoding=None, errors=None):
 
 async def run_many(commands, jobs=None, progress=None, **options):
     """``procs.run_many``, awaitable. Cancelling the await ends all children."""
-    made, jobs = prepared(commands, jobs, progress, options)
-    free = asyncio.Semaphore(max(jobs, 1))
+    made, jobs = prepared(commands, jobs, progress, None, options)
+    free = asyncio.Semaphore(jobs)
 
     async def one(index, job):
         async with free:
@@ -141,7 +141,13 @@ async def create_subprocess_shell(cmd, stdin=None, stdout=None, stderr=None, lim
 
 async def wait_any(processes, timeout=None):
     """Waits until one of the processes has ended, at most ``timeout`` seconds, and returns it; None when the time passed."""
-    tasks = {asyncio.ensure_future(process.wait()): process for process in processes}
+    try:
+        processes = list(processes)
+        waits = [process.wait for process in processes]
+    except (AttributeError, TypeError, ValueError):
+        raise TypeError(f"wait_any: not processes (processes = {shown(processes)}, expected a list of Process)") from None
+    timeout = seconds(timeout)
+    tasks = {asyncio.ensure_future(wait()): process for process, wait in zip(processes, waits)}
     try:
         done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -211,11 +217,11 @@ async def wait(lock, timeout=None, *, how=None, return_when=asyncio.ALL_COMPLETE
     if isinstance(lock, Iterable):
         return await asyncio.wait(lock, timeout=timeout, return_when=return_when)
     if how not in (None, "read", "write"):
-        raise ValueError(f"how must be read or write (how = {how!r})")
+        raise ValueError(f"wait: no such side of a lock (how = {shown(how)}, expected \"read\", \"write\" or None)")
     if how is not None:
         lock = getattr(lock, how, None)
     if not hasattr(lock, "_wait_async"):
-        raise TypeError(f"a lock of shared memory is expected (lock = {lock!r}, how = {how!r})")
+        raise TypeError(f"wait: cannot be waited for (lock = {shown(lock)}, how = {how!r}, expected a lock of shared memory, or tasks)")
     return await _result(lambda hub, number: lock._wait_async(hub, number, timeout), undo=lambda taken: _let_go(lock, taken))
 
 
@@ -254,7 +260,8 @@ async def held(lock, timeout=None):
     """``async with aio.held(lock):`` has a ``SharedMutex``, a ``SharedSemaphore`` or a side of a ``SharedRwLock``, and lets it go. Tasks of one loop
     that want a mutex have it one after the other; a task that has it already gets ``InvalidStateError``."""
     if not hasattr(lock, "release"):
-        raise TypeError(f"a lock that can be held is expected (lock = {lock!r}; of a SharedRwLock one of its sides, read or write)")
+        raise TypeError(f"held: cannot be held (lock = {shown(lock)}, expected a SharedMutex, a SharedSemaphore, or read or write of a SharedRwLock)")
+    _native.check_limit(timeout)
     loop = asyncio.get_running_loop()
     holders = _holders.setdefault(loop, set())
     await _taken(lock, timeout, holders)

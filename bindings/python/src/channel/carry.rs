@@ -40,8 +40,8 @@ impl Channel {
         Ok(Block::new(block))
     }
 
-    /// What a bytes-like object holds now, to be sent.
-    pub(crate) fn carry(&self, data: &Bound<'_, PyAny>) -> PyResult<Buffer> {
+    /// What a bytes-like object holds now, to be sent: the argument of that name.
+    pub(crate) fn carry(&self, name: &str, data: &Bound<'_, PyAny>) -> PyResult<Buffer> {
         if let Ok(bytes) = data.cast::<PyBytes>() {
             return self.copy(bytes.as_bytes());
         }
@@ -51,7 +51,7 @@ impl Channel {
             let shared = self.blocks.find(bytes).and_then(|block| block.share(bytes.len()).ok());
             return shared.map_or_else(|| self.copy(bytes), |block| Ok(Buffer::from(block)));
         }
-        Ok(Buffer::from(convert::bytes_like(data)?))
+        Ok(Buffer::from(convert::bytes_like(name, data)?))
     }
 
     /// A copy, for large bytes where the other side reads them.

@@ -12,6 +12,7 @@ mod transfer;
 pub(crate) use open::{parent_channel, spawn_with_channel};
 
 use crate::aio::Hub;
+use crate::arguments;
 use crate::calls::{self, AsyncCall, Replies};
 use crate::calls_async::{AsyncReplies, AsyncRequest};
 use crate::codec;
@@ -25,7 +26,6 @@ use carry::Blocks;
 pub(crate) use options::codec_named;
 use parts::{whole, with_fds};
 use procs::{Channel as Core, Codec, Deadline, Error, ErrorKind, Message, Received};
-use pyo3::buffer::PyUntypedBuffer;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
@@ -67,7 +67,11 @@ impl Channel {
     /// Both ends of a new channel.
     #[staticmethod]
     #[pyo3(signature = (*, codec = "json", **settings))]
-    fn pair(py: Python<'_>, codec: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<(Channel, Channel)> {
+    fn pair(
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::codec)] codec: &str,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<(Channel, Channel)> {
         guard(py, || {
             let (codec, options) = options::of_end(py, codec, settings)?;
             let (here, there) = Core::pair_with(&options).or_raise(py)?;
@@ -78,7 +82,12 @@ impl Channel {
     /// The end behind a descriptor that `detach` gave; takes the descriptor.
     #[staticmethod]
     #[pyo3(signature = (fd, *, codec = "json", **settings))]
-    fn from_fd(py: Python<'_>, fd: RawFd, codec: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Channel> {
+    fn from_fd(
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::fd)] fd: RawFd,
+        #[pyo3(from_py_with = arguments::codec)] codec: &str,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Channel> {
         guard(py, || {
             let (codec, options) = options::of_end(py, codec, settings)?;
             let own = procs::duplicate_fd(fd).or_raise(py)?;
@@ -119,12 +128,18 @@ impl Channel {
         guard(py, || self.give(py, with_fds(self.encode(obj)?, fds)?))
     }
 
+    /// As `_give`, for what `send_bytes` takes.
+    fn _give_bytes(&self, data: &Bound<'_, PyAny>) -> PyResult<Option<Unsent>> {
+        let py = data.py();
+        guard(py, || self.give(py, Message::raw(self.carry("data", data)?)))
+    }
+
     /// As `_give`, for what `send_message` takes.
     #[pyo3(signature = (body, codec, buffers, fds))]
     fn _give_message(
         &self,
         body: &Bound<'_, PyAny>,
-        codec: &str,
+        #[pyo3(from_py_with = arguments::codec)] codec: &str,
         buffers: Option<&Bound<'_, PyAny>>,
         fds: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Unsent>> {
@@ -171,6 +186,7 @@ impl Channel {
     fn serve(&self, handler: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = handler.py();
         guard(py, || {
+            let handler = arguments::callable("handler", handler)?;
             loop {
                 let asked = interrupt::until(py, Deadline::NEVER, |slice| match self.core.next_request(slice.remaining()) {
                     Err(error) if error.kind() == ErrorKind::Closed => Ok(Some(None)),
@@ -211,7 +227,7 @@ impl Channel {
         let py = data.py();
         guard(py, || match data.cast::<PyBytes>() {
             Ok(bytes) => self.send_bytes_in(py, bytes.as_bytes(), timeout),
-            Err(_) => self.send_message_in(py, Message::raw(self.carry(data)?), timeout),
+            Err(_) => self.send_message_in(py, Message::raw(self.carry("data", data)?), timeout),
         })
     }
 
@@ -229,12 +245,15 @@ impl Channel {
 
     /// Copies the body of the next message into a writable buffer and gives its length.
     #[pyo3(signature = (buffer, offset = 0, timeout = None))]
-    fn recv_bytes_into(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>, offset: usize, timeout: Option<Limit>) -> PyResult<usize> {
+    fn recv_bytes_into(
+        &self,
+        py: Python<'_>,
+        buffer: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = arguments::offset)] offset: usize,
+        timeout: Option<Limit>,
+    ) -> PyResult<usize> {
         guard(py, || {
-            let room = PyUntypedBuffer::get(buffer)?;
-            if room.readonly() || !room.is_c_contiguous() {
-                return Err(pyo3::exceptions::PyTypeError::new_err("a writable, contiguous buffer is expected"));
-            }
+            let room = parts::room_in(buffer, offset)?;
             let body = self.receive(py, timeout)?.body;
             if copy_into(&room, offset, &body) {
                 return Ok(body.len());
@@ -249,7 +268,7 @@ impl Channel {
     }
 
     /// A block of the memory that is shared with the other side, to build a large message in place.
-    fn alloc(&self, py: Python<'_>, size: usize) -> PyResult<Block> {
+    fn alloc(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::size)] size: usize) -> PyResult<Block> {
         guard(py, || self.new_block(size).or_raise(py))
     }
 
@@ -258,7 +277,7 @@ impl Channel {
     fn send_message(
         &self,
         body: &Bound<'_, PyAny>,
-        codec: &str,
+        #[pyo3(from_py_with = arguments::codec)] codec: &str,
         buffers: Option<&Bound<'_, PyAny>>,
         fds: Option<&Bound<'_, PyAny>>,
         timeout: Option<Limit>,
@@ -362,7 +381,11 @@ impl Channel {
 /// The place of the first channel of a list that has a message or has ended; `None` when the time is over.
 #[pyfunction]
 #[pyo3(signature = (channels, timeout = None))]
-pub(crate) fn wait_any_channel(py: Python<'_>, channels: Vec<Py<Channel>>, timeout: Option<Limit>) -> PyResult<Option<usize>> {
+pub(crate) fn wait_any_channel(
+    py: Python<'_>,
+    #[pyo3(from_py_with = parts::channels)] channels: Vec<Py<Channel>>,
+    timeout: Option<Limit>,
+) -> PyResult<Option<usize>> {
     guard(py, || {
         let ends: Vec<&Core> = channels.iter().map(|channel| &*channel.get().core).collect();
         let limit = deadline(timeout);

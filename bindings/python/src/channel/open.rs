@@ -1,6 +1,7 @@
 //! How a program comes to an end of a channel.
 
 use super::{Channel, options};
+use crate::arguments;
 use crate::child::Child;
 use crate::error::{IntoPy, guard};
 use procs::Channel as Core;
@@ -10,7 +11,11 @@ use pyo3::types::PyDict;
 /// The channel to the parent, once in a process.
 #[pyfunction]
 #[pyo3(signature = (*, codec = "json", **settings))]
-pub(crate) fn parent_channel(py: Python<'_>, codec: &str, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Channel> {
+pub(crate) fn parent_channel(
+    py: Python<'_>,
+    #[pyo3(from_py_with = arguments::codec)] codec: &str,
+    settings: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Channel> {
     guard(py, || {
         let (codec, options) = options::of_end(py, codec, settings)?;
         let channel = Channel::new(Core::from_env_with(&options).or_raise(py)?, codec);
@@ -36,7 +41,7 @@ pub(crate) fn spawn_with_channel(
     py: Python<'_>,
     argv: &Bound<'_, PyAny>,
     options: Option<&Bound<'_, PyDict>>,
-    codec: &str,
+    #[pyo3(from_py_with = arguments::codec)] codec: &str,
     settings: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<(Child, Channel)> {
     guard(py, || {

@@ -1,5 +1,6 @@
 //! The options of a channel from keyword arguments.
 
+use crate::arguments::named;
 use crate::error::raise;
 use crate::timeout::Limit;
 use procs::{ChannelOptions, Codec, CodecSet, Error, ErrorKind, Spin, Wire};
@@ -43,7 +44,7 @@ fn spin(value: &Bound<'_, PyAny>) -> PyResult<Spin> {
 
 /// A value of the wrong type, by the name of its option.
 fn of<'py, T: FromPyObject<'py, 'py>>(key: &str, value: &'py Bound<'py, PyAny>, expected: &str) -> PyResult<T> {
-    value.extract().map_err(|_| PyTypeError::new_err(format!("channel: {expected} is expected ({key} = {value})")))
+    named(key, value, expected)
 }
 
 /// For an end in this process; `codec` is the one that `send` uses, and raw is always understood.

@@ -1,14 +1,21 @@
 //! What goes into a message besides an object, and what of it comes out.
 
 use super::{Channel, Unsent, codec_named};
+use crate::arguments::named;
+use crate::convert::refused;
 use crate::error::{IntoPy, raise};
 use crate::memory::to_bytes;
 use crate::shared::Buffer;
-use procs::{ErrorKind, Message};
+use procs::{Error, ErrorKind, Message};
+use pyo3::buffer::PyUntypedBuffer;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use std::os::fd::{IntoRawFd, RawFd};
 use std::sync::Mutex;
+
+/// What `fds` are.
+const FDS: &str = "a list of descriptors or objects with fileno()";
 
 impl Channel {
     /// The message of `send_message`.
@@ -19,9 +26,9 @@ impl Channel {
         buffers: Option<&Bound<'_, PyAny>>,
         fds: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Message> {
-        let mut message = Message::encoded(codec_named(body.py(), codec)?, self.carry(body)?);
-        for buffer in buffers.map(|list| list.try_iter()).transpose()?.into_iter().flatten() {
-            message = message.with_buffer(self.carry(&buffer?)?);
+        let mut message = Message::encoded(codec_named(body.py(), codec)?, self.carry("body", body)?);
+        for buffer in each("buffers", buffers, "a list of bytes-like objects")? {
+            message = message.with_buffer(self.carry("buffers", &buffer?)?);
         }
         with_fds(message, fds)
     }
@@ -64,15 +71,43 @@ pub(super) fn whole(py: Python<'_>, message: Message) -> PyResult<Bound<'_, PyAn
 
 /// Adds copies of descriptors, given as numbers or as objects with `fileno`.
 pub(super) fn with_fds(mut message: Message, fds: Option<&Bound<'_, PyAny>>) -> PyResult<Message> {
-    let Some(fds) = fds else { return Ok(message) };
-    let py = fds.py();
-    for fd in fds.try_iter()? {
+    for fd in each("fds", fds, FDS)? {
         let fd = fd?;
-        let number: RawFd = match fd.extract() {
-            Ok(number) => number,
-            Err(_) => fd.call_method0("fileno")?.extract()?,
-        };
-        message = message.with_fd(procs::duplicate_fd(number).or_raise(py)?);
+        let number = descriptor(&fd).map_err(|error| refused("fds", &fd, Some(FDS), error))?;
+        message = message.with_fd(procs::duplicate_fd(number).or_raise(fd.py())?);
     }
     Ok(message)
+}
+
+fn descriptor(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+    let number: RawFd = match fd.extract::<RawFd>() {
+        Err(error) if error.is_instance_of::<PyTypeError>(fd.py()) => fd.call_method0("fileno")?.extract()?,
+        number => number?,
+    };
+    if number >= 0 { Ok(number) } else { Err(PyValueError::new_err("not a descriptor")) }
+}
+
+/// The items of an argument that may be left out.
+fn each<'py>(name: &str, list: Option<&Bound<'py, PyAny>>, expected: &str) -> PyResult<impl Iterator<Item = PyResult<Bound<'py, PyAny>>> + use<'py>> {
+    let items = list.map(|list| list.try_iter().map_err(|error| refused(name, list, Some(expected), error))).transpose()?;
+    Ok(items.into_iter().flatten())
+}
+
+/// A list of channels.
+pub(super) fn channels(value: &Bound<'_, PyAny>) -> PyResult<Vec<Py<Channel>>> {
+    named("channels", value, "a list of Channel")
+}
+
+/// A buffer to receive into, from `offset` on.
+pub(super) fn room_in(buffer: &Bound<'_, PyAny>, offset: usize) -> PyResult<PyUntypedBuffer> {
+    const EXPECTED: &str = "a writable, contiguous buffer";
+    let room = PyUntypedBuffer::get(buffer).map_err(|error| refused("buffer", buffer, Some(EXPECTED), error))?;
+    if room.readonly() || !room.is_c_contiguous() {
+        return Err(refused("buffer", buffer, Some(EXPECTED), PyTypeError::new_err("cannot be written to")));
+    }
+    if offset > room.len_bytes() {
+        let detail = format!("past the end of the buffer (offset = {offset}, expected 0 to {})", room.len_bytes());
+        return Err(raise(buffer.py(), &Error::new(ErrorKind::InvalidArgument, "channel.recv", detail)));
+    }
+    Ok(room)
 }

@@ -1,6 +1,7 @@
 //! An arena of one's own, for processes that agree on seats and places themselves. Channels have theirs.
 
 use super::block::Block;
+use crate::arguments;
 use crate::error::{IntoPy, guard, raise};
 use procs::{Arena as Core, BlockPlace, Error, ErrorKind, Seat};
 use pyo3::prelude::*;
@@ -15,7 +16,13 @@ pub(crate) struct Arena(Core);
 impl Arena {
     #[new]
     #[pyo3(signature = (size, *, max_bytes = 1 << 30, prefault = false, huge_pages = false))]
-    fn new(py: Python<'_>, size: usize, max_bytes: usize, prefault: bool, huge_pages: bool) -> PyResult<Arena> {
+    fn new(
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::size)] size: usize,
+        #[pyo3(from_py_with = arguments::max_bytes)] max_bytes: usize,
+        #[pyo3(from_py_with = arguments::prefault)] prefault: bool,
+        #[pyo3(from_py_with = arguments::huge_pages)] huge_pages: bool,
+    ) -> PyResult<Arena> {
         guard(py, || {
             let options = Core::options(size).max_bytes(max_bytes.max(size)).prefault(prefault).huge_pages(huge_pages);
             py.detach(|| options.create()).or_raise(py).map(Arena)
@@ -24,7 +31,7 @@ impl Arena {
 
     /// Opens an arena at the seat that its maker kept. The descriptor of its segment 0 stays open and the caller's.
     #[staticmethod]
-    fn open(py: Python<'_>, fd: RawFd, seat: u32) -> PyResult<Arena> {
+    fn open(py: Python<'_>, #[pyo3(from_py_with = arguments::fd)] fd: RawFd, #[pyo3(from_py_with = arguments::seat)] seat: u32) -> PyResult<Arena> {
         guard(py, || {
             let own = procs::duplicate_fd(fd).or_raise(py)?;
             Core::open(own, Seat::from_number(seat)).or_raise(py).map(Arena)
@@ -37,7 +44,7 @@ impl Arena {
     }
 
     /// A block of that many bytes; they are what their last user left.
-    fn alloc(&self, py: Python<'_>, size: usize) -> PyResult<Block> {
+    fn alloc(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::size)] size: usize) -> PyResult<Block> {
         guard(py, || Ok(Block::new(Arc::new(self.0.alloc(size).or_raise(py)?))))
     }
 
@@ -63,12 +70,12 @@ impl Arena {
 
     /// A new descriptor of a segment, which is the caller's to close.
     #[pyo3(signature = (segment = 0))]
-    fn segment_fd(&self, py: Python<'_>, segment: usize) -> PyResult<RawFd> {
+    fn segment_fd(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::segment)] segment: usize) -> PyResult<RawFd> {
         guard(py, || self.0.segment_fd(segment).or_raise(py).map(IntoRawFd::into_raw_fd))
     }
 
     /// Adds the next segment in a process that opened the arena. The descriptor stays open and the caller's.
-    fn add_segment(&self, py: Python<'_>, fd: RawFd) -> PyResult<()> {
+    fn add_segment(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::fd)] fd: RawFd) -> PyResult<()> {
         guard(py, || self.0.add_segment(procs::duplicate_fd(fd).or_raise(py)?).or_raise(py))
     }
 
@@ -83,7 +90,7 @@ impl Arena {
     }
 
     /// Takes back what a seat holds, and the seat: how many blocks it had.
-    fn reclaim(&self, py: Python<'_>, seat: u32) -> PyResult<usize> {
+    fn reclaim(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::seat)] seat: u32) -> PyResult<usize> {
         guard(py, || self.0.reclaim(Seat::from_number(seat)).or_raise(py))
     }
 

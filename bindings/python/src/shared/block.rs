@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::arguments;
 use crate::error::{IntoPy, guard};
 use crate::memory::to_bytes;
 use procs::{BlockPlace, Seat};
@@ -162,12 +163,12 @@ impl Block {
     }
 
     /// Adds a reference for the process with this seat, which must attach the place once.
-    fn lend<'py>(&self, py: Python<'py>, seat: u32) -> PyResult<Bound<'py, PyAny>> {
+    fn lend<'py>(&self, py: Python<'py>, #[pyo3(from_py_with = arguments::seat)] seat: u32) -> PyResult<Bound<'py, PyAny>> {
         guard(py, || place_of(py, self.0.lend(Seat::from_number(seat)).or_raise(py)?))
     }
 
     /// Takes back one reference whose message was not sent.
-    fn unlend(&self, py: Python<'_>, seat: u32) -> PyResult<()> {
+    fn unlend(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::seat)] seat: u32) -> PyResult<()> {
         guard(py, || self.0.unlend(Seat::from_number(seat)).or_raise(py))
     }
 

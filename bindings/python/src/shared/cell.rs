@@ -1,6 +1,9 @@
 //! Numbers in shared memory.
 
+use crate::arguments::named;
 use pyo3::prelude::*;
+
+const NUMBER: &str = "an integer of the cell's kind";
 
 /// The kinds of number that a cell can hold.
 pub(crate) enum Number {
@@ -41,29 +44,29 @@ impl Cell {
 
     /// Sets the value; `OverflowError` when it does not fit the kind of number.
     fn store(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        each!(self, cell => { cell.store(value.extract()?); Ok(()) })
+        each!(self, cell => { cell.store(named("value", value, NUMBER)?); Ok(()) })
     }
 
     /// Sets the value and gives the one before.
     fn swap<'py>(&self, py: Python<'py>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        each!(self, cell => Ok(cell.swap(value.extract()?).into_pyobject(py)?.into_any()))
+        each!(self, cell => Ok(cell.swap(named("value", value, NUMBER)?).into_pyobject(py)?.into_any()))
     }
 
     /// Adds and gives the value before.
     #[pyo3(signature = (value = None), text_signature = "($self, value=1)")]
     fn fetch_add<'py>(&self, py: Python<'py>, value: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        each!(self, cell => Ok(cell.fetch_add(value.map_or(Ok(1), |value| value.extract())?).into_pyobject(py)?.into_any()))
+        each!(self, cell => Ok(cell.fetch_add(value.map_or(Ok(1), |value| named("value", value, NUMBER))?).into_pyobject(py)?.into_any()))
     }
 
     /// Subtracts and gives the value before.
     #[pyo3(signature = (value = None), text_signature = "($self, value=1)")]
     fn fetch_sub<'py>(&self, py: Python<'py>, value: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        each!(self, cell => Ok(cell.fetch_sub(value.map_or(Ok(1), |value| value.extract())?).into_pyobject(py)?.into_any()))
+        each!(self, cell => Ok(cell.fetch_sub(value.map_or(Ok(1), |value| named("value", value, NUMBER))?).into_pyobject(py)?.into_any()))
     }
 
     /// Sets the value to `new` if it is `current`: whether it was.
     fn compare_exchange(&self, current: &Bound<'_, PyAny>, new: &Bound<'_, PyAny>) -> PyResult<bool> {
-        each!(self, cell => Ok(cell.compare_exchange(current.extract()?, new.extract()?).is_ok()))
+        each!(self, cell => Ok(cell.compare_exchange(named("current", current, NUMBER)?, named("new", new, NUMBER)?).is_ok()))
     }
 
     /// The value now; setting it is `store`.

@@ -2,6 +2,7 @@
 
 use super::wait::{AsyncWait, block_on};
 use crate::aio::Hub;
+use crate::arguments;
 use crate::error::{IntoPy, guard};
 use crate::interrupt;
 use crate::shared::SharedMemory;
@@ -65,7 +66,13 @@ impl Mutex {
     /// Waits for the lock, at most `timeout` seconds (None for ever), not at all unless `blocking`: whether it is held now.
     /// `block` is how multiprocessing spells `blocking`. `InvalidStateError` when this very thread has it, and waits.
     #[pyo3(signature = (blocking = true, timeout = None, *, block = None))]
-    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Limit>, block: Option<bool>) -> PyResult<bool> {
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::truth)] blocking: bool,
+        timeout: Option<Limit>,
+        #[pyo3(from_py_with = arguments::truth_or_none)] block: Option<bool>,
+    ) -> PyResult<bool> {
         guard(py, || {
             let limit = limit(block.unwrap_or(blocking), timeout);
             let died = wait(py, limit, |slice| match self.core.acquire(Some(slice)) {
@@ -132,14 +139,14 @@ impl Semaphore {
 
     /// Waits for a permit, at most `timeout` seconds (None for ever), not at all unless `blocking`: whether there was one.
     #[pyo3(signature = (blocking = true, timeout = None))]
-    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Limit>) -> PyResult<bool> {
+    fn acquire(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::truth)] blocking: bool, timeout: Option<Limit>) -> PyResult<bool> {
         guard(py, || Ok(wait(py, limit(blocking, timeout), |slice| self.0.acquire_timeout(slice).map(procs::SemaphorePermit::leave))?.is_some()))
     }
 
     /// Gives permits back; adds new ones when this process holds none.
     #[pyo3(signature = (n = 1))]
-    fn release(&self, py: Python<'_>, n: u32) -> PyResult<()> {
-        guard(py, || (0..n).try_for_each(|_| self.0.give_back()).or_raise(py))
+    fn release(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::given_back)] n: u32) -> PyResult<()> {
+        guard(py, || self.0.give_back(n).or_raise(py))
     }
 
     /// Permits that are free now.
@@ -279,13 +286,14 @@ impl Once {
 
     /// Ends the turn: the work is done, or has failed and the next one has to do it.
     #[pyo3(signature = (*, failed = false))]
-    fn finish(&self, failed: bool) -> bool {
+    fn finish(&self, #[pyo3(from_py_with = arguments::failed)] failed: bool) -> bool {
         self.0.finish(if failed { OnceEnd::Failed } else { OnceEnd::Done })
     }
 
     /// Calls `work` if nobody has done it yet; waits while another does.
     #[pyo3(signature = (work, timeout = None))]
     fn call_once(&self, py: Python<'_>, work: &Bound<'_, PyAny>, timeout: Option<Limit>) -> PyResult<()> {
+        let work = arguments::callable("work", work)?;
         if self.begin(py, timeout)? {
             let result = work.call0();
             self.finish(result.is_err());

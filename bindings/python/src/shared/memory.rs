@@ -8,6 +8,7 @@ use super::block::{bytes_in, lend, view_of};
 use super::cell::{Cell, Number};
 use super::locks::Home;
 use super::{locks, rwlock, table, travel};
+use crate::arguments;
 use crate::convert;
 use crate::error::{IntoPy, guard};
 use procs::{SharedMemory as Core, SharedMemoryOptions};
@@ -74,7 +75,14 @@ fn home(slf: &Bound<'_, SharedMemory>, offset: usize) -> Home {
 impl SharedMemory {
     #[new]
     #[pyo3(signature = (size, *, create = true, read_only = false, prefault = false, huge_pages = false))]
-    fn new(py: Python<'_>, size: usize, create: bool, read_only: bool, prefault: bool, huge_pages: bool) -> PyResult<SharedMemory> {
+    fn new(
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::size)] size: usize,
+        #[pyo3(from_py_with = arguments::truth)] create: bool,
+        #[pyo3(from_py_with = arguments::read_only)] read_only: bool,
+        #[pyo3(from_py_with = arguments::prefault)] prefault: bool,
+        #[pyo3(from_py_with = arguments::huge_pages)] huge_pages: bool,
+    ) -> PyResult<SharedMemory> {
         guard(py, || {
             if !create {
                 let detail = "memory without a name can only be made or opened by its descriptor: from_fd (create = False, expected True)";
@@ -87,7 +95,7 @@ impl SharedMemory {
 
     /// Opens the memory behind a descriptor, which stays open and the caller's.
     #[staticmethod]
-    fn from_fd(py: Python<'_>, fd: RawFd) -> PyResult<SharedMemory> {
+    fn from_fd(py: Python<'_>, #[pyo3(from_py_with = arguments::fd)] fd: RawFd) -> PyResult<SharedMemory> {
         guard(py, || {
             let own = procs::duplicate_fd(fd).or_raise(py)?;
             Core::from_fd(own).or_raise(py).map(SharedMemory::new_with)
@@ -143,7 +151,12 @@ impl SharedMemory {
 
     /// Copies bytes out.
     #[pyo3(signature = (offset = 0, size = None))]
-    fn read<'py>(&self, py: Python<'py>, offset: usize, size: Option<usize>) -> PyResult<Bound<'py, PyBytes>> {
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = arguments::offset)] offset: usize,
+        #[pyo3(from_py_with = arguments::size_or_all)] size: Option<usize>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         guard(py, || {
             let core = self.open(py)?;
             let size = size.unwrap_or_else(|| core.len().saturating_sub(offset));
@@ -154,7 +167,7 @@ impl SharedMemory {
     }
 
     /// Copies bytes in.
-    fn write(&self, py: Python<'_>, offset: usize, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn write(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::offset)] offset: usize, data: &Bound<'_, PyAny>) -> PyResult<()> {
         guard(py, || {
             let core = self.open(py)?;
             if let Ok(bytes) = data.cast::<PyBytes>() {
@@ -163,14 +176,20 @@ impl SharedMemory {
             let view = PyUntypedBuffer::get(data).ok();
             match view.as_ref().and_then(bytes_in) {
                 Some(bytes) => core.write(offset, bytes).or_raise(py),
-                None => core.write(offset, &convert::bytes_like(data)?).or_raise(py),
+                None => core.write(offset, &convert::bytes_like("data", data)?).or_raise(py),
             }
         })
     }
 
     /// Sets a range to one byte.
     #[pyo3(signature = (offset = 0, size = None, byte = 0))]
-    fn fill(&self, py: Python<'_>, offset: usize, size: Option<usize>, byte: u8) -> PyResult<()> {
+    fn fill(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::offset)] offset: usize,
+        #[pyo3(from_py_with = arguments::size_or_all)] size: Option<usize>,
+        #[pyo3(from_py_with = arguments::byte)] byte: u8,
+    ) -> PyResult<()> {
         guard(py, || {
             let core = self.open(py)?;
             let size = size.unwrap_or_else(|| core.len().saturating_sub(offset));
@@ -180,7 +199,12 @@ impl SharedMemory {
 
     /// The number at an offset: "u32", "i32", "u64" or "i64".
     #[pyo3(signature = (offset, kind = "u64"))]
-    fn cell(&self, py: Python<'_>, offset: usize, kind: &str) -> PyResult<Cell> {
+    fn cell(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = arguments::offset)] offset: usize,
+        #[pyo3(from_py_with = arguments::kind)] kind: &str,
+    ) -> PyResult<Cell> {
         guard(py, || {
             let core = self.open(py)?;
             Ok(Cell::new(match kind {
@@ -198,56 +222,91 @@ impl SharedMemory {
 
     /// The mutex at an offset; `create`: true makes it, false opens it, `None` does what is needed.
     #[pyo3(signature = (offset, create = None))]
-    fn mutex(slf: &Bound<'_, Self>, offset: usize, create: Option<bool>) -> PyResult<locks::Mutex> {
+    fn mutex(
+        slf: &Bound<'_, Self>,
+        #[pyo3(from_py_with = arguments::offset)] offset: usize,
+        #[pyo3(from_py_with = arguments::create)] create: Option<bool>,
+    ) -> PyResult<locks::Mutex> {
         let core = place(slf, |memory| placed!(SharedMutex, create, memory, offset))?;
         Ok(locks::Mutex { core, owner_died: Arc::default(), home: home(slf, offset) })
     }
 
     /// The readers-writer lock at an offset.
     #[pyo3(signature = (offset, create = None))]
-    fn rwlock(slf: &Bound<'_, Self>, offset: usize, create: Option<bool>) -> PyResult<rwlock::RwLock> {
+    fn rwlock(
+        slf: &Bound<'_, Self>,
+        #[pyo3(from_py_with = arguments::offset)] offset: usize,
+        #[pyo3(from_py_with = arguments::create)] create: Option<bool>,
+    ) -> PyResult<rwlock::RwLock> {
         let core = place(slf, |memory| placed!(SharedRwLock, create, memory, offset))?;
         Ok(rwlock::RwLock::new(core, home(slf, offset)))
     }
 
     /// The semaphore at an offset; `value` counts when it is made.
     #[pyo3(signature = (offset, value = 1, create = None))]
-    fn semaphore(slf: &Bound<'_, Self>, offset: usize, value: u32, create: Option<bool>) -> PyResult<locks::Semaphore> {
+    fn semaphore(
+        slf: &Bound<'_, Self>,
+        #[pyo3(from_py_with = arguments::offset)] offset: usize,
+        #[pyo3(from_py_with = arguments::permits)] value: u32,
+        #[pyo3(from_py_with = arguments::create)] create: Option<bool>,
+    ) -> PyResult<locks::Semaphore> {
         let core = place(slf, |memory| placed!(SharedSemaphore, create, memory, offset; value))?;
         Ok(locks::Semaphore(core, home(slf, offset)))
     }
 
     /// The event at an offset.
     #[pyo3(signature = (offset, create = None))]
-    fn event(slf: &Bound<'_, Self>, offset: usize, create: Option<bool>) -> PyResult<locks::Event> {
+    fn event(
+        slf: &Bound<'_, Self>,
+        #[pyo3(from_py_with = arguments::offset)] offset: usize,
+        #[pyo3(from_py_with = arguments::create)] create: Option<bool>,
+    ) -> PyResult<locks::Event> {
         let core = place(slf, |memory| placed!(SharedEvent, create, memory, offset))?;
         Ok(locks::Event(core, home(slf, offset)))
     }
 
     /// The barrier at an offset; `parties` counts when it is made.
     #[pyo3(signature = (offset, parties = 2, create = None))]
-    fn barrier(slf: &Bound<'_, Self>, offset: usize, parties: u32, create: Option<bool>) -> PyResult<locks::Barrier> {
+    fn barrier(
+        slf: &Bound<'_, Self>,
+        #[pyo3(from_py_with = arguments::offset)] offset: usize,
+        #[pyo3(from_py_with = arguments::parties)] parties: u32,
+        #[pyo3(from_py_with = arguments::create)] create: Option<bool>,
+    ) -> PyResult<locks::Barrier> {
         let core = place(slf, |memory| placed!(SharedBarrier, create, memory, offset; parties))?;
         Ok(locks::Barrier(core, home(slf, offset)))
     }
 
     /// The work that is done once at an offset.
     #[pyo3(signature = (offset, create = None))]
-    fn once(slf: &Bound<'_, Self>, offset: usize, create: Option<bool>) -> PyResult<locks::Once> {
+    fn once(
+        slf: &Bound<'_, Self>,
+        #[pyo3(from_py_with = arguments::offset)] offset: usize,
+        #[pyo3(from_py_with = arguments::create)] create: Option<bool>,
+    ) -> PyResult<locks::Once> {
         let core = place(slf, |memory| placed!(SharedOnce, create, memory, offset))?;
         Ok(locks::Once(core, home(slf, offset)))
     }
 
     /// The table of counters at an offset; `capacity` counts when it is made.
     #[pyo3(signature = (offset, capacity = 32, create = None))]
-    fn counters(slf: &Bound<'_, Self>, offset: usize, capacity: u32, create: Option<bool>) -> PyResult<table::Counters> {
+    fn counters(
+        slf: &Bound<'_, Self>,
+        #[pyo3(from_py_with = arguments::offset)] offset: usize,
+        #[pyo3(from_py_with = arguments::capacity)] capacity: u32,
+        #[pyo3(from_py_with = arguments::create)] create: Option<bool>,
+    ) -> PyResult<table::Counters> {
         let core = place(slf, |memory| placed!(Counters, create, memory, offset; capacity))?;
         Ok(table::Counters(core, home(slf, offset)))
     }
 
     /// The histogram at an offset.
     #[pyo3(signature = (offset, create = None))]
-    fn histogram(slf: &Bound<'_, Self>, offset: usize, create: Option<bool>) -> PyResult<table::Histogram> {
+    fn histogram(
+        slf: &Bound<'_, Self>,
+        #[pyo3(from_py_with = arguments::offset)] offset: usize,
+        #[pyo3(from_py_with = arguments::create)] create: Option<bool>,
+    ) -> PyResult<table::Histogram> {
         let core = place(slf, |memory| placed!(Histogram, create, memory, offset))?;
         Ok(table::Histogram(core, home(slf, offset)))
     }

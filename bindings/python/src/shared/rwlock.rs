@@ -3,6 +3,7 @@
 use super::locks::{Home, Reduced, limit, wait};
 use super::wait::AsyncWait;
 use crate::aio::Hub;
+use crate::arguments;
 use crate::error::{IntoPy, guard};
 use crate::timeout::Limit;
 use procs::{SharedReadGuard, SharedRwLock};
@@ -155,7 +156,7 @@ pub(crate) struct RwLockSide {
 impl RwLockSide {
     /// Waits for this side, at most `timeout` seconds (None for ever), not at all unless `blocking`: whether it is held now.
     #[pyo3(signature = (blocking = true, timeout = None))]
-    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Limit>) -> PyResult<bool> {
+    fn acquire(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::truth)] blocking: bool, timeout: Option<Limit>) -> PyResult<bool> {
         self.lock.acquire(py, self.side, limit(blocking, timeout))
     }
 

@@ -1,6 +1,7 @@
 //! Counters and histograms in shared memory.
 
 use super::locks::{Home, Reduced};
+use crate::arguments;
 use crate::error::{IntoPy, guard};
 use pyo3::prelude::*;
 
@@ -17,7 +18,7 @@ impl Counters {
     }
 
     /// The number of that name, made with 0 if there is none.
-    fn counter(&self, py: Python<'_>, name: &str) -> PyResult<Counter> {
+    fn counter(&self, py: Python<'_>, #[pyo3(from_py_with = arguments::counter)] name: &str) -> PyResult<Counter> {
         guard(py, || self.0.counter(name).or_raise(py).map(Counter))
     }
 
@@ -39,12 +40,12 @@ pub(crate) struct Counter(procs::Counter);
 impl Counter {
     /// Adds, or subtracts what is negative; gives the value before.
     #[pyo3(signature = (amount = 1))]
-    fn add(&self, amount: i64) -> i64 {
+    fn add(&self, #[pyo3(from_py_with = arguments::amount)] amount: i64) -> i64 {
         self.0.add(amount)
     }
 
     /// Sets the value.
-    fn set(&self, value: i64) {
+    fn set(&self, #[pyo3(from_py_with = arguments::count)] value: i64) {
         self.0.set(value);
     }
 
@@ -70,7 +71,7 @@ impl Histogram {
     const SIZE: usize = procs::Histogram::SIZE;
 
     /// Counts one value, a whole number from 0 to 2**64 - 1 in a unit of your choice.
-    fn record(&self, value: u64) {
+    fn record(&self, #[pyo3(from_py_with = arguments::recorded)] value: u64) {
         self.0.record(value);
     }
 
@@ -99,7 +100,7 @@ impl Histogram {
     }
 
     /// A value that at least this part (0 to 1) of the recorded ones do not exceed, at most 1/8 too large; 0 when there is none.
-    fn quantile(&self, part: f64) -> u64 {
+    fn quantile(&self, #[pyo3(from_py_with = arguments::part)] part: f64) -> u64 {
         self.0.snapshot().quantile(part)
     }
 

@@ -153,6 +153,11 @@ impl Guarded {
         true
     }
 
+    /// How much this process holds under `tag`.
+    pub(super) fn held_here(&self, tag: u32) -> u32 {
+        self.mine(tag).map_or(0, |entry| entry.count.load(Ordering::Relaxed))
+    }
+
     /// What is held by all under `tag`.
     pub(super) fn held(&self, tag: u32) -> u64 {
         let counted = self.entries().iter().filter(|entry| entry.tag.load(Ordering::Relaxed) == tag);

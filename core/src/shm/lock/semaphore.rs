@@ -138,10 +138,27 @@ impl SharedSemaphore {
     /// # Errors
     /// - `TooLarge`: more than 2³² permits.
     pub fn release(&self, permits: u32) -> Result<()> {
+        self.add(permits, 0)
+    }
+
+    /// Gives so many permits of this process back, whichever they are, and adds those that it does not hold. For bindings.
+    ///
+    /// # Errors
+    /// As [`release`](SharedSemaphore::release); then none was given back.
+    pub fn give_back(&self, permits: u32) -> Result<()> {
+        self.add(permits, permits)
+    }
+
+    /// Frees permits: at most `own` of them are some that this process holds, the others are new.
+    fn add(&self, permits: u32, own: u32) -> Result<()> {
         let fits = self.guarded.with(|| {
-            let total = self.total.load(Ordering::Relaxed).saturating_add(u64::from(permits));
+            let own = self.guarded.held_here(TAG).min(own);
+            let total = self.total.load(Ordering::Relaxed).saturating_add(u64::from(permits - own));
             let fits = total <= u64::from(u32::MAX);
             if fits {
+                for _ in 0..own {
+                    self.guarded.subtract(TAG);
+                }
                 self.total.store(total, Ordering::SeqCst);
             }
             fits
@@ -151,18 +168,6 @@ impl SharedSemaphore {
         }
         self.guarded.head.changed();
         Ok(())
-    }
-
-    /// Gives one permit of this process back, whichever permit it is; if it holds none, adds one. For bindings.
-    ///
-    /// # Errors
-    /// As [`release`](SharedSemaphore::release).
-    pub fn give_back(&self) -> Result<()> {
-        if self.guarded.with(|| self.guarded.subtract(TAG))? {
-            self.guarded.head.changed();
-            return Ok(());
-        }
-        self.release(1)
     }
 
     /// Permits that are free now, those of dead processes included.
