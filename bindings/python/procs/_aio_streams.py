@@ -156,18 +156,23 @@ class StreamReader(asyncio.StreamReader):
         return self._take(n)
 
     async def readuntil(self, separator=b"\n"):
-        """The bytes up to the separator and with it; ``IncompleteReadError`` when the end comes first."""
-        if not separator:
+        """The bytes up to the separator and with it, or of a tuple of them up to the one that ends first; ``IncompleteReadError`` when the end
+        comes first."""
+        separators = separator if isinstance(separator, tuple) else (separator,)
+        if not separators:
+            raise ValueError("Separator should contain at least one element")
+        if not all(separators):
             raise ValueError("Separator should be at least one-byte string")
+        longest = max(map(len, separators))
         self._settle()
         start = 0
-        while (found := self._pending.find(separator, start)) < 0:
-            start = max(0, len(self._pending) - len(separator) + 1)
+        while not (ends := [at + len(one) for one in separators if (at := self._pending.find(one, start)) >= 0]):
+            start = max(0, len(self._pending) - longest + 1)
             data = await self._chunk()
             if not data:
                 raise asyncio.IncompleteReadError(self._take(len(self._pending)), None)
             self._pending += data
-        return self._take(found + len(separator))
+        return self._take(min(ends))
 
     async def readline(self):
         """The next line with its end, however long; the rest at the end, then empty."""

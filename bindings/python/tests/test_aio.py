@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 import textwrap
 import time
 import warnings
@@ -336,5 +337,22 @@ def test_waiting_for_the_end_of_stdin_tells_that_input_was_lost(module):
         child.stdin.close()
         await child.stdin.wait_closed()
         assert (await child.communicate())[0] == b"all"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("module", [*([asyncio] if sys.version_info >= (3, 13) else []), aio], ids=lambda module: module.__name__)
+def test_reads_end_at_the_first_of_several_separators(module):
+    async def main():
+        child = await module.create_subprocess_exec("sh", "-c", "printf 'a;b--'; sleep 0.1; printf -- '->c;-'; printf d", stdout=procs.PIPE)
+        read = child.stdout.readuntil
+        assert [await read((b"--->", b";")), await read((b";", b"--->")), await read((b";", b"--->"))] == [b"a;", b"b--->", b"c;"]
+        for none, message in (((), "at least one element"), ((b";", b""), "one-byte"), (b"", "one-byte")):
+            with pytest.raises(ValueError, match=message):
+                await read(none)
+        with pytest.raises(asyncio.IncompleteReadError) as short:
+            await read((b";", b"\n"))
+        assert short.value.partial == b"-d"
+        assert await child.wait() == 0
 
     asyncio.run(main())
