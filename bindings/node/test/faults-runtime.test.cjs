@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { once } = require('node:events');
 const os = require('node:os');
+const path = require('node:path');
 const test = require('node:test');
 const { promisify } = require('node:util');
 const procs = require('..');
