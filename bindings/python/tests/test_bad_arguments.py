@@ -247,10 +247,10 @@ def test_bytes(name):
     ("typecode", procs.Value),
     ("timeout", lambda value: asyncio.run(aio.wait_any([], value))),
     ("timeout", lambda value: asyncio.run(entered(aio.held(memory().mutex(0), value)))),
-    ("timeout", lambda value: procs.Pipeline(["true"]).spawn().wait(value)),
-    ("size", lambda value: next(ended().chunks(value))),
-    ("sig", lambda value: ended().send_signal(value)),
-    ("number", lambda value: ended().take_fd(value)),
+    ("timeout", lambda value: piped(lambda child: child.wait(value))),
+    ("size", lambda value: ended(lambda child: next(child.chunks(value)))),
+    ("sig", lambda value: ended(lambda child: child.send_signal(value))),
+    ("number", lambda value: ended(lambda child: child.take_fd(value))),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_objects(name, call):
     refused(lambda: call(Odd()), name, *((TypeError,) if name == "typecode" else (TypeError, ValueError)))
@@ -267,10 +267,18 @@ def stopped(**given):
         child.stop(**given)
 
 
-def ended():
-    child = procs.Popen(["true"], stdout=procs.PIPE)
-    child.wait()
-    return child
+def ended(act):
+    with procs.Popen(["true"], stdout=procs.PIPE) as child:
+        child.wait()
+        act(child)
+
+
+def piped(act):
+    child = procs.Pipeline(["true"]).spawn()
+    try:
+        act(child)
+    finally:
+        child.wait()
 
 
 def test_more_permits_than_there_can_be_are_refused_at_once():
