@@ -117,10 +117,10 @@ const programs = {
     const kill = load('tree-kill');
     const child = cp.spawn('sh', ['-c', 'sleep 100 & echo $!; wait']);
     const grandchild = Number(`${(await once(child.stdout, 'data'))[0]}`);
-    const end = once(child, 'exit');
+    const [end, closed] = [once(child, 'exit'), once(child, 'close')];
     kill(child.pid, 'SIGKILL', (error) => say(error));
     say(await end);
-    await once(child, 'close');
+    await closed;
     say(fs.existsSync(`/proc/${grandchild}`) ? fs.readFileSync(`/proc/${grandchild}/stat`, 'utf8').includes(') Z') : true);
   },
   async 'npm-run-all2'() {
