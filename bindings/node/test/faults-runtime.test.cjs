@@ -8,11 +8,9 @@ const { once } = require('node:events');
 const os = require('node:os');
 const path = require('node:path');
 const test = require('node:test');
-const { promisify } = require('node:util');
 const procs = require('..');
 const { WATCHED, times, script } = require('./harness.cjs');
 
-const execFile = promisify(procs.execFile);
 
 test('H12: what any handler throws is an uncaught exception, and the next call works', WATCHED, async () => {
   const body = `

@@ -1,6 +1,6 @@
 """Pipelines and several children."""
 
-from facts import HELPER, ending, failure, flag, path, procs, quiet, quoted, run, scenario, status, text
+from facts import HELPER, ending, failure, flag, path, procs, quiet, quoted, scenario, status, text
 
 
 def show_stages(result):

@@ -10,7 +10,7 @@ import sys
 import time
 
 import procs
-from facts import flag, scenario, status, text
+from facts import flag, scenario, text
 from node_wire import ask, ended, read_all, status_after_close, talking
 from peers import PATIENCE, part
 
