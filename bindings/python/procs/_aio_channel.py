@@ -7,7 +7,7 @@ import inspect
 
 from . import _native
 from ._aio_loop import result_of
-from ._options import shown
+from ._arguments import seconds, shown
 
 _NOTHING = object()
 
@@ -150,7 +150,7 @@ class AsyncChannel:
     async def call(self, obj, timeout=None):
         """Asks the other side, which serves, and gives its reply. Cancelling the await cancels the call there."""
         _native.check_limit(timeout)
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds(timeout)):
             return (await result_of(lambda hub, number: self._channel._call_async(hub, number, obj)))[0]
 
     def call_stream(self, obj):

@@ -10,7 +10,8 @@ from . import _native
 from ._aio_loop import ends_of, result_of
 from ._aio_streams import StreamReader, open_writer
 from ._errors import NoProcessError
-from ._options import PIPE, argument_vector, shown, start_error, streams
+from ._arguments import shown
+from ._options import PIPE, argument_vector, start_error, streams
 from ._pipes import BLOCK, enlarge
 from ._popen import Popen
 from ._records import StopReport

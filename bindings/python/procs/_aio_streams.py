@@ -8,7 +8,7 @@ import os
 
 from . import _native
 from ._lines import complete
-from ._options import index
+from ._arguments import index
 from ._pipes import enlarge
 
 _CHUNK = 1 << 18

@@ -5,7 +5,8 @@
 import os
 import sys
 
-from ._options import channel_settings, refused
+from ._arguments import refused
+from ._options import channel_settings
 from ._popen import Popen
 
 

@@ -4,7 +4,7 @@
 
 import os
 
-from ._options import iterated
+from ._arguments import iterated
 
 
 def _quoted(arg):

@@ -5,7 +5,7 @@
 import os
 
 from ._errors import InvalidStateError
-from ._options import refused
+from ._arguments import refused
 from ._pipes import leftover
 from ._plan import translate
 

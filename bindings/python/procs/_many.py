@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from . import _native
 from ._errors import ProcsError
 from ._native import CancelHandle
-from ._options import DEVNULL, PIPE, positive, refused, shown
+from ._arguments import positive, refused, shown
+from ._options import DEVNULL, PIPE
 from ._plan import Plan, checked
 
 # The cap of runs under our own names; subprocess has none.

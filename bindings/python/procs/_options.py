@@ -6,13 +6,13 @@ import errno
 import functools
 import io
 import locale
-import operator
 import os
 import sys
 import warnings
 from collections.abc import Mapping
 
-from ._errors import InvalidArgumentError, InvalidNumberError, OutOfRangeError, SubprocessError, UnsupportedError
+from ._arguments import LIMIT, SINK, STANDARD, STREAM, index, items, iterated, refused, shown
+from ._errors import InvalidArgumentError, InvalidNumberError, SubprocessError, UnsupportedError
 
 PIPE = -1
 STDOUT = -2
@@ -21,86 +21,6 @@ DEVNULL = -3
 _RUN_OPTIONS = ("grace", "drain_grace", "drain_after_exit", "cancel")
 _PLAIN_OPTIONS = ("foreground", "controlling_tty", "nice", "no_new_privs", "die_with_parent", "parent_death_signal", "signals",
                   "offload", "kill_on_drop", "tree_level", "kill_tree")
-
-
-_STREAM = "None, PIPE, DEVNULL, a descriptor or an object with fileno()"
-_COMMAND = "the program and its arguments, each a str, bytes or path-like object"
-_SINK = 'a callable, file, descriptor, path-like object, "buffer", "discard", ("append", path) or a list of these'
-_LIMIT = 'bytes, or a policy ("error", "head", "tail" or "spill") and bytes'
-
-# The keyword arguments of a user by the option of the core that they become, where the names differ.
-_USERS_NAMES = {"pipe_size": "pipesize", "new_session": "start_new_session", "uid": "user", "gid": "group", "groups": "extra_groups",
-                "keep_fds": "close_fds"}
-_EXPECTED = {
-    "args": _COMMAND, "executable": "a str, bytes or path-like object", "cwd": "a str, bytes or path-like object",
-    "fds": "a dict of child numbers to descriptors, PIPE or objects with fileno()", "umask": "0 to 0o777", "nice": "an integer from -20 to 19",
-    "affinity": "numbers of CPUs", "limits": "a dict of resources to a number, a (soft, hard) tuple or None for unlimited",
-    "process_group": "the number of a process group, or 0 for a new one", "pipesize": "bytes", "user": "a name or 0 to 4294967295",
-    "group": "a name or 0 to 4294967295", "extra_groups": "a list of names and numbers", "signals": '"restore", "default" or "inherit"',
-    "tree_level": '"process", "group", "walk" or "cgroup"', "parent_death_signal": "a signal", "cancel": "a CancelHandle",
-    "timeout": "seconds", "grace": "seconds", "drain_grace": "seconds", "drain_after_exit": "seconds", "stdout_limit": _LIMIT, "stderr_limit": _LIMIT,
-    "stdin": _STREAM, "stdout": _STREAM, "stderr": _STREAM, "input": "a bytes-like object, or str in text mode", "stdout_sink": _SINK, "stderr_sink": _SINK,
-}
-
-
-def refused(error, name, value, expected=None):
-    """The exception of a failed conversion with the argument's name, its value and what was expected; one that says more stays as it is.
-
-    Where ``subprocess`` has the argument, its message is kept and the rest is a note.
-    """
-    note = isinstance(error, UnicodeError)  # has no message to add to
-    if not note and type(error) not in (TypeError, ValueError, AttributeError, OverflowError, IndexError, KeyError):
-        return error
-    if any(" = " in text for text in (str(error), *getattr(error, "__notes__", ()))):
-        return error
-    name = _USERS_NAMES.get(name, name)
-    more = f"({name} = {shown(value)}, expected {expected or _EXPECTED.get(name, 'a bool')})"
-    if note or name in _STANDARD or name in ("args", "input"):
-        error.add_note(more)
-        return error
-    if isinstance(error, OverflowError):
-        return OutOfRangeError(f"out of range {more}")
-    return type(error)(f"{error} {more}")
-
-
-def shown(value):
-    """The value for a message, whatever its ``repr`` does."""
-    import reprlib
-    try:
-        return reprlib.repr(value)
-    except Exception:  # an integer of thousands of digits, for one
-        return f"<{type(value).__name__}>"
-
-
-def seconds(value, name="timeout", expected="seconds or None"):
-    """A time that is not the core's to wait for, None for ever; a negative one has passed."""
-    if value is None:
-        return None
-    try:
-        if isinstance(value, (str, bytes, bytearray)):  # float() would read them
-            raise TypeError(f"must be real number, not {type(value).__name__}")
-        number = float(value)
-        if number != number:
-            raise ValueError("not a number")
-    except (TypeError, ValueError, OverflowError) as error:
-        raise refused(error, name, value, expected) from None
-    return number
-
-
-def index(value, name, expected=None):
-    """An integer, or what says that it is one."""
-    try:
-        return operator.index(value)
-    except TypeError as error:
-        raise refused(error, name, value, expected) from None
-
-
-def positive(value, name, expected):
-    """A size from 1 up, as much as there can be where it is larger."""
-    number = index(value, name, expected)
-    if number < 1:
-        raise OutOfRangeError(f"out of range ({name} = {shown(value)}, expected {expected})")
-    return min(number, sys.maxsize)
 
 
 def channel_settings(channel):
@@ -144,13 +64,13 @@ def stream(target, name="stdin"):
         try:
             find = target.fileno
         except AttributeError as error:
-            raise refused(error, name, target, _STREAM) from None
+            raise refused(error, name, target, STREAM) from None
         try:
             number = find()
         except ValueError as error:  # a closed file
-            raise refused(error, name, target, _STREAM) from None
+            raise refused(error, name, target, STREAM) from None
     if isinstance(number, int) and number < DEVNULL:
-        raise InvalidNumberError(errno.EBADF, f"spawn: not a descriptor ({name} = {number}, expected {_STREAM})")
+        raise InvalidNumberError(errno.EBADF, f"spawn: not a descriptor ({name} = {number}, expected {STREAM})")
     return number
 
 
@@ -189,7 +109,7 @@ def text_mode(given):
 def environment(env):
     """The mapping as bytes; names with ``=`` and embedded NULs are refused."""
     made = {}
-    for name, value in _items(env, "env", "a mapping of names to values"):
+    for name, value in items(env, "env", "a mapping of names to values"):
         try:
             made[os.fsencode(name)] = os.fsencode(value)
         except TypeError as error:
@@ -197,14 +117,6 @@ def environment(env):
     if any(b"=" in name for name in made):
         raise InvalidArgumentError("illegal environment variable name")
     return made
-
-
-def _items(mapping, name, expected=None):
-    try:
-        find = mapping.items
-    except AttributeError as error:
-        raise refused(error, name, mapping, expected) from None
-    return find()
 
 
 def _number(value, find, what):
@@ -225,14 +137,6 @@ def _number(value, find, what):
             raise ValueError("invalid group id")
         raise OverflowError("Python int too large to convert to C int")
     return number
-
-
-def iterated(values, name, expected=None):
-    """An iterator over an argument."""
-    try:
-        return iter(values)
-    except (TypeError, ValueError) as error:
-        raise refused(error, name, values, expected) from None
 
 
 def _uid(user):
@@ -300,7 +204,7 @@ def _descriptors(given, options):
             raise refused(ValueError("bad value(s) in fds_to_keep"), "pass_fds", pass_fds, "a sequence of descriptors")
         if fd > 2:
             wanted[fd] = fd
-    for number, target in _items(given.get("fds") or {}, "fds"):
+    for number, target in items(given.get("fds") or {}, "fds"):
         wanted[number] = stream(target, "fds")
     if wanted:
         options["fds"] = wanted
@@ -312,7 +216,7 @@ def _limits(limits):
     names = {getattr(resource, name): name[7:].lower() for name in dir(resource) if name.startswith("RLIMIT_")}
     names[resource.RLIMIT_NOFILE] = "nofile"
     made = []
-    for name, value in _items(limits, "limits"):
+    for name, value in items(limits, "limits"):
         soft, hard = value if isinstance(value, tuple) else (value, value)
         name = names.get(name, name) if isinstance(name, int) else name.lower().removeprefix("rlimit_")
         made.append((str(name), None if soft == resource.RLIM_INFINITY else soft, None if hard == resource.RLIM_INFINITY else hard))
@@ -327,7 +231,7 @@ def output_limit(limit, name="max_output"):
     if isinstance(limit, int):
         limit = ("error", limit)
     if not isinstance(limit, tuple) or len(limit) != 2 or not isinstance(limit[1], int) or not 0 <= limit[1] < 1 << 64:
-        raise InvalidArgumentError(f"run: not a limit of output ({name} = {shown(given)}, expected {_LIMIT})")
+        raise InvalidArgumentError(f"run: not a limit of output ({name} = {shown(given)}, expected {LIMIT})")
     return limit
 
 
@@ -343,19 +247,21 @@ def sink(target, name="stdout_sink"):
         return target
     if isinstance(target, os.PathLike):
         return ("file", target)
-    if isinstance(target, int):
-        if not 0 <= target <= 0x7FFFFFFF:
-            raise InvalidNumberError(errno.EBADF, f"run: not a descriptor ({name} = {target}, expected {_SINK})")
-        return ("fd", int(target))
-    if hasattr(target, "fileno"):
+    number = target if isinstance(target, int) else None
+    if number is None and hasattr(target, "fileno"):
         try:
-            target.flush()
-            return ("fd", target.fileno())
-        except ValueError as error:  # a closed file
+            if hasattr(target, "flush"):  # what it holds comes before the output; a socket has nothing
+                target.flush()
+            number = index(target.fileno(), name, SINK)
+        except ValueError as error:  # a closed file, or one in memory
             raise refused(error, name, target) from None
+    if number is not None:
+        if not 0 <= number <= 0x7FFFFFFF:
+            raise InvalidNumberError(errno.EBADF, f"run: not a descriptor ({name} = {shown(target)}, expected {SINK})")
+        return ("fd", int(number))
     if callable(target):
         return ("call", target)
-    raise InvalidArgumentError(f"run: not a sink ({name} = {shown(target)}, expected {_SINK})")
+    raise InvalidArgumentError(f"run: not a sink ({name} = {shown(target)}, expected {SINK})")
 
 
 def _own_names(given, options):
@@ -381,9 +287,6 @@ def _own_names(given, options):
             options.setdefault(name, PIPE)
 
 
-_STANDARD = frozenset((
-    "bufsize executable stdin stdout stderr preexec_fn close_fds shell cwd env universal_newlines startupinfo creationflags "
-    "restore_signals start_new_session pass_fds user group extra_groups encoding errors text umask pipesize process_group").split())
 # What ``run`` has and ``Popen`` has not.
 RUNS_ONLY = frozenset((*_RUN_OPTIONS, "max_output", "stdout_limit", "stderr_limit", "stdout_sink", "stderr_sink"))
 _OWN = RUNS_ONLY.union(_PLAIN_OPTIONS, ("affinity", "limits", "fds"))
@@ -392,7 +295,7 @@ _OWN = RUNS_ONLY.union(_PLAIN_OPTIONS, ("affinity", "limits", "fds"))
 def refuse_unknown(given, where):
     """Raises the TypeError of a call with a keyword that nobody knows."""
     for name in given:
-        if name not in _STANDARD and name not in _OWN:
+        if name not in STANDARD and name not in _OWN:
             raise TypeError(f"{where}() got an unexpected keyword argument '{name}'")
 
 

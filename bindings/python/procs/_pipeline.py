@@ -8,9 +8,10 @@ import sys
 import time
 import types
 
-from . import _native, _options
+from . import _arguments, _native, _options
 from ._errors import CalledProcessError, TimeoutExpired, TooLargeError
 from ._many import split
+from ._options import PIPE
 from ._plan import encoded, translate
 from ._popen import Popen
 from ._records import StopReport, StreamReport, Usage
@@ -128,7 +129,7 @@ class PipelineChild(Stages):
                 self.stdin.close()
             except BrokenPipeError:
                 pass  # the first stage does not want the rest
-        end = None if timeout is None else time.monotonic() + _options.seconds(timeout)
+        end = None if timeout is None else time.monotonic() + _arguments.seconds(timeout)
         for child in self.children:
             try:
                 child.wait(None if end is None else max(0, end - time.monotonic()))
@@ -177,7 +178,7 @@ class Pipeline:
     def _prepared(self, given):
         """Stages and options for the core, and how its answer becomes a result."""
         check, timeout, input = given.pop("check", False), given.get("timeout"), given.pop("input", None)
-        mode, encoding, errors = _options.text_mode({name: given.pop(name, None) for name in ("text", "encoding", "errors")})
+        mode, encoding, errors = _options.text_mode({"stdout": PIPE, **{name: given.pop(name, None) for name in ("text", "encoding", "errors")}})
         stages = []
         for args, own in self._commands_of():
             argv = _options.argument_vector(args, own.get("shell", False), own.get("executable"))

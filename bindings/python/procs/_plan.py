@@ -5,7 +5,7 @@
 import errno
 import sys
 
-from . import _options
+from . import _arguments, _options
 from ._errors import CalledProcessError, TimedOutError, TimeoutExpired, TooLargeError
 from ._options import PIPE
 from ._records import CompletedProcess
@@ -25,7 +25,7 @@ def translate(data, encoding, errors):
 def encoded(text, encoding, errors):
     """The input of a run in text mode as bytes."""
     if not isinstance(text, str):
-        raise _options.refused(TypeError(f"write() argument must be str, not {type(text).__name__}"), "input", text, "str in text mode")
+        raise _arguments.refused(TypeError(f"write() argument must be str, not {type(text).__name__}"), "input", text, "str in text mode")
     return text.encode(encoding, errors or "strict")
 
 
@@ -63,7 +63,7 @@ class Plan:
         _options.refuse_unknown(given, "run")
         bufsize = given.get("bufsize", -1)
         if bufsize is not None and not isinstance(bufsize, int):
-            raise _options.refused(TypeError("bufsize must be an integer"), "bufsize", bufsize, "an integer")
+            raise _arguments.refused(TypeError("bufsize must be an integer"), "bufsize", bufsize, "an integer")
         self.args = args
         self.given = given
         self.timeout = timeout

@@ -11,7 +11,7 @@ import time
 import types
 import warnings
 
-from . import _handles, _native, _options
+from . import _arguments, _handles, _native, _options
 from ._communicate import Communication, feed
 from ._errors import InvalidArgumentError, InvalidNumberError, SubprocessError, TimeoutExpired
 from ._lines import LINE_BLOCK, byte_batches, text_batches, untouched
@@ -26,7 +26,7 @@ _POLITE_SECONDS = 0.25
 
 def _moment(timeout):
     """When a timeout will have passed, on the clock of deadlines; None for never."""
-    return None if timeout is None else time.monotonic() + _options.seconds(timeout)
+    return None if timeout is None else time.monotonic() + _arguments.seconds(timeout)
 
 
 class Popen:
@@ -81,7 +81,7 @@ class Popen:
 
     def _execute_child(self, args, given, channel, bufsize):
         if not isinstance(bufsize, int):
-            raise _options.refused(TypeError("bufsize must be an integer"), "bufsize", bufsize, "an integer")
+            raise _arguments.refused(TypeError("bufsize must be an integer"), "bufsize", bufsize, "an integer")
         if not self._chooses_handles:
             self._start(args, given, channel, bufsize)
             return
@@ -216,7 +216,7 @@ class Popen:
 
     def send_signal(self, sig):
         """Sends a signal; nothing happens when the child has ended."""
-        number = _options.index(sig, "sig", "the number of a signal")
+        number = _arguments.index(sig, "sig", "the number of a signal")
         if self.poll() is None:
             try:
                 self._child.send_signal(number)
@@ -333,7 +333,7 @@ class Popen:
     def chunks(self, size=262144):
         """Yields standard output as bytes of at most ``size``, as it comes. The pipe is enlarged once there is much."""
         file = self._binary_stdout()
-        size = _options.positive(size, "size", "bytes, 1 or more")
+        size = _arguments.positive(size, "size", "bytes, 1 or more")
         while data := file.read1(size):
             yield data
         self.stdout.close()
@@ -370,7 +370,7 @@ def wait_any(children, timeout=None):
         children = list(children)
         natives = [child._child for child in children]
     except (AttributeError, TypeError, ValueError):
-        raise TypeError(f"wait_any: not children (children = {_options.shown(children)}, expected a list of Popen)") from None
+        raise TypeError(f"wait_any: not children (children = {_arguments.shown(children)}, expected a list of Popen)") from None
     index = _native.wait_any(natives, timeout)
     if index is None:
         return None

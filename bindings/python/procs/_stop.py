@@ -6,7 +6,7 @@ import math
 import operator
 import signal
 
-from ._options import seconds, shown
+from ._arguments import seconds, shown
 
 
 def ladder(steps, grace, stdin):

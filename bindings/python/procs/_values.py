@@ -8,7 +8,7 @@ import sys
 
 from ._errors import OutOfRangeError
 from ._native import SharedMemory, SharedMutex
-from ._options import refused, shown
+from ._arguments import refused, shown
 
 # The lock, then the numbers on a cache line of their own.
 _START = (SharedMutex.SIZE + 63) // 64 * 64
@@ -131,7 +131,7 @@ class Array(_Shared):
         code = _code(typecode)
         count, values = size_or_initializer, ()
         if not isinstance(count, int):
-            values = self._values(code, size_or_initializer)
+            values = self._values(code, size_or_initializer, "size_or_initializer", "a number of items, or the items")
             count = len(values)
         if count < 0:
             raise OutOfRangeError(f"an array has no negative size (size_or_initializer = {count}, expected a number of items, or the items)")
@@ -143,14 +143,14 @@ class Array(_Shared):
             self[at] = value
 
     @staticmethod
-    def _values(code, given):
+    def _values(code, given, name, expected):
         """The items to store: bytes are characters one by one."""
         if code == "c" and isinstance(given, (bytes, bytearray, memoryview)):
             return [bytes((byte,)) for byte in bytes(given)]
         try:
             return list(given)
         except (TypeError, ValueError) as error:
-            raise refused(error, "size_or_initializer", given, "a number of items, or the items") from None
+            raise refused(error, name, given, expected) from None
 
     def _made(self, item):
         return (item * len(self)).from_buffer(self._items)
@@ -165,7 +165,7 @@ class Array(_Shared):
         if not isinstance(at, slice):
             try:
                 return self._items[at]
-            except (TypeError, IndexError) as error:
+            except (TypeError, IndexError, NotImplementedError) as error:
                 raise self._no_place(error, at) from None
         return self._items[at].tobytes() if self.typecode == "c" else self._items[at].tolist()
 
@@ -173,20 +173,21 @@ class Array(_Shared):
         if not isinstance(at, slice):
             try:
                 self._items[at] = value
-            except (TypeError, IndexError, ValueError) as error:
+            except (TypeError, IndexError, ValueError, NotImplementedError) as error:
                 if isinstance(error, IndexError) or not hasattr(at, "__index__"):
                     raise self._no_place(error, at) from None
                 raise self._refused(error, value) from None
             return
         places = range(len(self))[at]
-        values = self._values(self.typecode, value)
+        values = self._values(self.typecode, value, "value", "the items for the slice")
         if len(values) != len(places):
             raise ValueError(f"an array does not change its size (values = {len(values)}, expected {len(places)})")
         for place, item in zip(places, values, strict=True):
             self[place] = item
 
     def _no_place(self, error, at):
-        return type(error)(f"no such item (at = {shown(at)}, expected an integer below {len(self)}, or a slice)")
+        kind = IndexError if isinstance(error, IndexError) else TypeError  # a view knows places of several dimensions, if only to refuse them
+        return kind(f"no such item (at = {shown(at)}, expected an integer below {len(self)}, or a slice)")
 
     def __iter__(self):
         return iter(self._items)

@@ -71,7 +71,7 @@ pub(crate) fn input(value: &Bound<'_, PyAny>) -> PyResult<Input> {
 /// The exception of a failed conversion, with the argument it was about, and what was expected where its name does not tell.
 pub(crate) fn refused(name: &str, value: &Bound<'_, PyAny>, expected: Option<&str>, error: PyErr) -> PyErr {
     let py = value.py();
-    let made = py.import("procs._options").and_then(|module| module.call_method1("refused", (error.value(py), name, value, expected)));
+    let made = py.import("procs._arguments").and_then(|module| module.call_method1("refused", (error.value(py), name, value, expected)));
     made.map_or(error, PyErr::from_value)
 }
 

@@ -33,6 +33,11 @@ impl Limit {
     /// To try, and not to wait.
     pub(crate) const NOW: Limit = Limit(Duration::ZERO);
 
+    /// The limit that the argument of that name gives; the message tells what `None` would be.
+    pub(crate) fn named(name: &str, value: &Bound<'_, PyAny>, none: &str) -> PyResult<Limit> {
+        limit(value).map_err(|error| refused(name, value, Some(&format!("seconds, 0 or more, or None {none}")), error))
+    }
+
     pub(crate) fn duration(self) -> Duration {
         self.0
     }
@@ -42,8 +47,7 @@ impl<'py> FromPyObject<'_, 'py> for Limit {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Limit> {
-        let value = value.to_owned();
-        limit(&value).map_err(|error| refused("timeout", &value, Some("seconds, 0 or more, or None for ever"), error))
+        Limit::named("timeout", &value.to_owned(), "for ever")
     }
 }
 

@@ -1,8 +1,10 @@
 """Every argument of what is native: a value that is refused is named, with what was expected, in an exception of the kind that Python has for it."""
 
 import asyncio
+import io
 import math
 import os
+import socket
 import threading
 
 import pytest
@@ -326,6 +328,83 @@ def test_a_closed_file_is_named():
         pass
     for name in ("stdin", "stdout", "stderr", "stdout_sink", "stderr_sink", "fds"):
         refused(lambda name=name: procs.run(["true"], **{name: {5: file} if name == "fds" else file}), name, ValueError)
+
+
+@pytest.mark.parametrize("name", ["frame_timeout", "spin"])
+def test_times_of_a_channels_options(name):
+    for value in (-1, math.nan, "5", b"5", [], Odd()):
+        refused(lambda value=value: procs.Channel.pair(**{name: value}), name, TypeError, ValueError)
+
+
+class Descriptor:
+    def __init__(self, number):
+        self.number = number
+
+    def fileno(self):
+        return self.number
+
+
+def test_a_sink_is_any_object_with_a_descriptor():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        procs.run(["echo", "sent"], stdout_sink=theirs)
+        assert ours.recv(9) == b"sent\n"
+        procs.Pipeline(["echo", "piped"]).run(stdout_sink=Descriptor(theirs.fileno()))
+        assert ours.recv(9) == b"piped\n"
+
+
+@pytest.mark.parametrize("sink", [Descriptor("x"), Descriptor(-1), Descriptor(2**70), io.BytesIO()], ids=["text", "negative", "large", "in memory"])
+def test_sinks_without_a_descriptor(sink):
+    refused(lambda: procs.run(["true"], stdout_sink=sink), "stdout_sink", TypeError, ValueError)
+
+
+def test_a_codec_is_refused_before_anything_starts(tmp_path):
+    made = tmp_path / "made"
+    for run in (lambda **given: procs.Pipeline(["touch", made]).run(**given), lambda **given: procs.run_many([["touch", made]], **given),
+                lambda **given: asyncio.run(aio.Pipeline(["touch", made]).run(**given))):
+        with pytest.raises(LookupError, match="no-such-codec"):
+            run(encoding="no-such-codec")
+        assert not made.exists()
+
+
+def test_places_of_an_array_and_what_goes_there():
+    array = procs.Array("i", 3)
+    for place in ((), (0,), (0, 0), None, 1.5):
+        refused(lambda place=place: array[place], "at", TypeError)
+        refused(lambda place=place: array.__setitem__(place, 1), "at", TypeError)
+    refused(lambda: array.__setitem__(slice(0, 2), 5), "value", TypeError)
+    assert list(array) == [0, 0, 0]
+
+
+def test_a_wait_for_nothing_says_so():
+    refused(lambda: procs.wait_any([]), "children", procs.InvalidArgumentError)
+    refused(lambda: asyncio.run(aio.wait_any([])), "processes", procs.InvalidArgumentError)
+
+
+def test_what_an_object_says_of_its_length_is_not_believed():
+    class Long(list):
+        def __len__(self):
+            return 2**62
+
+    channel, there = procs.Channel.pair()
+    there.send("here")
+    assert procs.wait_any_channel(Long([there, channel]), 60) == 1
+    assert procs.wait_any_channel((end for end in (there, channel)), 60) == 1
+
+
+def test_a_time_is_what_float_makes_of_it():
+    class Minute:
+        def __index__(self):
+            return 60
+
+    async def asked():
+        channel, there = procs.Channel.pair()
+        served = asyncio.create_task(aio.AsyncChannel(there).serve(lambda text: text + "!"))
+        async with aio.AsyncChannel(channel) as asking:
+            assert await asking.call("well", timeout=Minute()) == "well!"
+        await served
+
+    asyncio.run(asked())
 
 
 @pytest.mark.parametrize("options", [{"user": 2**32}, {"user": -1}, {"group": 2**100}, {"group": []}, {"extra_groups": [-5]}, {"extra_groups": 5}, {"user": "nobody by this name"},

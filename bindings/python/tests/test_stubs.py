@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import procs
-from procs import _native, _options, aio
+from procs import _arguments, _native, _options, aio
 
 FOLDER = Path(procs.__file__).parent
 
@@ -96,7 +96,7 @@ def test_every_keyword_argument_is_typed():
     names = top_level(parsed("__init__.pyi"))
     typed = members(names["_StartOptions"]) | members(names["_RunOptions"])
     spelled_out = {"bufsize", "universal_newlines", "encoding", "errors", "text"}
-    assert typed | spelled_out == _options._STANDARD | _options._OWN
+    assert typed | spelled_out == _arguments.STANDARD | _options._OWN
     assert members(names["_StartOptions"]) | members(names["_PopenOptions"]) | spelled_out | {"self", "args"} == set(inspect.signature(procs.Popen.__init__).parameters)
 
 

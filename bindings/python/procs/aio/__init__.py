@@ -20,9 +20,10 @@ from .._aio_channel import AsyncChannel
 from .._aio_loop import result_of as _result
 from .._aio_process import Process, adopt, create, opened, stop_together
 from .._aio_streams import StreamReader
-from .._errors import InvalidStateError, TimedOutError
+from .._arguments import seconds, shown
+from .._errors import InvalidArgumentError, InvalidStateError, TimedOutError
 from .._many import prepared
-from .._options import DEVNULL, PIPE, STDOUT, seconds, shown
+from .._options import DEVNULL, PIPE, STDOUT
 from .._plan import Plan, checked, named, redirect
 from .._run import output_options
 from .._stop import ladder
@@ -147,6 +148,8 @@ async def wait_any(processes, timeout=None):
     except (AttributeError, TypeError, ValueError):
         raise TypeError(f"wait_any: not processes (processes = {shown(processes)}, expected a list of Process)") from None
     timeout = seconds(timeout)
+    if not processes:
+        raise InvalidArgumentError("wait_any: no processes (processes = [], expected at least one)")
     tasks = {asyncio.ensure_future(wait()): process for process, wait in zip(processes, waits)}
     try:
         done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

@@ -35,11 +35,16 @@ fn wire_named(py: Python<'_>, name: &str) -> PyResult<Wire> {
 
 /// `None` is adaptive, 0 never, a number of seconds up to that long.
 fn spin(value: &Bound<'_, PyAny>) -> PyResult<Spin> {
-    match of::<Option<Limit>>("spin", value, "a number of seconds or None")? {
+    match time("spin", value, "for what has paid so far")? {
         None => Ok(Spin::Adaptive),
         Some(Limit::NOW) => Ok(Spin::Off),
         Some(cap) => Ok(Spin::Always(cap.duration())),
     }
+}
+
+/// Seconds or `None`, of which the last argument says what it means.
+fn time(key: &str, value: &Bound<'_, PyAny>, none: &str) -> PyResult<Option<Limit>> {
+    if value.is_none() { Ok(None) } else { Limit::named(key, value, none).map(Some) }
 }
 
 /// A value of the wrong type, by the name of its option.
@@ -78,7 +83,7 @@ fn set(options: &mut ChannelOptions, key: &str, value: &Bound<'_, PyAny>) -> PyR
         "high_water" => options.high_water = of(key, value, "a number of bytes")?,
         "ring_bytes" => options.ring_bytes = of(key, value, "a number of bytes")?,
         "max_fds" => options.max_fds = of(key, value, "a number up to 253")?,
-        "frame_timeout" => options.frame_timeout = of::<Option<Limit>>(key, value, "a number of seconds or None")?.map(Limit::duration),
+        "frame_timeout" => options.frame_timeout = time(key, value, "for ever")?.map(Limit::duration),
         "spin" => options.spin = spin(value)?,
         _ => return Err(PyTypeError::new_err(format!("channel: no such option ({key}, expected one of {NAMES})"))),
     }

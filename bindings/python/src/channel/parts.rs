@@ -1,7 +1,6 @@
 //! What goes into a message besides an object, and what of it comes out.
 
 use super::{Channel, Unsent, codec_named};
-use crate::arguments::named;
 use crate::convert::refused;
 use crate::error::{IntoPy, raise};
 use crate::memory::to_bytes;
@@ -95,7 +94,10 @@ fn each<'py>(name: &str, list: Option<&Bound<'py, PyAny>>, expected: &str) -> Py
 
 /// A list of channels.
 pub(super) fn channels(value: &Bound<'_, PyAny>) -> PyResult<Vec<Py<Channel>>> {
-    named("channels", value, "a list of Channel")
+    const EXPECTED: &str = "a list of Channel";
+    // One by one: what an object says of its length is not to be believed.
+    let ends = each("channels", Some(value), EXPECTED)?.map(|end| end?.extract().map_err(PyErr::from));
+    ends.collect::<PyResult<_>>().map_err(|error| refused("channels", value, Some(EXPECTED), error))
 }
 
 /// A buffer to receive into, from `offset` on.
