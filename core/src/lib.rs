@@ -84,4 +84,4 @@ pub use sys::cpu::fence_after_unlock;
 #[doc(hidden)]
 pub use sys::fork::PerProcess;
 #[doc(hidden)]
-pub use sys::hints::{advise_huge_pages, exported_symbol, read_uninit};
+pub use sys::hints::{advise_huge_pages, bring_near, exported_symbol, read_uninit};

@@ -172,6 +172,37 @@ fn who_settles_soon_is_called_again_once_where_looking_pays() {
 }
 
 #[test]
+fn who_looks_again_works_until_something_comes() {
+    // As above of sockets.
+    for (name, options) in kinds().into_iter().filter(|(_, options)| options.ring_bytes > 0) {
+        let keen = matches!(options.spin, Spin::Always(_));
+        let (a, b) = Channel::pair_with(&options).expect("a pair");
+        let work_until = |last: u32, act: &dyn Fn()| {
+            let mut done = 0;
+            let more = b.settle_meanwhile(&mut || {
+                done += 1;
+                if done == last {
+                    act();
+                }
+                // Somebody who would work for ever.
+                done < 1000
+            });
+            (more.expect("open"), done)
+        };
+        if keen {
+            assert_eq!(work_until(0, &|| ()), (false, 1000), "{name}: all of it is done, nothing came");
+            assert!(!is_readable(&b), "{name}");
+            assert_eq!(work_until(3, &|| a.send_bytes(b"x").expect("sent")), (true, 3), "{name}: it came during the third step");
+        } else {
+            assert!(options.spin == Spin::Adaptive || work_until(0, &|| ()) == (false, 0), "{name}");
+            a.send_bytes(b"x").expect("sent");
+        }
+        assert_eq!(work_until(0, &|| ()), (true, 0), "{name}: it is there already");
+        assert!(b.take_ready().expect("open").is_some(), "{name}");
+    }
+}
+
+#[test]
 fn slice_takes_a_body_alone_that_fits() {
     for (name, options) in kinds() {
         let (a, b) = Channel::pair_with(&options).expect("a pair");

@@ -9,6 +9,7 @@ use crate::memory::Slab;
 use crate::message_parts::{VALUES, put};
 use crate::poller::Turn;
 use crate::receiver::Receiver;
+use crate::spare::bring_next_near;
 use crate::text::text_of;
 use napi::bindgen_prelude::JsValue;
 use napi::{Env, sys};
@@ -108,7 +109,7 @@ impl Channels {
         {
             let late = begun.elapsed() >= TURN;
             let more = catch(|| match late || !turn.is_idle() {
-                false => channel.settle(),
+                false => channel.settle_meanwhile(&mut bring_next_near),
                 // A conversation: the loop does what else there is and comes back, once.
                 true if given && turn.is_own() => channel.settle_soon(),
                 true => channel.settle_now(),

@@ -48,6 +48,18 @@ impl Channel {
         self.settle_if(true)
     }
 
+    /// As [`settle`](Channel::settle) for who has something to do that can wait and takes a few microseconds at a time: where it looks again and
+    /// nothing is there, `work` is called again and again until it answers false. It must not use the channel, but may send by its other end.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn settle_meanwhile(&self, work: &mut dyn FnMut() -> bool) -> Result<bool> {
+        match self.link()? {
+            Link::Native(native) => native.settle(Some(work)),
+            Link::Node(node) => node.has_something(),
+        }
+    }
+
     /// As [`settle`](Channel::settle) for a loop that has something else to do: does not look again.
     ///
     /// # Errors
@@ -78,7 +90,7 @@ impl Channel {
 
     fn settle_if(&self, may_spin: bool) -> Result<bool> {
         match self.link()? {
-            Link::Native(native) => native.settle(may_spin),
+            Link::Native(native) => native.settle(may_spin.then_some(&mut || false)),
             Link::Node(node) => node.has_something(),
         }
     }

@@ -178,6 +178,19 @@ impl Receiver {
         line.ring().is_some_and(|ring| self.spinner.is_keen(ring.peer().cpu.load(Ordering::Relaxed)))
     }
 
+    /// Works until there may be more or nothing is left to do, where [`Receiver::spin`] would look again and again. Whether there may be more.
+    pub(super) fn work(&mut self, line: &Line, work: &mut dyn FnMut() -> bool) -> bool {
+        if !self.is_keen(line) {
+            return false;
+        }
+        while work() {
+            if self.input.may_have_more(line) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Lets a peer on this processor run first, if that pays. Whether there may be more.
     pub(super) fn give_way(&mut self, line: &Line) -> bool {
         let Some(ring) = line.ring() else { return false };

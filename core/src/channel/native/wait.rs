@@ -157,19 +157,19 @@ impl Native {
         taken
     }
 
-    /// Looks for a while where that pays, if it may, and asks for the bell when nothing has come. True when there is something: the bell rings or
-    /// will for what comes next.
-    pub(in crate::channel) fn settle(&self, may_spin: bool) -> Result<bool> {
+    /// Looks for a while where that pays, if it is given what to do first meanwhile, and asks for the bell when nothing has come. True when there is
+    /// something: the bell rings or will for what comes next.
+    pub(in crate::channel) fn settle(&self, meanwhile: Option<&mut dyn FnMut() -> bool>) -> Result<bool> {
         self.line.check("channel.recv")?;
         // Whoever has the lock asks for the bell when he is done, or rings it.
         let Some(mut receiver) = self.try_lead() else { return Ok(false) };
         if receiver.is_ready(&self.line) {
             return Ok(true);
         }
-        if let Some(ring) = self.line.ring().filter(|_| may_spin) {
+        if let (Some(ring), Some(work)) = (self.line.ring(), meanwhile) {
             receiver.release(&self.line);
             ring.say_cpu();
-            if receiver.spin(&self.line, 0) || receiver.give_way(&self.line) {
+            if receiver.work(&self.line, work) || receiver.spin(&self.line, 0) || receiver.give_way(&self.line) {
                 return Ok(true);
             }
         }
@@ -191,7 +191,7 @@ impl Native {
             return Ok(false);
         }
         drop(receiver);
-        self.settle(false)
+        self.settle(None)
     }
 
     /// Notes an end that the reactor has yet to see: whoever tells of the peer's exit tells of the end of its channel first.
