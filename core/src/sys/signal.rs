@@ -107,13 +107,10 @@ pub(crate) fn current_mask() -> Mask {
     old
 }
 
-/// Which of these signals are ignored in this process now, by a read-only probe of each: about 0.2 µs a signal.
-pub(super) fn probe_ignored(signals: Mask) -> Mask {
+/// Signals that are ignored in this process now, by a read-only probe of each; bit n-1 for signal n. About 0.15 µs a signal.
+pub(crate) fn probe_ignored(signals: impl Iterator<Item = i32>) -> Mask {
     let mut ignored = 0;
-    let mut rest = signals;
-    while rest != 0 {
-        let signal = rest.trailing_zeros() + 1;
-        rest &= rest - 1;
+    for signal in signals {
         let mut action = [0usize; 4];
         let args = [signal as usize, 0, &raw mut action as usize, size_of::<Mask>(), 0];
         // SAFETY: `action` has the size of the kernel's sigaction on x86-64 and arm64 (handler, flags, restorer, mask).
