@@ -206,9 +206,10 @@ async function runMany(commands, options = {}) {
 async function waitAny(children, options = {}) {
   check.array(children, 'children');
   if (children.length === 0) throw nodeError('ERR_INVALID_ARG_VALUE', 'children', children, 'must not be empty');
-  children.forEach((child, index) => {
+  for (const [index, child] of children.entries()) {
     if (typeof child?.once !== 'function') throw nodeError('ERR_INVALID_ARG_TYPE', `children[${index}]`, 'ChildProcess', child);
-  });
+  }
+  check.object(options, 'options');
   const timeout = milliseconds(options.timeout, 'options.timeout');
   return new Promise((resolve) => {
     const listeners = [];

@@ -15,6 +15,13 @@ function whole(value, name) {
   return value;
 }
 
+function integer(value, name) {
+  if (typeof value === 'bigint') return value;
+  if (typeof value !== 'number') throw nodeError('ERR_INVALID_ARG_TYPE', name, ['number', 'bigint'], value);
+  if (!Number.isInteger(value)) throw nodeError('ERR_OUT_OF_RANGE', name, 'a whole number', value);
+  return BigInt(value);
+}
+
 /** How something is placed: made, opened, or whichever is needed. */
 function how(options) {
   check.object(options, 'options');
@@ -38,7 +45,7 @@ class AtomicCell {
   }
 
   #apply(operation, value = 0n, expected = 0n) {
-    const result = unwrap(this.#memory().cell(this.#kind, this.#offset, operation, BigInt(value), BigInt(expected)));
+    const result = unwrap(this.#memory().cell(this.#kind, this.#offset, operation, integer(value, 'value'), integer(expected, 'expected')));
     return NUMBERS[this.#kind] ? result : Number(result);
   }
 
@@ -67,7 +74,7 @@ class AtomicCell {
 
   /** Sets the value to `replacement` if it is `expected`; gives the value before. */
   compareExchange(expected, replacement) {
-    return this.#apply('exchange', replacement, expected);
+    return this.#apply('exchange', integer(replacement, 'replacement'), expected);
   }
 }
 
@@ -213,6 +220,7 @@ class SharedMemory {
 
   /** Sets a range to one byte. */
   fill(offset = 0, size = this.size - offset, byte = 0) {
+    check.int32(byte, 'byte');
     unwrap(this.#open().fill(whole(offset, 'offset'), whole(size, 'size'), byte & 0xff));
   }
 
@@ -233,8 +241,9 @@ class SharedMemory {
 
   /** `value` permits when it is made (1). */
   semaphore(offset, options = {}) {
+    const create = how(options);
     const { value = 1 } = options;
-    return new locks.SharedSemaphore(unwrap(native.placeSemaphore(this.#open(), whole(offset, 'offset'), how(options), whole(value, 'options.value'))));
+    return new locks.SharedSemaphore(unwrap(native.placeSemaphore(this.#open(), whole(offset, 'offset'), create, whole(value, 'options.value'))));
   }
 
   event(offset, options = {}) {
@@ -243,8 +252,9 @@ class SharedMemory {
 
   /** For `parties` when it is made (2). */
   barrier(offset, options = {}) {
+    const create = how(options);
     const { parties = 2 } = options;
-    return new locks.SharedBarrier(unwrap(native.placeBarrier(this.#open(), whole(offset, 'offset'), how(options), whole(parties, 'options.parties'))));
+    return new locks.SharedBarrier(unwrap(native.placeBarrier(this.#open(), whole(offset, 'offset'), create, whole(parties, 'options.parties'))));
   }
 
   once(offset, options = {}) {
@@ -253,8 +263,9 @@ class SharedMemory {
 
   /** With room for `capacity` names when it is made (32). */
   counters(offset, options = {}) {
+    const create = how(options);
     const { capacity = 32 } = options;
-    return new Counters(unwrap(native.placeCounters(this.#open(), whole(offset, 'offset'), how(options), whole(capacity, 'options.capacity'))));
+    return new Counters(unwrap(native.placeCounters(this.#open(), whole(offset, 'offset'), create, whole(capacity, 'options.capacity'))));
   }
 
   histogram(offset, options = {}) {
@@ -263,6 +274,7 @@ class SharedMemory {
 
   /** Gives the memory up. An ArrayBuffer that was handed out keeps the mapping until it is collected. */
   close() {
+    this.#core?.close();
     this.#core = null;
     this.#bytes = undefined;
   }

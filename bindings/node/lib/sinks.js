@@ -29,7 +29,7 @@ function one(sink, name, takers) {
 /** The sinks option for the native module; whoever takes chunks in JavaScript is added to `takers`. */
 function sinkList(value, name, takers) {
   if (value == null) return undefined;
-  return [].concat(value).map((sink) => one(sink, name, takers));
+  return Array.from(Array.isArray(value) ? value : [value], (sink) => one(sink, name, takers));
 }
 
 /** Passes on what comes out of a descriptor; the promise of its end. A slow taker holds the child back. */

@@ -45,7 +45,7 @@ function noNuls(values, name) {
 }
 
 function int32(value, name) {
-  if (value !== (value | 0)) throw nodeError('ERR_INVALID_ARG_TYPE', name, 'int32', value);
+  if (typeof value !== 'number' || value !== (value | 0)) throw nodeError('ERR_INVALID_ARG_TYPE', name, 'int32', value);
 }
 
 function timeout(value) {

@@ -9,7 +9,7 @@ const os = require('node:os');
 const path = require('node:path');
 const test = require('node:test');
 const { inspect } = require('node:util');
-const { execFile, run, runMany, waitAny, pipeline, spawn, spawnSync, lines, ProcsError } = require('..');
+const { ChildProcess, execFile, run, runMany, waitAny, pipeline, spawn, spawnSync, lines, ProcsError } = require('..');
 
 const sh = (script, options) => run('sh', ['-c', script], options);
 
@@ -102,6 +102,9 @@ test('other bad input is refused, and nothing hangs', async () => {
   await assert.rejects(run('true', [], { get cwd() { throw new Error('mine'); } }), { message: 'mine' });
   await assert.rejects(waitAny([]), { code: 'ERR_INVALID_ARG_VALUE' });
   await assert.rejects(waitAny([5]), { code: 'ERR_INVALID_ARG_TYPE' });
+  await assert.rejects(waitAny(new Array(2)), { code: 'ERR_INVALID_ARG_TYPE' });
+  await assert.rejects(waitAny([new ChildProcess()], null), { code: 'ERR_INVALID_ARG_TYPE' });
+  await assert.rejects(run('true', [], { stdoutSink: new Array(2) }), { code: 'ERR_INVALID_ARG_VALUE' });
   await assert.rejects(runMany(5), { code: 'ERR_INVALID_ARG_TYPE' });
   await assert.rejects(runMany([['true']], { jobs: 0 }), { code: 'ERR_OUT_OF_RANGE' });
   await assert.rejects(pipeline([5]), { code: 'ERR_INVALID_ARG_TYPE' });

@@ -260,6 +260,56 @@ test('wrong arguments and foreign descriptors', () => {
   memory.close();
 });
 
+test('what is closed is given up at once, and what lives in it stays', () => {
+  const memories = () => fs.readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return fs.readlinkSync(`/proc/self/fd/${fd}`).startsWith('/memfd:procs');
+    } catch {
+      return false; // the directory that was read
+    }
+  }).length;
+  const before = memories();
+  const kept = new SharedMemory(4096);
+  const mutex = kept.mutex(0);
+  kept.close();
+  kept.close();
+  assert.ok(kept.closed && mutex.tryLock());
+  assert.throws(() => kept.fd, kind('INVALID_STATE'));
+  const afterwards = memories();
+  for (let round = 0; round < 50; round++) {
+    const memory = new SharedMemory(4096);
+    memory.write(0, 'x');
+    memory.close();
+  }
+  assert.equal(memories(), afterwards);
+  assert.ok(afterwards <= before + 1);
+});
+
+test('arguments are refused by their names, with the codes of Node', () => {
+  const memory = new SharedMemory(4096);
+  for (const kind of ['u32', 'i64']) {
+    const cell = memory.cell(0, kind);
+    for (const value of [null, '5', true, {}, [], Symbol('s')]) {
+      for (const method of ['store', 'swap', 'fetchAdd', 'fetchSub']) {
+        assert.throws(() => cell[method](value), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message: /"value"/ });
+      }
+      assert.throws(() => cell.compareExchange(value, 1), { code: 'ERR_INVALID_ARG_TYPE', message: /"expected"/ });
+      assert.throws(() => cell.compareExchange(1, value), { code: 'ERR_INVALID_ARG_TYPE', message: /"replacement"/ });
+    }
+    for (const value of [1.5, NaN, Infinity]) assert.throws(() => cell.store(value), { name: 'RangeError', code: 'ERR_OUT_OF_RANGE', message: /"value"/ });
+    assert.equal(Number(cell.load()), 0);
+  }
+  for (const value of [5n, '1', null, 1.5]) {
+    assert.throws(() => memory.fill(0, 1, value), { code: 'ERR_INVALID_ARG_TYPE', message: /"byte"/ });
+    assert.throws(() => SharedMemory.fromFd(value), { code: 'ERR_INVALID_ARG_TYPE', message: /"fd"/ });
+    assert.throws(() => Arena.open(value, 1), { code: 'ERR_INVALID_ARG_TYPE', message: /"fd"/ });
+  }
+  for (const place of ['mutex', 'rwlock', 'semaphore', 'event', 'barrier', 'once', 'counters', 'histogram']) {
+    for (const options of [null, 5, []]) assert.throws(() => memory[place](0, options), { code: 'ERR_INVALID_ARG_TYPE', message: /"options"/ }, place);
+  }
+  memory.close();
+});
+
 test('each thing takes as much as its class says', () => {
   const kinds = { mutex: 'SharedMutex', rwlock: 'SharedRwLock', semaphore: 'SharedSemaphore', event: 'SharedEvent', barrier: 'SharedBarrier', once: 'SharedOnce', histogram: 'Histogram' };
   const memory = new SharedMemory(8192);

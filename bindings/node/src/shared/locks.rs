@@ -17,7 +17,7 @@ pub struct Mutex {
 /// Places a mutex.
 #[napi]
 pub fn place_mutex(memory: &Memory, offset: f64, how: u32) -> Either<Mutex, Failure> {
-    guard(|| Ok(Mutex { core: placed!(SharedMutex, how, &memory.core, size(offset, "offset")?)? }))
+    guard(|| Ok(Mutex { core: placed!(SharedMutex, how, memory.open()?, size(offset, "offset")?)? }))
 }
 
 #[napi]
@@ -56,7 +56,7 @@ pub struct RwLock {
 /// Places a readers-writer lock.
 #[napi]
 pub fn place_rw_lock(memory: &Memory, offset: f64, how: u32) -> Either<RwLock, Failure> {
-    guard(|| Ok(RwLock { core: placed!(SharedRwLock, how, &memory.core, size(offset, "offset")?)? }))
+    guard(|| Ok(RwLock { core: placed!(SharedRwLock, how, memory.open()?, size(offset, "offset")?)? }))
 }
 
 fn written(held: procs::SharedWriteGuard) -> bool {
@@ -139,7 +139,7 @@ pub struct Semaphore {
 /// Places a semaphore.
 #[napi]
 pub fn place_semaphore(memory: &Memory, offset: f64, how: u32, permits: u32) -> Either<Semaphore, Failure> {
-    guard(|| Ok(Semaphore { core: placed!(SharedSemaphore, how, &memory.core, size(offset, "offset")?; permits)? }))
+    guard(|| Ok(Semaphore { core: placed!(SharedSemaphore, how, memory.open()?, size(offset, "offset")?; permits)? }))
 }
 
 #[napi]
@@ -191,7 +191,7 @@ pub struct Event {
 /// Places an event.
 #[napi]
 pub fn place_event(memory: &Memory, offset: f64, how: u32) -> Either<Event, Failure> {
-    guard(|| Ok(Event { core: placed!(SharedEvent, how, &memory.core, size(offset, "offset")?)? }))
+    guard(|| Ok(Event { core: placed!(SharedEvent, how, memory.open()?, size(offset, "offset")?)? }))
 }
 
 #[napi]
@@ -243,7 +243,7 @@ pub struct Barrier {
 /// Places a barrier.
 #[napi]
 pub fn place_barrier(memory: &Memory, offset: f64, how: u32, parties: u32) -> Either<Barrier, Failure> {
-    guard(|| Ok(Barrier { core: placed!(SharedBarrier, how, &memory.core, size(offset, "offset")?; parties)? }))
+    guard(|| Ok(Barrier { core: placed!(SharedBarrier, how, memory.open()?, size(offset, "offset")?; parties)? }))
 }
 
 #[napi]
@@ -279,7 +279,7 @@ pub struct Once {
 /// Places it.
 #[napi]
 pub fn place_once(memory: &Memory, offset: f64, how: u32) -> Either<Once, Failure> {
-    guard(|| Ok(Once { core: placed!(SharedOnce, how, &memory.core, size(offset, "offset")?)? }))
+    guard(|| Ok(Once { core: placed!(SharedOnce, how, memory.open()?, size(offset, "offset")?)? }))
 }
 
 #[napi]

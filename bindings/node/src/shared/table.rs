@@ -15,7 +15,7 @@ pub struct CounterTable {
 /// Places a table of `capacity` numbers.
 #[napi]
 pub fn place_counters(memory: &Memory, offset: f64, how: u32, capacity: u32) -> Either<CounterTable, Failure> {
-    guard(|| Ok(CounterTable { core: placed!(Counters, how, &memory.core, size(offset, "offset")?; capacity)? }))
+    guard(|| Ok(CounterTable { core: placed!(Counters, how, memory.open()?, size(offset, "offset")?; capacity)? }))
 }
 
 /// A name and its value.
@@ -66,7 +66,7 @@ pub struct SharedHistogram {
 /// Places a histogram.
 #[napi]
 pub fn place_histogram(memory: &Memory, offset: f64, how: u32) -> Either<SharedHistogram, Failure> {
-    guard(|| Ok(SharedHistogram { core: placed!(Histogram, how, &memory.core, size(offset, "offset")?)? }))
+    guard(|| Ok(SharedHistogram { core: placed!(Histogram, how, memory.open()?, size(offset, "offset")?)? }))
 }
 
 #[napi]
