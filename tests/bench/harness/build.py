@@ -88,6 +88,14 @@ def build_libuv():
     return compile_c("c/libuv.c", "libuv", "-I", folder / "usr/include", library, "-ldl", "-lrt")
 
 
+def build_node_limit():
+    """The native module that only starts children, against the headers that were installed with Node."""
+    headers = Path(find_node()).resolve().parent.parent / "include" / "node"
+    if not (headers / "node_api.h").exists():
+        raise OSError(f"node_api.h is missing in {headers}")
+    return compile_c("limits/node_spawn.c", "limit-spawn.node", "-shared", "-fPIC", "-I", headers)
+
+
 def build_venv():
     """A virtual environment with uvloop if it can be had; returns its Python."""
     python = WORK / "venv" / "bin" / "python"
@@ -129,6 +137,7 @@ def prepare(tell):
     box.add("libuv", build_libuv)
     box.add("python", build_venv)
     box.add("node", find_node)
+    box.add("limit-node", build_node_limit)
     if "python" in box.programs:
         box.add("uvloop", lambda: install(box.programs["python"], "uvloop", "uvloop"))
         box.add("pyzmq", lambda: install(box.programs["python"], "pyzmq", "zmq"))

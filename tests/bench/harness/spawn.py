@@ -31,6 +31,13 @@ class Maker:
         """A case of node/<kind>.mjs; the package is taken from the tree."""
         return self.program(case_id, title, role, ("node", str(BENCH / "node" / f"{self.kind}.mjs"), name))
 
+    def node_limit(self, case_id, title):
+        """A case of node/<kind>.mjs with the native module that does nothing else."""
+        addon = self.box.programs.get("limit-node")
+        if addon is None:
+            return Case(case_id, title, "limit", (), absent=self.box.absent.get("limit-node", "not built"))
+        return self.program(case_id, title, "limit", ("node", str(BENCH / "node" / f"{self.kind}.mjs"), case_id, f"addon={addon}"))
+
     def limit(self, case_id, title, name=None):
         """A case of limits/<kind>.c."""
         return self.program(case_id, title, "limit", (f"limit-{self.kind}", name or case_id))
@@ -50,6 +57,7 @@ def everyone(make):
         make.limit("clone-nowait", "C clone, not waiting for exec"),
         make.limit("posix_spawn", "C posix_spawn"),
         make.limit("fork", "C fork + execve"),
+        make.node_limit("node-addon", "Node, bare addon"),
         make.program("libuv", "libuv uv_spawn", "peer", ("libuv", "uv_spawn")),
         make.program("command", "Rust Command", "peer", ("rust-peers", "spawn")),
         make.python("py-run", "Python subprocess.run", "peer", "run"),
@@ -177,6 +185,10 @@ def node_rows(plan):
     found = [
         Row("A1-node-exit", "Node: start → exit", "A1", "total_us", "node", "node-spawn", at_least=16),
         Row("A1-node-call", "Node: the loop is blocked", "A1", "call_us", "node", "node-spawn", at_least=35),
+        # What this machine can give where Node's own loop and JavaScript's callback are all that there is.
+        Row("A1-node-exit-limit", "Node, bare addon: start → exit", "A1", "total_us", "node-addon", "node-spawn", at_least=16, gated=False),
+        Row("A1-node-call-limit", "Node, bare addon: the loop is blocked", "A1", "call_us", "node-addon", "node-spawn", at_least=35, gated=False),
+        Row("A1-node-addon", "Node: start → exit, over the bare addon", "A1", "total_us", "node", "node-addon", at_most=1.3, gated=False),
         Row("A1-node-sync", "Node: spawnSync", "A1", "total_us", "node-sync", "node-spawnSync", at_least=1, gated=False),
         Row("A2-node-outstanding", "Node: 64 outstanding", "A2", "per_s", "node", "node-spawn", at_least=14),
         Row("A1-node-pipe", "Node: start → close with pipes", "A1", "total_us", "node-pipe", "node-spawn-pipe", at_least=16, gated=False),

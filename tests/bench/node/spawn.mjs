@@ -1,4 +1,5 @@
-// Starting and ending children from Node: child_process and libprocs. `spawn.mjs CASE true=PATH seconds=S mb=M outstanding=N`.
+// Starting and ending children from Node: child_process and libprocs. `spawn.mjs CASE true=PATH seconds=S mb=M outstanding=N`, and
+// `addon=PATH` for the limit, whatever the case is called.
 import * as childProcess from 'node:child_process';
 import { createRequire } from 'node:module';
 import { hold, options, reportSpawn } from './common.mjs';
@@ -17,6 +18,15 @@ function starters(api) {
     execFile: (file, done) => api.execFile(file, [], (error) => ended(done)(error ? 1 : 0)),
     spawnSync: (file, done) => ended(done)(api.spawnSync(file, [], { stdio: 'inherit' }).status),
   };
+}
+
+/** A native module that starts and tells the end, and nothing else (limits/node_spawn.c). */
+function bare(addon) {
+  const ended = (done) => (status) => {
+    if (status !== 0) throw new Error('child failed');
+    done();
+  };
+  return (file, done) => addon.start(file, ended(done));
 }
 
 /** Keeps `outstanding` children running for `seconds`, after 20 that warm up. */
@@ -51,9 +61,10 @@ function measure(start, outstanding, seconds) {
 }
 
 const ours = name.startsWith('procs-');
-const api = ours ? createRequire(import.meta.url)('../../../bindings/node') : childProcess;
+const require = createRequire(import.meta.url);
 const held = hold(Number(values.mb ?? 0));
-const start = starters(api)[ours ? name.slice('procs-'.length) : name];
+const start = values.addon ? bare(require(values.addon))
+  : starters(ours ? require('../../../bindings/node') : childProcess)[ours ? name.slice('procs-'.length) : name];
 if (!start) throw new Error(`unknown case ${name}`);
 reportSpawn(await measure(start, Number(values.outstanding ?? 1), Number(values.seconds ?? 0.4)));
 // Used after the run, so that the collector cannot return the memory during it.
