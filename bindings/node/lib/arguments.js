@@ -28,14 +28,20 @@ Start.prototype = Object.create(null);
 const NOTHING = Object.freeze([]);
 
 function take(start, options) {
+  check.object(options, 'options');
   const names = Object.keys(options);
   for (let index = 0; index < names.length; index++) {
-    const name = names[index];
-    const value = options[name];
-    if (value === undefined) continue;
-    start[name] = value;
-    if (!PLAIN.has(name)) start[kSpecial] = true;
+    // What most starts have, by a name that the engine knows: any other way to a field costs as much as all the rest that is done here.
+    if (names[index] === 'stdio') start.stdio = options.stdio;
+    else takeNamed(start, names[index], options[names[index]]);
   }
+}
+
+function takeNamed(start, name, value) {
+  // Not what was given beside the options, nor what is made of them.
+  if (value === undefined || name === 'file' || name === 'args' || name === 'envPairs') return;
+  start[name] = value;
+  if (!PLAIN.has(name)) start[kSpecial] = true;
 }
 
 function checkOptions(options) {
@@ -100,30 +106,42 @@ function takeSpecial(start, args) {
   start.args = [typeof start.argv0 === 'string' ? start.argv0 : start.file, ...args];
 }
 
-/** Checks and completes (file, args, options) of spawn; the result is what ChildProcess.spawn takes. */
-function normalizeSpawn(file, args, options) {
+function checkFile(file) {
+  if (file === lastFile) return;
   check.string(file, 'file');
   check.noNul(file, 'file');
   if (file.length === 0) throw nodeError('ERR_INVALID_ARG_VALUE', 'file', file, 'cannot be empty');
-  if (!Array.isArray(args)) {
-    if (args != null) {
-      if (typeof args !== 'object') throw nodeError('ERR_INVALID_ARG_TYPE', 'args', 'object', args);
-      options = args;
-    }
-    args = NOTHING;
-  }
-  check.noNuls(args, 'args');
-  const start = new Start(file, undefined);
-  if (options !== undefined) {
-    check.object(options, 'options');
-    take(start, options);
-    // Not by another name, which a user's options could have.
-    start.file = file;
-  }
+  lastFile = file;
+}
+
+/** The second argument of a spawn without a list of arguments. */
+function optionsIn(args, options) {
+  if (args == null) return options;
+  if (typeof args !== 'object') throw nodeError('ERR_INVALID_ARG_TYPE', 'args', 'object', args);
+  return args;
+}
+
+/** The last program that was found in order, at first none: most starts are of the same few. */
+let lastFile = NOTHING;
+
+/** Checks and completes (file, args, options) of spawn; the result is what ChildProcess.spawn takes. */
+function normalizeSpawn(file, args, options) {
+  checkFile(file);
+  return Array.isArray(args) ? normalize(file, args, options) : normalize(file, NOTHING, optionsIn(args, options));
+}
+
+function normalize(file, args, options) {
+  const start = new Start(file, argvOf(file, args));
+  if (options !== undefined) take(start, options);
   if (start[kSpecial]) takeSpecial(start, args);
-  else start.args = args.length === 0 ? [file] : [file, ...args];
-  start.envPairs = !start.env && inheritsEnvironment() ? undefined : environmentPairs(start.env);
+  if (start.env || !inheritsEnvironment()) start.envPairs = environmentPairs(start.env);
   return start;
+}
+
+function argvOf(file, args) {
+  if (args.length === 0) return [file];
+  check.noNuls(args, 'args');
+  return [file, ...args];
 }
 
 /** (command, options, callback) of exec and execSync. */

@@ -53,16 +53,21 @@ function tellEnd(child, code, signal, usage) {
   else child.exitCode = code;
   const streams = child[kStreams];
   if (streams !== undefined) streams.closeInput();
-  const { failure } = child._handle;
-  child._handle = null;
   if (code < 0) {
-    child.emit('error', spawnError(child, code, failure));
+    tellFailure(child, code);
   } else {
+    child._handle = null;
     child[kUsage] = usage;
     child.emit('exit', child.exitCode, child.signalCode);
   }
   if (streams !== undefined) process.nextTick(drain, streams);
   streamClosed(child);
+}
+
+function tellFailure(child, code) {
+  const { failure } = child._handle;
+  child._handle = null;
+  child.emit('error', spawnError(child, code, failure));
 }
 
 function drain(streams) {
@@ -106,16 +111,49 @@ ChildProcess.prototype.spawn = function spawn(options) {
   return start(this, options);
 };
 
+// The functions of the way that most starts take are short, with the rest in others: the engine compiles one of at most 80 bytes of bytecode after a
+// thousand calls, together with what it calls, and a long one after some thousands.
 function start(child, options) {
-  let plans = stdio.plan(options.stdio || 'pipe', false);
-  let channel;
-  let link = 0;
+  const plans = plansOf(options);
+  return hasMore(options, plans) ? startWithMore(child, options, plans) : startPlain(child, options, plans);
+}
+
+function startPlain(child, options, plans) {
+  child.spawnfile = options.file;
+  child.spawnargs = options.args;
+  return begin(child, plans, child._handle.spawn(options, plans));
+}
+
+function plansOf(options) {
+  return stdio.plan(options.stdio || 'pipe', false);
+}
+
+function hasMore(options, plans) {
   // False only where spawn has checked everything.
-  const special = options[kSpecial] !== false;
-  if (special) checkSpawn(options);
+  return options[kSpecial] !== false || plans.channel >= 0;
+}
+
+/** What follows a start with this result. */
+function begin(child, plans, result) {
+  if (result === 0) process.nextTick(started, child);
+  else if (notStarted(child, result)) return result;
+  child.pid = child._handle.pid;
+  child[kPlans] = plans;
+  if (plans.streams) addStreams(child);
+  return result;
+}
+
+function addStreams(child) {
+  child._closesNeeded += streamsOf(child).outputs;
+}
+
+/** A start with options that few have, with a channel, or by somebody who calls the method. */
+function startWithMore(child, options, plans) {
+  let link = 0;
+  checkSpawn(options);
   child.spawnfile = options.file;
   child.spawnargs = options.args ?? [];
-  if (special) channel = wantedChannel(options, plans);
+  const channel = wantedChannel(options, plans);
   if (plans.channel >= 0) {
     link = newId();
     const opened = openChannel(options, plans, link);
@@ -129,26 +167,25 @@ function start(child, options) {
     if (result === 0 || (REPORTED.has(result) && !NO_DESCRIPTORS.has(result))) hub.linkStarted(link);
     else hub.closeLink(link);
   }
-  if (result === 0) {
-    process.nextTick(started, child);
-  } else if (REPORTED.has(result)) {
-    process.nextTick(reportFailure, child, result);
-    if (channel !== undefined) child.channel = madeChannel(channel, true);
-    if (NO_DESCRIPTORS.has(result)) return result;
-  } else {
-    const { failure } = handle;
-    child._handle = null;
-    throw failure && !failure.errno ? fromFailure(failure) : annotate(errnoError(result, 'spawn'), failure ?? {});
-  }
-  child.pid = handle.pid;
-  child[kPlans] = plans;
-  if (plans.streams) child._closesNeeded += streamsOf(child).outputs;
+  begin(child, plans, result);
+  if (channel !== undefined) child.channel = madeChannel(channel, result !== 0);
+  if (NO_DESCRIPTORS.has(result)) return result;
   if (link !== 0) {
     child._closesNeeded++;
     setUpChannel(child, link, options);
   }
-  if (channel !== undefined && result === 0) child.channel = madeChannel(channel, false);
   return result;
+}
+
+/** Reports a failed start, now or by an event; true when the child gets no streams. */
+function notStarted(child, result) {
+  if (!REPORTED.has(result)) {
+    const { failure } = child._handle;
+    child._handle = null;
+    throw failure && !failure.errno ? fromFailure(failure) : annotate(errnoError(result, 'spawn'), failure ?? {});
+  }
+  process.nextTick(reportFailure, child, result);
+  return NO_DESCRIPTORS.has(result);
 }
 
 function reportFailure(child, result) {

@@ -31,6 +31,16 @@ function tellStream(handle, index, over) {
   }
 }
 
+/** Whether the options say no more than what to run, and where its streams go. */
+function isPlain(options, plans) {
+  return options[kSpecial] === false && options.envPairs === undefined && plans.packed >= 0;
+}
+
+function startPlain(id, options, plans) {
+  const { args } = options;
+  return quick.start(id, plans.packed, args.length === 1 ? options.file : request.block(args));
+}
+
 // Every field costs each start some of its time: what few children have is on the prototype.
 class Handle {
   #id = 0;
@@ -61,21 +71,11 @@ class Handle {
   /** Starts the child; 0, or a negative errno. */
   spawn(options, plans) {
     const id = newId();
-    const { file, args, envPairs } = options;
-    const argv = request.argumentBlock(file, args);
-    const extra = this.#extra(options, plans);
-    const stdio = plans.packed < 0 ? 0 : plans.packed;
-    let pid;
-    if (extra === undefined && envPairs === undefined && request.isArgument0(file, args)) {
-      pid = quick.start(id, stdio, argv);
-    } else {
-      const env = envPairs === undefined ? undefined : request.block(envPairs);
-      pid = quick.start(id, stdio, argv, env, request.isArgument0(file, args) ? undefined : file, extra);
-    }
-    if (typeof pid !== 'number') {
-      this.failure = pid;
-      return -(pid.errno || EINVAL);
-    }
+    const pid = isPlain(options, plans) ? startPlain(id, options, plans) : this.#startWithMore(id, options, plans);
+    return typeof pid === 'number' ? this.#begin(id, pid) : this.#fail(pid);
+  }
+
+  #begin(id, pid) {
     this.#id = id;
     this.pid = pid;
     this.#running = true;
@@ -85,6 +85,19 @@ class Handle {
     attend(id, this);
     if (!this.#referenced) hub.refer(id, false);
     return 0;
+  }
+
+  #fail(failure) {
+    this.failure = failure;
+    return -(failure.errno || EINVAL);
+  }
+
+  /** The same for options that few starts have: what the native module answers. */
+  #startWithMore(id, options, plans) {
+    const { file, args, envPairs } = options;
+    const env = envPairs === undefined ? undefined : request.block(envPairs);
+    const own = request.isArgument0(file, args) ? undefined : file;
+    return quick.start(id, plans.packed < 0 ? 0 : plans.packed, request.argumentBlock(file, args), env, own, this.#extra(options, plans));
   }
 
   #extra(options, plans) {

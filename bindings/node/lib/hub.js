@@ -20,7 +20,13 @@ const SIGNAL_NAMES = [];
 for (const [name, number] of Object.entries(SIGNALS)) SIGNAL_NAMES[number] ??= name;
 
 const receivers = new Map();
-const children = new Map();
+
+/** Handles by the last bits of their numbers. The others are in a map, whose entries cost several times as much. */
+const PLACES = 64;
+const numbers = new Array(PLACES).fill(0);
+const handles = new Array(PLACES).fill(undefined);
+const others = new Map();
+
 let nextId = 1;
 
 /** The answer to a number as a promise; the event loop stays alive until it comes. `start(id)` begins the work and throws if it cannot. */
@@ -50,11 +56,28 @@ function newId() {
 
 /** From now on the notices about a child go to this handle, until `forget`. */
 function attend(id, handle) {
-  children.set(id, handle);
+  const place = id % PLACES;
+  if (numbers[place] !== 0) {
+    others.set(id, handle);
+    return;
+  }
+  numbers[place] = id;
+  handles[place] = handle;
 }
 
 function forget(id) {
-  children.delete(id);
+  const place = id % PLACES;
+  if (numbers[place] !== id) {
+    others.delete(id);
+    return;
+  }
+  numbers[place] = 0;
+  handles[place] = undefined;
+}
+
+function handleOf(id) {
+  const place = id % PLACES;
+  return numbers[place] === id ? handles[place] : others.get(id);
 }
 
 /**
@@ -88,13 +111,19 @@ function onAnswer(id, event) {
 }
 
 function onNotice(id, what, first, signal, userMs, systemMs, maxRssBytes) {
-  const handle = children.get(id);
+  const handle = handleOf(id);
   if (handle === undefined) return what === ENDING;
   if (what === EXIT) {
     const name = signal < 0 ? '' : SIGNAL_NAMES[signal] ?? `SIG${signal}`;
     const usage = userMs < 0 ? undefined : { userMs, systemMs, maxRssBytes };
     handle.ended(first < 0 ? null : first, name, usage);
-  } else if (what === END) {
+    return false;
+  }
+  return toldOtherwise(handle, what, first);
+}
+
+function toldOtherwise(handle, what, first) {
+  if (what === END) {
     handle.streamEnded(first);
   } else if (what === OVER) {
     handle.streamOver(first);

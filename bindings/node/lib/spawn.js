@@ -56,33 +56,32 @@ function watchSignal(child, signal, killSignal) {
 /** Starts a program without a shell. Signature, options and events as in node:child_process. */
 function spawn(file, args, options) {
   options = normalizeSpawn(file, args, options);
-  const special = options[kSpecial];
-  let killSignal;
-  if (special) {
-    check.timeout(options.timeout);
-    check.abortSignal(options.signal, 'options.signal');
-    killSignal = check.killSignal(options.killSignal);
-  }
-  const child = new ChildProcess();
-  if (child.spawn === ownSpawn) {
-    start(child, options);
-  } else {
-    prepareForWrapper(options);
-    child.spawn(options);
-  }
-  if (special) {
-    if (options.timeout > 0) watchTimeout(child, options.timeout, killSignal);
-    if (options.signal) watchSignal(child, options.signal, killSignal);
-  }
+  return options[kSpecial] ? spawnSpecially(options) : started(new ChildProcess(), options);
+}
+
+function spawnSpecially(options) {
+  check.timeout(options.timeout);
+  check.abortSignal(options.signal, 'options.signal');
+  const killSignal = check.killSignal(options.killSignal);
+  const child = started(new ChildProcess(), options);
+  if (options.timeout > 0) watchTimeout(child, options.timeout, killSignal);
+  if (options.signal) watchSignal(child, options.signal, killSignal);
+  return child;
+}
+
+function started(child, options) {
+  if (child.spawn === ownSpawn) start(child, options);
+  else spawnWrapped(child, options);
   return child;
 }
 
 /** Whoever wraps the method expects the environment in the options and the fields of Windows, and may change any of them. */
-function prepareForWrapper(options) {
+function spawnWrapped(child, options) {
   options.envPairs ??= environmentPairs();
   options.windowsHide = !!options.windowsHide;
   options.windowsVerbatimArguments = !!options.windowsVerbatimArguments;
   options[kSpecial] = true;
+  child.spawn(options);
 }
 
 module.exports = { spawn, terminate };

@@ -5,6 +5,7 @@ use crate::keeper::{Hold, Keeper};
 use procs::{Child, Collector, Exit, PipeReader, ReadySet};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -67,12 +68,14 @@ struct Entry {
 /// Everything that runs or still has unread output. Belongs to one thread.
 pub(crate) struct Children {
     set: Arc<ReadySet>,
-    entries: RefCell<HashMap<u32, Entry>>,
+    entries: RefCell<HashMap<u32, Entry, BuildHasherDefault<Spread>>>,
     keeper: Rc<Keeper>,
     /// What the set has answered and nobody was told yet.
     ready: RefCell<VecDeque<u64>>,
     /// Why the program of the child that was told last as failed was not executed.
     failure: Cell<Option<procs::Error>>,
+    /// The child whose end is just being told: what it used is let go of once somebody knows.
+    told: Cell<Option<Child>>,
     /// Whether the set has ever had channels.
     links: Cell<bool>,
 }
@@ -86,10 +89,39 @@ fn number(id: u32, fd: u32) -> u64 {
     u64::from(id) << 2 | u64::from(fd)
 }
 
+/// The numbers are this environment's own, one after the other: nobody chooses them to collide.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // The map looks at the lowest and at the highest bits.
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 impl Children {
     pub(crate) fn new(keeper: &Rc<Keeper>) -> procs::Result<Children> {
         let (set, keeper) = (Arc::new(ReadySet::new()?), keeper.clone());
-        Ok(Children { set, keeper, entries: RefCell::default(), ready: RefCell::default(), failure: Cell::default(), links: Cell::default() })
+        Ok(Children {
+            set,
+            keeper,
+            entries: RefCell::default(),
+            ready: RefCell::default(),
+            failure: Cell::default(),
+            told: Cell::default(),
+            links: Cell::default(),
+        })
     }
 
     /// What is ready when something has happened.
@@ -150,6 +182,7 @@ impl Children {
         };
         if let Some(notice) = notice {
             tell(notice);
+            self.let_go();
         }
         !self.ready.borrow().is_empty()
     }
@@ -192,13 +225,14 @@ impl Children {
             Err(error) => Some(error),
         };
         let exit = child.exit()?;
-        let _ = self.set.remove(child);
         let mut child = entry.child.take()?;
         entry.hold = None;
         entry.left = [child.stdout.take(), child.stderr.take()];
         if entry.is_done() {
             entries.remove(&id);
         }
+        self.let_go();
+        self.told.set(Some(child));
         Some(match failure {
             None => Notice::Exit(id, exit),
             Some(error) => {
@@ -207,6 +241,13 @@ impl Children {
                 Notice::Failed(id, errno)
             }
         })
+    }
+
+    /// Gives back the descriptor of the child whose end was told last.
+    pub(crate) fn let_go(&self) {
+        if let Some(child) = self.told.take() {
+            let _ = self.set.remove(&child);
+        }
     }
 
     /// Why the program of the child that was told last as failed was not executed; once.

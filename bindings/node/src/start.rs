@@ -22,6 +22,8 @@ impl Starter {
     fn start(&self, call: &FunctionCallContext<'_>) -> napi::Result<Either<u32, Failure>> {
         let id: u32 = call.get(0)?;
         let request = SpawnRequest { argv: text(call, 2)?, stdio: call.get(1)?, env: later(call, 3)?, file: later(call, 4)?, extra: later(call, 5)? };
+        // One that is started where the end of another is told may need its descriptor.
+        self.children.let_go();
         Ok(guard(|| {
             let (child, channel) = request.start_with_channel()?;
             let pid = child.id();

@@ -172,3 +172,22 @@ test('A04: the first start of a process without free descriptors is reported as 
     }
   }
 });
+
+test('A04: what is started where the end of another is told can have its descriptor', WATCHED, async () => {
+  const body = `
+    const fs = require('node:fs');
+    const told = [];
+    const start = () => procs.spawn('true', { stdio: 'inherit' }).on('error', (error) => told.push(error.code));
+    start().on('close', () => setImmediate(() => {
+      const held = [];
+      try { for (;;) held.push(fs.openSync('/dev/null')); } catch {}
+      fs.closeSync(held.pop());
+      const next = () => start().on('exit', (code) => { if (told.push(code) < 5) next(); }).on('close', () => {
+        if (told.length < 5) return;
+        for (const fd of held.splice(0)) fs.closeSync(fd);
+        console.log(told.join());
+      });
+      next();
+    }));`;
+  assert.equal((await script(body, { limits: { noFile: 64 }, check: true })).stdout, '0,0,0,0,0\n');
+});
