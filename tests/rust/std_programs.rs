@@ -162,6 +162,25 @@ macro_rules! programs {
             Ok(vec![std::thread::scope(|scope| scope.spawn(|| format!("{:?}", &*COMMAND)).join().expect("a thread"))])
         }
 
+        /// What was captured, as a `Vec` is looked at.
+        pub(super) fn compared() -> Told {
+            let output = Command::new("printf").arg("abc").output()?;
+            assert_eq!(b"abc", output.stdout.as_slice());
+            assert!(b"abc".to_vec() == output.stdout && b"abc"[..] == output.stdout && &b"abc"[..] == output.stdout);
+            let mut sum = 0;
+            for byte in &output.stdout {
+                sum += u32::from(*byte);
+            }
+            Ok(vec![format!("{sum} {:?} {:?}", output.stdout.first(), std::str::from_utf8(&output.stdout))])
+        }
+
+        /// A child may go into what catches panics.
+        pub(super) fn caught() -> Told {
+            let mut child = Command::new("true").stdin(Stdio::null()).spawn()?;
+            let status = std::panic::catch_unwind(move || child.wait().map(|status| status.code())).expect("no panic")?;
+            Ok(vec![format!("{status:?}")])
+        }
+
         fn ends() -> ExitCode {
             if id() == 0 { abort() } else { ExitCode::from(7) }
         }
@@ -195,6 +214,8 @@ macro_rules! programs {
             ("by_the_number", by_the_number),
             ("several_buffers_at_once", several_buffers_at_once),
             ("shared", shared),
+            ("compared", compared),
+            ("caught", caught),
             ("ended", ended),
             ("not_there", not_there),
         ];
@@ -225,6 +246,18 @@ fn programs_say_the_same_with_either_library() {
             let ours = ours().unwrap_or_else(|error| panic!("{name} with procs: {error}"));
             assert_eq!(ours, theirs, "{name}");
         }
+    });
+}
+
+/// Not among the programs above: the standard library leaves a zombie.
+#[test]
+fn a_pipe_is_moved_out_of_a_child() {
+    isolated("a_pipe_is_moved_out_of_a_child", |_| {
+        use procs::{Command, Stdio};
+        let echo = Command::new("echo").arg("Oh no, a tpyo!").stdout(Stdio::piped()).spawn().expect("it starts");
+        let stdout = echo.stdout.expect("its output");
+        let sed = Command::new("sed").arg("s/tpyo/typo/").stdin(Stdio::from(stdout)).stdout(Stdio::piped()).spawn().expect("it starts");
+        assert_eq!(sed.wait_with_output().expect("it ends").stdout, b"Oh no, a typo!\n");
     });
 }
 

@@ -43,6 +43,11 @@ impl Bytes {
         Bytes(Place::Mapping(buffer))
     }
 
+    /// The bytes, by the name that `Vec` has for it.
+    pub fn as_slice(&self) -> &[u8] {
+        self
+    }
+
     /// The bytes to change in place; the address is the same as when they are read.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         match &mut self.0 {
@@ -165,6 +170,33 @@ impl<const N: usize> PartialEq<&[u8; N]> for Bytes {
 impl PartialEq<Vec<u8>> for Bytes {
     fn eq(&self, other: &Vec<u8>) -> bool {
         **self == **other
+    }
+}
+
+impl PartialEq<Bytes> for Vec<u8> {
+    fn eq(&self, other: &Bytes) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl PartialEq<Bytes> for [u8] {
+    fn eq(&self, other: &Bytes) -> bool {
+        *self == other[..]
+    }
+}
+
+impl PartialEq<Bytes> for &[u8] {
+    fn eq(&self, other: &Bytes) -> bool {
+        **self == other[..]
+    }
+}
+
+impl<'a> IntoIterator for &'a Bytes {
+    type Item = &'a u8;
+    type IntoIter = std::slice::Iter<'a, u8>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

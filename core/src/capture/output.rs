@@ -76,6 +76,10 @@ pub struct Output {
     pub spawn_retries: u32,
 }
 
+// As the standard library's: nobody changes what was captured.
+impl std::panic::UnwindSafe for Output {}
+impl std::panic::RefUnwindSafe for Output {}
+
 impl Output {
     /// The output of no run: what a test or a wrapper that collects by itself hands to code that takes an `Output`. The process id is 0.
     ///

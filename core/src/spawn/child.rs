@@ -13,6 +13,7 @@ use crate::io::{PipeReader, PipeWriter};
 use crate::sys::exclusive::Exclusive;
 use crate::sys::poll::{Events, PollFd, poll};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,29 +129,39 @@ impl AsFd for ChildHandle {
 /// `kill_tree`, its tree). Dropping never waits.
 #[derive(Debug)]
 pub struct Child {
+    // First, for the pipes are closed after the kill.
+    held: Held,
     /// The pipe to its standard input, if it was asked for.
     pub stdin: Option<PipeWriter>,
     /// The pipe from its standard output, if it was asked for.
     pub stdout: Option<PipeReader>,
     /// The pipe from its standard error, if it was asked for.
     pub stderr: Option<PipeReader>,
-    handle: ChildHandle,
     extra: HostEnds,
-    kill_on_drop: bool,
     retries: u32,
     /// What the command said about capturing, for `wait_with_output`; functions among it must not keep threads from sharing the child.
     run: Exclusive<Rare<RunOptions>>,
 }
 
+/// What is done when a [`Child`] goes, apart from it, so that its fields can be moved out one by one, as the standard library's.
+#[derive(Debug)]
+struct Held {
+    handle: ChildHandle,
+    kill_on_drop: bool,
+}
+
+// As the standard library's: what a panic of the host interrupts is a call, whose locks are let go of with their state whole.
+impl UnwindSafe for Child {}
+impl RefUnwindSafe for Child {}
+
 impl Child {
     pub(super) fn new(core: Arc<Core>, mut hosts: HostEnds, command: &mut Command, retries: u32) -> Child {
         Child {
+            held: Held { handle: ChildHandle { core }, kill_on_drop: command.start.kill_on_drop },
             stdin: hosts.take(0).map(PipeWriter::from),
             stdout: hosts.take(1).map(PipeReader::from),
             stderr: hosts.take(2).map(PipeReader::from),
-            handle: ChildHandle { core },
             extra: hosts,
-            kill_on_drop: command.start.kill_on_drop,
             retries,
             run: Exclusive::new(command.run.get_mut().take()),
         }
@@ -163,12 +174,12 @@ impl Child {
 
     /// The process id. It stays this child's own until the child was waited for.
     pub fn id(&self) -> u32 {
-        self.handle.id()
+        self.held.handle.id()
     }
 
     /// A handle that other threads can hold.
     pub fn handle(&self) -> &ChildHandle {
-        &self.handle
+        &self.held.handle
     }
 
     /// The host's end of an extra pipe (a socket pair), by the child's descriptor number. Once.
@@ -179,48 +190,48 @@ impl Child {
     /// Closes the pipe to standard input, then waits until the child has ended.
     pub fn wait(&mut self) -> Result<ExitStatus> {
         self.stdin = None;
-        self.handle.wait()
+        self.held.handle.wait()
     }
 
     /// Closes the pipe to standard input, then waits at most this long; `None` when the child still runs.
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<ExitStatus>> {
         self.stdin = None;
-        self.handle.wait_timeout(timeout)
+        self.held.handle.wait_timeout(timeout)
     }
 
     /// The status if the child has ended. Never blocks.
     pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
-        self.handle.try_wait()
+        self.held.handle.try_wait()
     }
 
     /// The full record, once the child was waited for.
     pub fn exit(&self) -> Option<Exit> {
-        self.handle.exit()
+        self.held.handle.exit()
     }
 
     /// Sends SIGKILL to the child alone. Succeeds when it has ended already.
     pub fn kill(&self) -> Result<()> {
-        self.handle.kill()
+        self.held.handle.kill()
     }
 
     /// Sends a signal to the child alone; see [`ChildHandle::send_signal`].
     pub fn send_signal(&self, signal: i32) -> Result<()> {
-        self.handle.send_signal(signal)
+        self.held.handle.send_signal(signal)
     }
 
     /// Resolves when the child has ended.
     pub fn wait_async(&self) -> WaitFuture {
-        self.handle.wait_async()
+        self.held.handle.wait_async()
     }
 
     /// Calls `f` once the child has ended; see [`ChildHandle::on_exit`].
     pub fn on_exit(&self, f: impl FnOnce(Exit) + Send + 'static) -> Result<()> {
-        self.handle.on_exit(f)
+        self.held.handle.on_exit(f)
     }
 
     /// Lets the child run on whatever `kill_on_drop` says.
     pub fn detach(mut self) {
-        self.kill_on_drop = false;
+        self.held.kill_on_drop = false;
     }
 
     /// How often the start was retried because the program's file was open for writing.
@@ -230,11 +241,11 @@ impl Child {
 
     /// The means that stopping the tree will use.
     pub fn tree_level(&self) -> TreeLevel {
-        self.handle.tree_level()
+        self.held.handle.tree_level()
     }
 }
 
-impl Drop for Child {
+impl Drop for Held {
     fn drop(&mut self) {
         // Not in a forked copy of the host: the child is not its own.
         if self.kill_on_drop && self.handle.core.process().is_ok() && self.handle.exit().is_none() {
@@ -246,7 +257,7 @@ impl Drop for Child {
 impl AsFd for Child {
     /// Readable once the child has ended; for poll, epoll and event loops. Never read from it.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.handle.as_fd()
+        self.held.handle.as_fd()
     }
 }
 
