@@ -25,9 +25,9 @@ pub(crate) struct Home {
 }
 
 thread_local! {
-    /// The thread is one environment's.
     /// Bytes of the last message, and how many of the next one's memory have been brought near.
     static NEXT: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    /// The thread is one environment's.
     static HOME: Arc<Home> = Arc::new(Home { spare: Mutex::default(), thread: thread::current().id(), untold: AtomicUsize::new(0) });
 }
 
