@@ -120,7 +120,8 @@ static void injected(const step *step, const char *name, int os, int when) {
     procs_spawn_options o = CHILD("exit", "7");
     step->set(&o);
     snprintf(rule, sizeof rule, "%s:error=%s:when=%d", step->call, name, when);
-    inject(rule, NULL);
+    /* The program opens files, too, as soon as it runs. */
+    inject(rule, strcmp(step->call, "openat") == 0 ? "/dev/null" : NULL);
     procs_status status = procs_spawn(&o, &child);
     int hit = end_injection();
     const char *stage = procs_last_error_stage();
