@@ -46,8 +46,8 @@ function takeNamed(start, name, value) {
 
 function checkOptions(options) {
   if (options.detached != null) check.boolean(options.detached, 'options.detached');
-  if (options.uid != null) check.int32(options.uid, 'options.uid');
-  if (options.gid != null) check.int32(options.gid, 'options.gid');
+  if (options.uid != null) check.identity(options.uid, 'options.uid');
+  if (options.gid != null) check.identity(options.gid, 'options.gid');
   const { shell } = options;
   if (shell != null && typeof shell !== 'boolean' && typeof shell !== 'string') {
     throw nodeError('ERR_INVALID_ARG_TYPE', 'options.shell', ['boolean', 'string'], shell);

@@ -48,6 +48,11 @@ function int32(value, name) {
   if (typeof value !== 'number' || value !== (value | 0)) throw nodeError('ERR_INVALID_ARG_TYPE', name, 'int32', value);
 }
 
+/** A uid or gid, refused as child_process does: a BigInt by the language, which cannot mix it with numbers. */
+function identity(value, name) {
+  if (value !== (value | 0)) throw nodeError('ERR_INVALID_ARG_TYPE', name, 'int32', value);
+}
+
 function timeout(value) {
   if (value != null && !(Number.isInteger(value) && value >= 0)) {
     throw nodeError('ERR_OUT_OF_RANGE', 'timeout', 'an unsigned integer', value);
@@ -111,6 +116,6 @@ function viewBytes(view) {
 
 module.exports = {
   viewBytes,
-  string, boolean, object, array, callable, noNul, noNuls, int32, timeout, maxBuffer, abortSignal,
+  string, boolean, object, array, callable, noNul, noNuls, identity, int32, timeout, maxBuffer, abortSignal,
   signalNumber, signalName, killSignal, path,
 };
