@@ -11,7 +11,6 @@ const test = require('node:test');
 const procs = require('..');
 const { WATCHED, times, script } = require('./harness.cjs');
 
-
 test('H12: what any handler throws is an uncaught exception, and the next call works', WATCHED, async () => {
   const body = `
     const thrown = [];
